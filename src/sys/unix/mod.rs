@@ -1,0 +1,1 @@
+//! Unix: Linux for all of it, other systems for what they share with it.
