@@ -2,4 +2,10 @@
 #![deny(unsafe_code)]
 
 pub mod fcgi;
+pub mod handlers;
+pub mod headers;
 mod sys;
+pub mod types;
+pub mod util;
+
+pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

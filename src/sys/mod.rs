@@ -6,4 +6,5 @@
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
+#[allow(unused_imports)]
 pub(crate) use unix::*;

@@ -1,0 +1,174 @@
+//! `SimpleHandler`, `BaseCGIHandler`, `CGIHandler`, `IISCGIHandler`: streams and an environment,
+//! and `run`.
+
+use super::{
+    Attributes, Handler, Outcome, Output, Plain, Slate, Streams, read_environ::read_environ, run,
+};
+use crate::types::{Application, Exception, Vars};
+use std::io::{self, BufRead, IoSlice, Write};
+
+/// `SimpleHandler(stdin, stdout, stderr, environ)`: runs applications over any three streams, for
+/// an HTTP origin server unless its attributes say otherwise.
+///
+/// ```
+/// use cgigate::{handlers::SimpleHandler, types::Vars};
+///
+/// let hello = cgigate::app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain"), ("Date", "today")])?;
+///     Ok("Hello\n".into())
+/// });
+/// let environ: Vars = [("SERVER_PROTOCOL", "HTTP/1.0")].into_iter().collect();
+/// let (mut out, mut err) = (Vec::new(), Vec::new());
+/// SimpleHandler::new(&b""[..], &mut out, &mut err, environ).run(&hello)?;
+/// assert!(out.starts_with(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nDate: today\r\n"));
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
+pub struct SimpleHandler<I, O, E> {
+    /// `wsgi.input`: should end where the body ends.
+    pub stdin: I,
+    /// Where the response goes.
+    pub stdout: O,
+    /// `wsgi.errors`
+    pub stderr: E,
+    /// The request's variables: wsgiref's `base_env`.
+    pub environ: Vars,
+    /// What the request's variables are laid over: nothing by default, where wsgiref has all of
+    /// the process environment, secrets included.
+    pub os_environ: Vars,
+    /// Everything else that can be set.
+    pub attributes: Attributes,
+    slate: Slate,
+}
+
+impl<I: BufRead, O: Write, E: Write> SimpleHandler<I, O, E> {
+    /// Multithreaded and of one process, as wsgiref has it.
+    pub fn new(stdin: I, stdout: O, stderr: E, environ: Vars) -> Self {
+        let attributes = Attributes { wsgi_multiprocess: false, ..Attributes::BASE };
+        let (os_environ, slate) = (Vars::default(), Slate::default());
+        Self { stdin, stdout, stderr, environ, os_environ, attributes, slate }
+    }
+
+    /// The same with other attributes.
+    #[must_use]
+    pub fn with(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Runs `app` once.
+    ///
+    /// # Errors
+    /// As [`run`](run()).
+    pub fn run(&mut self, app: &dyn Application) -> Result<Outcome, Exception> {
+        self.run_as(&Plain(self.attributes.clone()), app)
+    }
+
+    /// Runs `app` once under a handler that overrides something.
+    ///
+    /// # Errors
+    /// As [`run`](run()).
+    pub fn run_as(
+        &mut self,
+        handler: &dyn Handler,
+        app: &dyn Application,
+    ) -> Result<Outcome, Exception> {
+        self.slate.wipe(None);
+        for (name, value) in self.os_environ.iter().chain(self.environ.iter()) {
+            self.slate.vars.set(name, value);
+        }
+        let mut stdout = Writer(&mut self.stdout);
+        let (stdin, stderr) = (&mut self.stdin, &mut self.stderr);
+        run(handler, app, &mut self.slate, Streams { stdin, stdout: &mut stdout, stderr })
+    }
+}
+
+/// Anything that can be written to, as an [`Output`] without sendfile.
+struct Writer<W>(W);
+
+impl<W: Write> Write for Writer<W> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.write(data)
+    }
+
+    fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Write> Output for Writer<W> {}
+
+/// `BaseCGIHandler`: a [`SimpleHandler`] behind another server, with `Status:` for its status line.
+pub struct BaseCgiHandler;
+
+impl BaseCgiHandler {
+    /// A handler over these streams.
+    // wsgiref's subclass: the class differs by an attribute alone.
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new<I: BufRead, O: Write, E: Write>(
+        stdin: I,
+        stdout: O,
+        stderr: E,
+        environ: Vars,
+    ) -> SimpleHandler<I, O, E> {
+        let handler = SimpleHandler::new(stdin, stdout, stderr, environ);
+        let attributes = Attributes { origin_server: false, ..handler.attributes.clone() };
+        handler.with(attributes)
+    }
+}
+
+type Stdio = SimpleHandler<io::StdinLock<'static>, io::StdoutLock<'static>, io::Stderr>;
+
+/// `CGIHandler`: one request over the process's own streams and environment (RFC 3875).
+///
+/// The body is not bounded here, as in wsgiref; the executable does that, and reads ahead.
+pub struct CgiHandler;
+
+impl CgiHandler {
+    /// A handler for the request that this process was started for.
+    // As above: the class differs by its streams alone.
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new() -> Stdio {
+        let (stdin, stdout) = (io::stdin().lock(), io::stdout().lock());
+        SimpleHandler::new(stdin, stdout, io::stderr(), read_environ()).with(Attributes::CGI)
+    }
+}
+
+/// `IISCGIHandler`: a [`CgiHandler`] that takes SCRIPT_NAME off the front of PATH_INFO, where IIS
+/// repeats it.
+pub struct IisCgiHandler;
+
+impl IisCgiHandler {
+    /// A handler for the request that this process was started for.
+    // As above.
+    #[allow(clippy::new_ret_no_self)]
+    pub fn new() -> Stdio {
+        let mut handler = CgiHandler::new();
+        strip_script_name(&mut handler.environ);
+        handler
+    }
+}
+
+/// What `IISCGIHandler` does to PATH_INFO: SCRIPT_NAME goes from its front, if it stands there as
+/// whole segments.
+///
+/// ```
+/// use cgigate::{handlers::strip_script_name, types::Vars};
+///
+/// let mut vars: Vars = [("SCRIPT_NAME", "/s"), ("PATH_INFO", "/s/x")].into_iter().collect();
+/// strip_script_name(&mut vars);
+/// assert_eq!(vars.get("PATH_INFO"), Some(&b"/x"[..]));
+/// ```
+pub fn strip_script_name(vars: &mut Vars) {
+    let script_name = vars.get("SCRIPT_NAME").unwrap_or_default();
+    let path = vars.get("PATH_INFO").unwrap_or_default();
+    // wsgiref compares with a slash at the end of both, so that `/s` is no prefix of `/sx`.
+    let Some(rest) = path.strip_prefix(script_name) else { return };
+    if rest.is_empty() || rest[0] == b'/' {
+        let rest = rest.to_vec();
+        vars.set("PATH_INFO", rest);
+    }
+}

@@ -1,0 +1,442 @@
+//! The state of one response: wsgiref's "state variables (don't mess with these)".
+
+use super::{Ending, Handler, Output, Preamble};
+use crate::{
+    headers::Headers,
+    types::{
+        Blocks, Body, ClientGone, Exception, FileLike, FileWrapper, HeaderIter, StartResponse,
+        Vars, Violation,
+    },
+    util::is_hop_by_hop,
+};
+use std::{
+    io::{self, IoSlice, Seek, SeekFrom},
+    time::SystemTime,
+};
+
+/// Status and headers between `start_response` and the first byte sent, and the memory for them.
+#[derive(Default)]
+pub(super) struct Head {
+    status: Vec<u8>,
+    headers: Headers,
+    /// Where the fields are put before all of them are known to be good.
+    spare: Headers,
+    /// The header block as it goes out.
+    block: Vec<u8>,
+}
+
+impl Head {
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        self.status.shrink_to(bytes);
+        self.headers.shrink_to(bytes);
+        self.spare.shrink_to(bytes);
+        self.block.shrink_to(bytes);
+    }
+}
+
+/// How many blocks the body has: one alone makes a Content-Length.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Unknown,
+    OneBlock,
+}
+
+pub(super) struct Exchange<'x> {
+    handler: &'x dyn Handler,
+    head: &'x mut Head,
+    stdout: &'x mut dyn Output,
+    /// The request's method is HEAD: no byte of the body is sent.
+    is_head: bool,
+    /// SERVER_PROTOCOL is HTTP/0.9, which has no headers.
+    is_ancient: bool,
+    started: bool,
+    headers_sent: bool,
+    length: Length,
+    /// Bytes of the body that the application made, and that the client may be told of.
+    bytes_sent: u64,
+    /// What the Content-Length says.
+    declared: Option<u64>,
+    complaint: Option<Complaint>,
+}
+
+/// What an application got wrong about its length, and was mended.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Complaint {
+    #[error("the response was longer than its Content-Length of {0}, and was cut")]
+    TooLong(u64),
+    #[error("the response has {0} bytes, and its Content-Length said {1}")]
+    TooShort(u64, u64),
+    #[error("close() failed after the response was sent")]
+    Close,
+}
+
+impl<'x> Exchange<'x> {
+    pub(super) fn new(
+        handler: &'x dyn Handler,
+        vars: &Vars,
+        head: &'x mut Head,
+        stdout: &'x mut dyn Output,
+    ) -> Self {
+        let protocol = vars.get("SERVER_PROTOCOL").unwrap_or_default();
+        Self {
+            handler,
+            head,
+            stdout,
+            is_head: vars.get("REQUEST_METHOD") == Some(b"HEAD"),
+            is_ancient: protocol.eq_ignore_ascii_case(b"HTTP/0.9"),
+            started: false,
+            headers_sent: false,
+            length: Length::Unknown,
+            bytes_sent: 0,
+            declared: None,
+            complaint: None,
+        }
+    }
+
+    pub(super) fn headers_sent(&self) -> bool {
+        self.headers_sent
+    }
+
+    /// The three digits of the status that was sent; 0 for none.
+    pub(super) fn status(&self) -> u16 {
+        if self.headers_sent { code(&self.head.status) } else { 0 }
+    }
+
+    pub(super) fn bytes_sent(&self) -> u64 {
+        if self.is_bodiless() { 0 } else { self.bytes_sent }
+    }
+
+    pub(super) fn complaint(&self) -> Option<Complaint> {
+        self.complaint
+    }
+
+    /// How the response ended, now that nothing more comes.
+    pub(super) fn ending(&self) -> Ending {
+        match self.complaint {
+            Some(Complaint::TooShort(..)) => Ending::Cut { length_known: true },
+            _ => Ending::Whole,
+        }
+    }
+
+    /// How it ended, if it ended here in the middle of things.
+    pub(super) fn cut(&self) -> Ending {
+        match self.declared {
+            Some(declared) if self.bytes_sent == declared => Ending::Whole,
+            declared => Ending::Cut { length_known: declared.is_some() },
+        }
+    }
+
+    /// `finish_response`: sends what the body holds, and closes it whatever happens.
+    pub(super) fn finish(&mut self, body: Body<'_>) -> Result<(), Exception> {
+        match body {
+            Body::Empty => {}
+            Body::One(block) => {
+                if !self.headers_sent {
+                    self.length = Length::OneBlock;
+                }
+                self.put(&block)?;
+            }
+            Body::Blocks(mut blocks) => {
+                let sent = self.send_blocks(&mut *blocks);
+                self.close(&mut *blocks, sent)?;
+            }
+            Body::File(mut file) => self.send_file(&mut file)?,
+        }
+        self.finish_content()
+    }
+
+    fn send_blocks(&mut self, blocks: &mut dyn Blocks) -> Result<(), Exception> {
+        if blocks.blocks() == Some(1) && !self.headers_sent {
+            self.length = Length::OneBlock;
+        }
+        blocks.begin(self)?;
+        while let Some(block) = blocks.next_block()? {
+            self.write(block)?;
+            if self.is_full() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// An error of `close()` after a whole response cannot be put into it any more.
+    fn close(
+        &mut self,
+        blocks: &mut dyn Blocks,
+        sent: Result<(), Exception>,
+    ) -> Result<(), Exception> {
+        match (sent, blocks.close()) {
+            (Ok(()), Err(_)) if self.headers_sent => {
+                self.complaint = Some(Complaint::Close);
+                Ok(())
+            }
+            (sent, closed) => sent.and(closed),
+        }
+    }
+
+    /// The kernel's `sendfile` where there is one and the file is real, else block by block.
+    fn send_file(&mut self, wrapper: &mut FileWrapper<'_>) -> Result<(), Exception> {
+        let wanted = self.handler.attributes().wsgi_file_wrapper && !self.is_bodiless();
+        if let (true, true, FileLike::File { file, len }) =
+            (wanted, self.started, &mut wrapper.filelike)
+        {
+            let mut from = file.stream_position()?;
+            let there = file.metadata()?.len().saturating_sub(from);
+            let mut left = len.unwrap_or(u64::MAX).min(there);
+            self.send_headers(b"")?;
+            left = left.min(self.declared.map_or(left, |declared| declared - self.bytes_sent));
+            while left > 0 {
+                let Some(sent) = self.stdout.sendfile(file, from, left).map_err(departed)? else {
+                    break;
+                };
+                if sent == 0 {
+                    return Ok(()); // The file has shrunk: too short, as the end will tell.
+                }
+                (from, left) = (from + sent, left - sent);
+                self.bytes_sent += sent;
+            }
+            if left == 0 && !self.is_full() && len.is_none_or(|len| len <= there) {
+                return Ok(());
+            }
+            file.seek(SeekFrom::Start(from))?;
+            if let Some(len) = len {
+                *len = left;
+            }
+        }
+        self.send_blocks(wrapper)
+    }
+
+    /// `finish_content`: an empty body has headers too.
+    fn finish_content(&mut self) -> Result<(), Exception> {
+        if !self.headers_sent {
+            if !self.started {
+                return Err(Violation::WriteBeforeStartResponse.into());
+            }
+            if !self.is_lengthless() && !self.head.headers.contains("Content-Length") {
+                self.head.headers.add("Content-Length", "0")?;
+            }
+            self.send_headers(b"")?;
+        }
+        if let Some(declared) = self.declared
+            && self.bytes_sent < declared
+            && !self.is_bodiless()
+        {
+            self.complaint = Some(Complaint::TooShort(self.bytes_sent, declared));
+        }
+        self.stdout.finish().map_err(departed)?;
+        Ok(())
+    }
+
+    /// Writes a block behind the headers, without flushing it.
+    fn put(&mut self, data: &[u8]) -> Result<(), Exception> {
+        if !self.started {
+            return Err(Violation::WriteBeforeStartResponse.into());
+        }
+        if !self.headers_sent {
+            return self.send_headers(data);
+        }
+        let data = self.fit(data);
+        if !data.is_empty() {
+            self.stdout.write_all(data).map_err(departed)?;
+        }
+        Ok(())
+    }
+
+    /// `send_headers`, and the first block in the same write.
+    fn send_headers(&mut self, block: &[u8]) -> Result<(), Exception> {
+        if self.headers_sent {
+            return Ok(());
+        }
+        self.cleanup_headers(block.len())?;
+        // Only now can nothing go wrong any more but the writing.
+        self.render_head();
+        self.headers_sent = true;
+        let block = self.fit(block);
+        write_both(self.stdout, &self.head.block, block).map_err(departed)?;
+        Ok(())
+    }
+
+    fn cleanup_headers(&mut self, first_block: usize) -> Result<(), Exception> {
+        self.handler.cleanup_headers(&mut self.head.headers);
+        if code(&self.head.status) == 204 {
+            self.head.headers.remove("Content-Length");
+        }
+        if self.length == Length::OneBlock
+            && !self.is_lengthless()
+            && !self.head.headers.contains("Content-Length")
+        {
+            let mut digits = [0; 20];
+            self.head.headers.add("Content-Length", decimal(first_block as u64, &mut digits))?;
+        }
+        self.declared = self.head.headers.get("Content-Length").and_then(parse_length);
+        Ok(())
+    }
+
+    /// `send_preamble` and the header fields.
+    fn render_head(&mut self) {
+        let at = self.handler.attributes();
+        let Head { status, headers, block, .. } = &mut *self.head;
+        block.clear();
+        if at.origin_server && self.is_ancient {
+            return;
+        }
+        if at.origin_server {
+            put(block, [b"HTTP/", at.http_version.as_bytes(), b" ", status]);
+            if !headers.contains("Date") {
+                let date = httpdate::fmt_http_date(SystemTime::now());
+                put(block, [b"Date: ", date.as_bytes()]);
+            }
+            if let (Some(software), false) = (&at.server_software, headers.contains("Server")) {
+                put(block, [b"Server: ", software.as_bytes()]);
+            }
+            headers.render(block);
+        } else {
+            match at.preamble {
+                Preamble::StatusFirst => put(block, [b"Status: ", status]),
+                Preamble::StatusLine => put(block, [b"HTTP/1.1 ", status]),
+                Preamble::StatusLast => {}
+            }
+            headers.render(block);
+            if at.preamble == Preamble::StatusLast {
+                put(block, [b"Status: ", status]);
+            }
+        }
+        block.extend_from_slice(b"\r\n");
+    }
+
+    /// As much of a block as may be sent: none without a body, none beyond the Content-Length.
+    fn fit<'d>(&mut self, data: &'d [u8]) -> &'d [u8] {
+        let left = self.declared.map_or(u64::MAX, |declared| declared - self.bytes_sent);
+        let fits = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+        if let (true, Some(declared), false) =
+            (fits < data.len(), self.declared, self.is_bodiless())
+        {
+            self.complaint = Some(Complaint::TooLong(declared));
+        }
+        self.bytes_sent += fits as u64;
+        if self.is_bodiless() { b"" } else { &data[..fits] }
+    }
+
+    /// More than the Content-Length came: the rest need not even be made.
+    fn is_full(&self) -> bool {
+        matches!(self.complaint, Some(Complaint::TooLong(_)))
+    }
+
+    /// RFC 9110 section 6.4.1: responses that have no content.
+    fn is_bodiless(&self) -> bool {
+        self.is_head || self.is_lengthless()
+    }
+
+    /// RFC 9110 section 8.6: responses whose Content-Length is not ours to make.
+    fn is_lengthless(&self) -> bool {
+        matches!(code(&self.head.status), 204 | 304)
+    }
+}
+
+impl StartResponse for Exchange<'_> {
+    fn start_response(
+        &mut self,
+        status: &[u8],
+        headers: &mut HeaderIter<'_>,
+        exc_info: Option<Exception>,
+    ) -> Result<(), Exception> {
+        match exc_info {
+            Some(exc) if self.headers_sent => return Err(exc),
+            None if self.started => return Err(Violation::HeadersAlreadySet.into()),
+            _ => {}
+        }
+        check_status(status)?;
+        let head = &mut *self.head;
+        head.spare.clear();
+        for (name, value) in headers {
+            head.spare.add(name, value)?;
+            if is_hop_by_hop(name) {
+                let (name, value) = (name.to_vec(), value.to_vec());
+                return Err(Violation::HopByHop { name, value }.into());
+            }
+        }
+        std::mem::swap(&mut head.headers, &mut head.spare);
+        head.status.clear();
+        head.status.extend_from_slice(status);
+        self.started = true;
+        Ok(())
+    }
+
+    fn write(&mut self, data: &[u8]) -> Result<(), Exception> {
+        self.put(data)?;
+        self.stdout.flush().map_err(departed)?;
+        Ok(())
+    }
+}
+
+fn check_status(status: &[u8]) -> Result<(), Violation> {
+    if status.iter().any(u8::is_ascii_control) {
+        return Err(Violation::StatusControl);
+    }
+    if status.len() < 4 {
+        return Err(Violation::StatusTooShort);
+    }
+    if !status[..3].iter().all(u8::is_ascii_digit) {
+        return Err(Violation::StatusCode);
+    }
+    if status[3] != b' ' {
+        return Err(Violation::StatusSpace);
+    }
+    match code(status) {
+        interim @ 100..=199 => Err(Violation::StatusInterim(interim)),
+        _ => Ok(()),
+    }
+}
+
+/// The number at the front of a status that was checked.
+fn code(status: &[u8]) -> u16 {
+    status.iter().take(3).fold(0, |code, digit| code * 10 + u16::from(digit & 15))
+}
+
+fn parse_length(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+fn decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8; // One digit fits.
+        n /= 10;
+        if n == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+/// One line of the header block.
+fn put<const N: usize>(block: &mut Vec<u8>, parts: [&[u8]; N]) {
+    parts.iter().for_each(|part| block.extend_from_slice(part));
+    block.extend_from_slice(b"\r\n");
+}
+
+/// One `write_vectored` where the system takes all of it.
+fn write_both(out: &mut dyn Output, head: &[u8], block: &[u8]) -> io::Result<()> {
+    let mut slices = [IoSlice::new(head), IoSlice::new(block)];
+    let mut left = &mut slices[..];
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match out.write_vectored(left) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => IoSlice::advance_slices(&mut left, n),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Of our own writer, and of nobody else, these errors mean that the client has gone.
+fn departed(error: io::Error) -> io::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset => ClientGone.into(),
+        _ => error,
+    }
+}

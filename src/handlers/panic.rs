@@ -1,0 +1,92 @@
+//! A panic of the application as an error like any other, with its place and backtrace.
+
+use crate::types::Exception;
+use std::{
+    backtrace::Backtrace,
+    cell::{Cell, RefCell},
+    fmt,
+    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
+    sync::Once,
+};
+
+/// The application panicked.
+#[derive(Debug)]
+pub struct Panicked {
+    message: String,
+    place: String,
+    backtrace: String,
+}
+
+thread_local! {
+    /// How many guards this thread is under.
+    static GUARDED: Cell<usize> = const { Cell::new(0) };
+    static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+}
+
+static HOOK: Once = Once::new();
+
+/// Calls `f`; a panic becomes [`Panicked`]. Panics elsewhere are reported as they always were.
+pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, Exception>) -> Result<T, Exception> {
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| match GUARDED.get() {
+            0 => others(info),
+            _ => LAST.set(Some(Panicked::capture(info))),
+        }));
+    });
+    GUARDED.set(GUARDED.get() + 1);
+    // Nothing that the closure could leave half done is looked at again but by methods that a
+    // failed request must not upset either.
+    let caught = catch_unwind(AssertUnwindSafe(f));
+    GUARDED.set(GUARDED.get() - 1);
+    caught.unwrap_or_else(|payload| {
+        let panicked = LAST.take().unwrap_or_else(|| Panicked {
+            message: message(&*payload),
+            place: "an unknown place".into(),
+            backtrace: String::new(),
+        });
+        // A payload whose own drop panics would end the process: it is given up instead.
+        std::mem::forget(payload);
+        Err(panicked.into())
+    })
+}
+
+impl Panicked {
+    fn capture(info: &PanicHookInfo<'_>) -> Self {
+        Self {
+            message: message(info.payload()),
+            place: info.location().map_or_else(|| "an unknown place".into(), ToString::to_string),
+            backtrace: Backtrace::force_capture().to_string(),
+        }
+    }
+
+    /// Appends the backtrace, of `limit` frames at the most.
+    pub(super) fn backtrace_into(&self, out: &mut String, limit: Option<usize>) {
+        let mut frames = 0;
+        for line in self.backtrace.lines() {
+            let number = line.trim_start().split_once(": ").map_or("", |(number, _)| number);
+            frames += usize::from(!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+            if limit.is_some_and(|limit| frames > limit) {
+                break;
+            }
+            super::escape_into(out, line);
+            out.push('\n');
+        }
+    }
+}
+
+fn message(payload: &(dyn std::any::Any + Send)) -> String {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).into(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "a value that is no text".into(),
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the application panicked at {}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for Panicked {}

@@ -1,0 +1,322 @@
+//! `wsgiref.headers`: response header fields, ordered, case-insensitive, multi-valued.
+//!
+//! A name that is no token or a value with a control character cannot get in (RFC 9110 sections
+//! 5.1 and 5.5), by whatever door: that, and nothing later, is what stops response splitting. A
+//! change that is refused changes nothing.
+
+use crate::types::{HeaderPart, Violation, to_native};
+use std::{fmt, ops::Range};
+
+/// Header fields of a response.
+///
+/// ```
+/// use cgigate::headers::Headers;
+///
+/// let mut headers = Headers::default();
+/// headers.add("Content-Type", "text/plain")?;
+/// headers.add_header("content-disposition", Some("attachment"), &[("filename", Some("bud.gif"))])?;
+/// assert_eq!(headers.get("CONTENT-TYPE"), Some(&b"text/plain"[..]));
+/// assert_eq!(
+///     headers.to_bytes(),
+///     b"Content-Type: text/plain\r\n\
+///       content-disposition: attachment; filename=\"bud.gif\"\r\n\r\n"
+/// );
+/// # Ok::<_, cgigate::types::Violation>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    fields: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Headers {
+    /// The fields of a list, in its order.
+    ///
+    /// # Errors
+    /// The first name or value that cannot be a header's.
+    pub fn new<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        fields: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, Violation> {
+        let mut headers = Self::default();
+        for (name, value) in fields {
+            headers.add(name, value)?;
+        }
+        Ok(headers)
+    }
+
+    /// Forgets everything but the memory it was kept in.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+    }
+
+    /// Gives back memory beyond `bytes`, after a response that was larger than most.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        self.bytes.shrink_to(bytes);
+        self.fields.shrink_to(bytes / 16);
+    }
+
+    /// Appends a field; one of the same name stays.
+    ///
+    /// # Errors
+    /// The name or the value cannot be a header's.
+    pub fn add(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), Violation> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check_name(name)?;
+        check_value(value)?;
+        self.push(name, value);
+        Ok(())
+    }
+
+    /// `headers[name] = value`: takes the place of all fields of that name, at the end.
+    ///
+    /// # Errors
+    /// The name or the value cannot be a header's; the old fields are still there.
+    pub fn set(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), Violation> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check_name(name)?;
+        check_value(value)?;
+        self.remove(name);
+        self.push(name, value);
+        Ok(())
+    }
+
+    /// `setdefault`: the first value of that name, which is `value` if there was none.
+    ///
+    /// # Errors
+    /// The name or the value cannot be a header's.
+    pub fn set_default(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<&[u8], Violation> {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        check_name(name)?;
+        check_value(value)?;
+        if !self.contains(name) {
+            self.push(name, value);
+        }
+        Ok(self.get(name).unwrap_or_default())
+    }
+
+    /// `add_header`: a value with MIME parameters, each `name="text"`, or the name alone.
+    ///
+    /// `_` in a parameter's name stands for `-`. The text is quoted, with `\` before `\` and `"`.
+    ///
+    /// # Errors
+    /// The name, the value or a parameter cannot be a header's.
+    pub fn add_header(
+        &mut self,
+        name: impl AsRef<[u8]>,
+        value: Option<&str>,
+        params: &[(&str, Option<&str>)],
+    ) -> Result<(), Violation> {
+        let mut joined = Vec::new();
+        let mut part = |text: &[u8]| {
+            if !joined.is_empty() {
+                joined.extend_from_slice(b"; ");
+            }
+            joined.extend_from_slice(text);
+        };
+        if let Some(value) = value {
+            part(&latin1(value)?);
+        }
+        for (name, text) in params {
+            part(&format_param(name, *text)?);
+        }
+        self.add(name, joined)
+    }
+
+    /// `del headers[name]`: takes all fields of that name out, and says how many there were.
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) -> usize {
+        let (name, before) = (name.as_ref(), self.fields.len());
+        let bytes = &self.bytes;
+        self.fields.retain(|(n, _)| !bytes[n.clone()].eq_ignore_ascii_case(name));
+        before - self.fields.len()
+    }
+
+    /// The first value of that name.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let name = name.as_ref();
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// `get_all`: the values of that name, in order.
+    pub fn get_all(&self, name: impl AsRef<[u8]>) -> Vec<&[u8]> {
+        let name = name.as_ref();
+        let same = self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value).collect()
+    }
+
+    /// `name in headers`: a field without value is there.
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// `items`: names and values, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + '_ {
+        self.fields.iter().map(|(n, v)| (&self.bytes[n.clone()], &self.bytes[v.clone()]))
+    }
+
+    /// The names, in order, repetitions included.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
+        self.iter().map(|(name, _)| name)
+    }
+
+    /// The values, in order.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
+        self.iter().map(|(_, value)| value)
+    }
+
+    /// How many fields there are, repetitions included.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// `bytes(headers)`: a line each, and the empty line.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.render(&mut out);
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    /// Appends a line each, without the empty line.
+    pub(crate) fn render(&self, out: &mut Vec<u8>) {
+        for (name, value) in self.iter() {
+            for part in [name, b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        }
+    }
+
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.fields.push((start..middle, middle..self.bytes.len()));
+    }
+}
+
+/// RFC 9110 section 5.6.2: `tchar`.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
+    if !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte)) {
+        return Ok(());
+    }
+    Err(match name.iter().any(u8::is_ascii_control) {
+        true => Violation::HeaderControl(HeaderPart::Name),
+        false => Violation::HeaderName(name.to_vec()),
+    })
+}
+
+pub(crate) fn check_value(value: &[u8]) -> Result<(), Violation> {
+    match value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
+        true => Err(Violation::HeaderControl(HeaderPart::Value)),
+        false => Ok(()),
+    }
+}
+
+fn latin1(text: &str) -> Result<Vec<u8>, Violation> {
+    text.chars().map(|c| u8::try_from(c).map_err(|_| Violation::HeaderNotLatin1(c))).collect()
+}
+
+/// wsgiref's `_formatparam`.
+fn format_param(name: &str, text: Option<&str>) -> Result<Vec<u8>, Violation> {
+    let mut param = latin1(&name.replace('_', "-"))?;
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        param.extend_from_slice(b"=\"");
+        param.extend_from_slice(&latin1(&quoted)?);
+        param.push(b'"');
+    }
+    Ok(param)
+}
+
+impl fmt::Display for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&to_native(&self.to_bytes()))
+    }
+}
+
+/// Python's `repr`: `Headers([('A', '1')])`.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Headers([")?;
+        for (at, (name, value)) in self.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            write!(f, "{comma}('{}', '{}')", to_native(name), to_native(value))?;
+        }
+        f.write_str("])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_replaces_all_of_a_name_at_the_end_with_the_new_spelling() {
+        let mut headers = Headers::new([("A", "1"), ("b", "2"), ("a", "3")]).unwrap();
+        headers.set("A", "4").unwrap();
+        assert_eq!(format!("{headers:?}"), "Headers([('b', '2'), ('A', '4')])");
+        assert_eq!(headers.get_all("a"), [b"4"]);
+    }
+
+    #[test]
+    fn no_control_character_gets_in_by_any_door_and_a_refusal_changes_nothing() {
+        for byte in (0..=0x1f).chain([0x7f]) {
+            let mut headers = Headers::new([("A", "1")]).unwrap();
+            let (name, value) = ([b'X', byte], [b'v', byte]);
+            for refused in [
+                headers.add(name, "v").is_err(),
+                headers.set(name, "v").is_err(),
+                headers.set_default(name, "v").is_err(),
+                headers.add_header(name, Some("v"), &[]).is_err(),
+                Headers::new([(name, "v")]).is_err(),
+            ] {
+                assert!(refused, "name with {byte:#x}");
+            }
+            let tab = byte == b'\t';
+            assert_eq!(headers.set("A", value).is_ok(), tab, "value with {byte:#x}");
+            if !tab {
+                assert_eq!(headers.to_bytes(), b"A: 1\r\n\r\n");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_token() {
+        for name in ["", "a b", "a:b", "caf\u{e9}", "(x)"] {
+            assert!(Headers::new([(name, "v")]).is_err(), "{name}");
+        }
+        assert!(Headers::new([("x!#$%&'*+-.^_`|~9", "caf\u{e9}")]).is_ok());
+    }
+
+    #[test]
+    fn parameters_are_quoted_and_their_names_spelled_with_dashes() {
+        let mut headers = Headers::default();
+        let params = [("a_b", Some("u\\d\".gif")), ("empty", Some("")), ("none", None)];
+        headers.add_header("X", Some("v"), &params).unwrap();
+        headers.add_header("Y", None, &[]).unwrap();
+        assert_eq!(headers.get("x"), Some(&br#"v; a-b="u\\d\".gif"; empty; none"#[..]));
+        assert_eq!(headers.get("y"), Some(&b""[..]));
+    }
+}

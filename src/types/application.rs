@@ -1,0 +1,145 @@
+//! PEP 3333, "The Application/Framework Side": the callable, and the callable it is given.
+
+use super::{Body, Environ};
+use std::{error::Error, io};
+
+/// Whatever an application, or the thing that runs it, could not go on from.
+///
+/// `anyhow::Error`, `io::Error` and every other error convert to it by `?`.
+pub type Exception = Box<dyn Error + Send + Sync>;
+
+/// What calling an application comes to: a body, or Python's "raise".
+pub type Response<'r> = Result<Body<'r>, Exception>;
+
+/// Header fields on their way into `start_response`: names and values, as bytes, in order.
+pub type HeaderIter<'h> = dyn Iterator<Item = (&'h [u8], &'h [u8])> + 'h;
+
+/// A WSGI application: called once a request, from any thread.
+///
+/// `'r` is the request: the body may borrow from the application, and may keep the environ,
+/// until the handler closes it. Functions and closures of the right shape are applications.
+///
+/// ```
+/// use cgigate::{Application, Environ, Response, StartResponse};
+///
+/// struct Motd(String);
+///
+/// impl Application for Motd {
+///     fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+///         start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///         Ok(self.0.as_str().into())
+///     }
+/// }
+/// ```
+pub trait Application: Send + Sync {
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// Whatever went wrong. Before the first byte of the body it becomes the 500 page; after that
+    /// the response is cut where it stands. Either way it is logged.
+    fn call<'r>(
+        &'r self,
+        environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r>;
+}
+
+impl<F> Application for F
+where
+    F: for<'r> Fn(Environ<'r>, &mut dyn StartResponse) -> Response<'r> + Send + Sync,
+{
+    fn call<'r>(
+        &'r self,
+        environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        self(environ, start_response)
+    }
+}
+
+/// Lets a closure be an application without naming its lifetimes.
+///
+/// ```
+/// let hello = cgigate::app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("Hello, world!\n".into())
+/// });
+/// # let _: &dyn cgigate::Application = &hello;
+/// ```
+pub fn app<F>(f: F) -> F
+where
+    F: for<'r> Fn(Environ<'r>, &mut dyn StartResponse) -> Response<'r> + Send + Sync,
+{
+    f
+}
+
+/// The `start_response` callable, and the `write` that it returns, in one object.
+///
+/// Implemented by the handler and by middleware; applications use
+/// [`call`](trait.StartResponse.html#method.call).
+pub trait StartResponse {
+    /// PEP 3333, "The start_response() Callable". `status` is `b"200 OK"`, without line end.
+    ///
+    /// # Errors
+    /// A [`Violation`](super::Violation) of the rules, which changes nothing; or `exc_info`
+    /// itself, when the headers have gone out already.
+    fn start_response(
+        &mut self,
+        status: &[u8],
+        headers: &mut HeaderIter<'_>,
+        exc_info: Option<Exception>,
+    ) -> Result<(), Exception>;
+
+    /// The `write(data)` callable: sends `data` before it returns.
+    ///
+    /// # Errors
+    /// `start_response` was not called yet, or the client has gone.
+    fn write(&mut self, data: &[u8]) -> Result<(), Exception>;
+}
+
+impl<'s> dyn StartResponse + 's {
+    /// `start_response(status, headers)`.
+    ///
+    /// # Errors
+    /// As [`StartResponse::start_response`].
+    pub fn call<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        status: impl AsRef<[u8]>,
+        headers: &[(N, V)],
+    ) -> Result<Write<'_>, Exception> {
+        self.call_exc(status, headers, None)
+    }
+
+    /// `start_response(status, headers, exc_info)`: replaces what was said before, as long as it
+    /// has not been sent.
+    ///
+    /// # Errors
+    /// As [`StartResponse::start_response`].
+    pub fn call_exc<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        status: impl AsRef<[u8]>,
+        headers: &[(N, V)],
+        exc_info: Option<Exception>,
+    ) -> Result<Write<'_>, Exception> {
+        let mut fields = headers.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
+        self.start_response(status.as_ref(), &mut fields, exc_info)?;
+        Ok(Write(self))
+    }
+}
+
+/// The `write(data)` callable: every write leaves at once, so there is nothing to flush.
+pub struct Write<'s>(&'s mut dyn StartResponse);
+
+impl io::Write for Write<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match self.0.write(data) {
+            Ok(()) => Ok(data.len()),
+            // An io::Error keeps its kind, so that a client that went away is still known as such.
+            Err(exc) => Err(exc.downcast::<io::Error>().map_or_else(io::Error::other, |e| *e)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! PEP 3333's iterable: what an application returns, in the shapes that a handler can tell apart.
+
+use super::{Exception, StartResponse};
+use std::{borrow::Cow, fmt, fs::File, io, io::Read};
+
+/// An iterable of byte blocks, each lent until the next is asked for.
+///
+/// The order is PEP 3333's: a block is on its way to the client before the next one is made.
+pub trait Blocks {
+    /// Called once, before the first block: where an iterable that has not called
+    /// `start_response` yet does so, as a generator would in its first `next()`.
+    ///
+    /// # Errors
+    /// As [`Application::call`](super::Application::call).
+    fn begin(&mut self, _start_response: &mut dyn StartResponse) -> Result<(), Exception> {
+        Ok(())
+    }
+
+    /// The next block, or `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Application::call`](super::Application::call).
+    fn next_block(&mut self) -> Result<Option<&[u8]>, Exception>;
+
+    /// `len(iterable)`, where it is known before the first block. Of a length of one the handler
+    /// makes a Content-Length.
+    fn blocks(&self) -> Option<usize> {
+        None
+    }
+
+    /// `close()`: called once, whether or not the blocks were read to the end.
+    ///
+    /// # Errors
+    /// What went wrong is logged; the response is not changed by it any more.
+    fn close(&mut self) -> Result<(), Exception> {
+        Ok(())
+    }
+}
+
+/// What an application returns.
+pub enum Body<'r> {
+    /// `[]`
+    Empty,
+    /// `[block]`: its length becomes the Content-Length, and it leaves together with the headers.
+    One(Cow<'r, [u8]>),
+    /// Any other iterable.
+    Blocks(Box<dyn Blocks + 'r>),
+    /// `wsgi.file_wrapper(filelike)`
+    File(FileWrapper<'r>),
+}
+
+impl<'r> Body<'r> {
+    /// A body of several blocks, made as they are asked for. Its length is not known beforehand.
+    ///
+    /// ```
+    /// let lines = (1..=3).map(|n| format!("{n}\n").into_bytes());
+    /// # let _ =
+    /// cgigate::Body::from_iter(lines.map(Ok))
+    /// # ;
+    /// ```
+    // Not FromIterator: the iterator is kept, not exhausted.
+    #[allow(clippy::should_implement_trait)]
+    pub fn from_iter<I>(blocks: I) -> Self
+    where
+        I: Iterator<Item = Result<Vec<u8>, Exception>> + 'r,
+    {
+        Self::Blocks(Box::new(IterBlocks { blocks, block: Vec::new() }))
+    }
+}
+
+struct IterBlocks<I> {
+    blocks: I,
+    block: Vec<u8>,
+}
+
+impl<I: Iterator<Item = Result<Vec<u8>, Exception>>> Blocks for IterBlocks<I> {
+    fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+        let Some(block) = self.blocks.next() else { return Ok(None) };
+        self.block = block?;
+        Ok(Some(&self.block))
+    }
+}
+
+impl<'r> From<&'r str> for Body<'r> {
+    fn from(block: &'r str) -> Self {
+        Self::One(Cow::Borrowed(block.as_bytes()))
+    }
+}
+
+impl<'r> From<&'r [u8]> for Body<'r> {
+    fn from(block: &'r [u8]) -> Self {
+        Self::One(Cow::Borrowed(block))
+    }
+}
+
+impl From<Vec<u8>> for Body<'_> {
+    fn from(block: Vec<u8>) -> Self {
+        Self::One(Cow::Owned(block))
+    }
+}
+
+impl From<String> for Body<'_> {
+    fn from(block: String) -> Self {
+        Self::One(Cow::Owned(block.into_bytes()))
+    }
+}
+
+impl<'r> From<FileWrapper<'r>> for Body<'r> {
+    fn from(file: FileWrapper<'r>) -> Self {
+        Self::File(file)
+    }
+}
+
+impl fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::One(block) => f.debug_tuple("One").field(block).finish(),
+            Self::Blocks(_) => f.write_str("Blocks(..)"),
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+        }
+    }
+}
+
+/// `wsgi.file_wrapper`, and `wsgiref.util.FileWrapper`: turns something to be read into blocks.
+///
+/// Where it wraps a real file, a handler may give it to the kernel and copy nothing.
+///
+/// ```
+/// use cgigate::types::{Blocks, FileWrapper};
+///
+/// let mut wrapper = FileWrapper::new(&b"three blocks"[..]).blksize(5);
+/// let mut sizes = Vec::new();
+/// while let Some(block) = wrapper.next_block().unwrap() {
+///     sizes.push(block.len());
+/// }
+/// assert_eq!(sizes, [5, 5, 2]);
+/// ```
+pub struct FileWrapper<'r> {
+    /// What is read.
+    pub filelike: FileLike<'r>,
+    /// Bytes a block has at the most.
+    pub blksize: usize,
+    block: Vec<u8>,
+    ended: bool,
+}
+
+/// What a [`FileWrapper`] wraps.
+pub enum FileLike<'r> {
+    /// A real file, which a handler may hand to the kernel.
+    File {
+        /// Read from where it stands.
+        file: File,
+        /// No more than so many bytes.
+        len: Option<u64>,
+    },
+    /// Anything else that can be read.
+    Other(Box<dyn Read + 'r>),
+}
+
+impl<'r> FileWrapper<'r> {
+    /// wsgiref's `blksize=8192`.
+    pub const BLKSIZE: usize = 8192;
+
+    /// Wraps anything that can be read.
+    pub fn new(filelike: impl Read + 'r) -> Self {
+        Self::over(FileLike::Other(Box::new(filelike)))
+    }
+
+    /// Wraps a real file, from where it stands to its end, or for `len` bytes.
+    pub fn file(file: File, len: Option<u64>) -> Self {
+        Self::over(FileLike::File { file, len })
+    }
+
+    fn over(filelike: FileLike<'r>) -> Self {
+        Self { filelike, blksize: Self::BLKSIZE, block: Vec::new(), ended: false }
+    }
+
+    /// The same with blocks of another size: bytes, at least one.
+    #[must_use]
+    pub fn blksize(mut self, blksize: usize) -> Self {
+        self.blksize = blksize.max(1);
+        self
+    }
+}
+
+impl Blocks for FileWrapper<'_> {
+    /// One read of at most `blksize` bytes. The end is final: the document says so, and asks for
+    /// no more than that (its source would read again).
+    fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+        if self.ended {
+            return Ok(None);
+        }
+        self.block.resize(self.blksize.max(1), 0);
+        let n = loop {
+            let read = match &mut self.filelike {
+                FileLike::File { file, len: None } => file.read(&mut self.block),
+                FileLike::File { file, len: Some(left) } => {
+                    let room = usize::try_from(*left).unwrap_or(usize::MAX).min(self.block.len());
+                    file.read(&mut self.block[..room]).inspect(|&n| *left -= n as u64)
+                }
+                FileLike::Other(filelike) => filelike.read(&mut self.block),
+            };
+            match read {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.ended = n == 0;
+        Ok(if n == 0 { None } else { Some(&self.block[..n]) })
+    }
+}
+
+impl fmt::Debug for FileWrapper<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("FileWrapper");
+        match &self.filelike {
+            FileLike::File { file, len } => shown.field("file", file).field("len", len),
+            FileLike::Other(_) => shown.field("filelike", &"<Read>"),
+        };
+        shown.field("blksize", &self.blksize).finish()
+    }
+}

@@ -1,0 +1,80 @@
+//! PEP 3333, "environ Variables".
+
+use super::{ErrorStream, InputStream, Request, Vars};
+use std::fmt;
+
+/// `wsgi.url_scheme`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `"http"`
+    Http,
+    /// `"https"`
+    Https,
+}
+
+impl Scheme {
+    /// `"http"` or `"https"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The `wsgi.*` keys that are neither strings nor streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wsgi {
+    /// `wsgi.version`: `(1, 0)`.
+    pub version: (u8, u8),
+    /// `wsgi.url_scheme`
+    pub url_scheme: Scheme,
+    /// `wsgi.multithread`: another thread of this process may call the application meanwhile.
+    pub multithread: bool,
+    /// `wsgi.multiprocess`: another process may.
+    pub multiprocess: bool,
+    /// `wsgi.run_once`: this process answers this request and no other.
+    pub run_once: bool,
+    /// `wsgi.file_wrapper`: whether a [`Body::File`](super::Body::File) gets special treatment.
+    pub file_wrapper: bool,
+}
+
+/// One request, given away to the application, which may change or keep any of it until its
+/// body is closed: PEP 3333's "modify the dictionary in any way it desires", by ownership.
+#[non_exhaustive]
+pub struct Environ<'r> {
+    /// The CGI variables, and whatever else is a string.
+    pub vars: &'r mut Vars,
+    /// `wsgi.input`
+    pub input: InputStream<'r>,
+    /// `wsgi.errors`
+    pub errors: ErrorStream<'r>,
+    /// The other `wsgi.*` keys.
+    pub wsgi: Wsgi,
+    /// Whether anybody still waits for the answer, and what middleware hands on.
+    pub request: &'r Request,
+}
+
+impl<'r> Environ<'r> {
+    /// An environ of these parts: for servers and tests.
+    pub fn new(
+        vars: &'r mut Vars,
+        input: InputStream<'r>,
+        errors: ErrorStream<'r>,
+        wsgi: Wsgi,
+        request: &'r Request,
+    ) -> Self {
+        Self { vars, input, errors, wsgi, request }
+    }
+
+    /// The bytes of a variable: `environ.get("PATH_INFO")`.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.vars.get(name)
+    }
+}

@@ -1,0 +1,27 @@
+//! The contract of PEP 3333: what an application, a server and everything between them agree on.
+//!
+//! The names are those of `wsgiref.types`. Nothing here reads a socket, formats a status line
+//! or knows that CGI exists.
+
+mod application;
+mod body;
+mod departure;
+mod environ;
+mod fault;
+mod native;
+mod request;
+mod stream;
+mod vars;
+mod violation;
+
+pub use application::{Application, Exception, HeaderIter, Response, StartResponse, Write, app};
+pub use body::{Blocks, Body, FileLike, FileWrapper};
+pub use departure::{ClientGone, is_departure};
+pub use environ::{Environ, Scheme, Wsgi};
+pub use fault::RequestFault;
+pub(crate) use fault::causes;
+pub use native::{from_native, to_native};
+pub use request::{Extensions, Request};
+pub use stream::{ErrorStream, InputStream};
+pub use vars::Vars;
+pub use violation::{HeaderPart, Violation};

@@ -1,0 +1,103 @@
+//! What stays true of a request however its environ is changed: is anybody still waiting for it?
+
+use std::{
+    any::{Any, TypeId},
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Waker,
+    time::Instant,
+};
+
+/// The request behind an environ. The gateway sees it from other threads while the application runs.
+#[derive(Default)]
+pub struct Request {
+    cancelled: AtomicBool,
+    deadline: Option<Instant>,
+    waker: Mutex<Option<Waker>>,
+    extensions: OnceLock<Extensions>,
+}
+
+impl Request {
+    /// Whether the client, or the web server for it, has gone away.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// When the gateway will answer 504 in the application's place.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Wakes a task when the request is cancelled: for applications that wait for something else.
+    pub fn wake_with(&self, waker: &Waker) {
+        *lock(&self.waker) = Some(waker.clone());
+    }
+
+    /// Objects that middleware hands on, by type. Allocated when first used.
+    pub fn extensions(&self) -> &Extensions {
+        self.extensions.get_or_init(Extensions::default)
+    }
+
+    /// Nobody waits any more: [`is_cancelled`](Self::is_cancelled) from now on.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        if let Some(waker) = lock(&self.waker).take() {
+            waker.wake();
+        }
+    }
+
+    /// As new, for the next request; keeps nothing of the last one.
+    pub(crate) fn renew(&mut self, deadline: Option<Instant>) {
+        *self.cancelled.get_mut() = false;
+        self.deadline = deadline;
+        *self.waker.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.extensions.take();
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("cancelled", &self.is_cancelled())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A map from type to value.
+///
+/// ```
+/// use cgigate::types::Request;
+///
+/// #[derive(Clone, PartialEq, Debug)]
+/// struct User(String);
+///
+/// let request = Request::default();
+/// request.extensions().insert(User("ann".into()));
+/// assert_eq!(request.extensions().get(), Some(User("ann".into())));
+/// ```
+#[derive(Default)]
+pub struct Extensions(Mutex<Vec<(TypeId, Box<dyn Any + Send>)>>);
+
+impl Extensions {
+    /// Puts a value in; it takes the place of one of the same type.
+    pub fn insert<T: Any + Send>(&self, value: T) {
+        let mut values = lock(&self.0);
+        values.retain(|(id, _)| *id != TypeId::of::<T>());
+        values.push((TypeId::of::<T>(), Box::new(value)));
+    }
+
+    /// A copy of the value of a type.
+    pub fn get<T: Any + Send + Clone>(&self) -> Option<T> {
+        let values = lock(&self.0);
+        let (_, value) = values.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        value.downcast_ref().cloned()
+    }
+}
+
+/// A panic of the application while it held one of these locks leaves them whole: they guard
+/// single assignments.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,65 @@
+//! PEP 3333, "Input and Error Streams": `wsgi.input` and `wsgi.errors`.
+
+use std::io::{self, BufRead, Read, Write};
+
+/// `wsgi.input`: lent by the gateway, or owned once middleware has wrapped it.
+///
+/// It ends where the request's body ends, even where the server keeps the connection open.
+pub enum InputStream<'r> {
+    /// The gateway's own.
+    Lent(&'r mut dyn BufRead),
+    /// Middleware's.
+    Owned(Box<dyn BufRead + 'r>),
+}
+
+impl<'r> InputStream<'r> {
+    fn get(&mut self) -> &mut dyn BufRead {
+        match self {
+            InputStream::Lent(input) => *input,
+            InputStream::Owned(input) => &mut **input,
+        }
+    }
+}
+
+impl Read for InputStream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.get().read(buf)
+    }
+}
+
+impl BufRead for InputStream<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.get().fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.get().consume(n);
+    }
+}
+
+/// `wsgi.errors`: where an application writes what the administrator should read.
+pub enum ErrorStream<'r> {
+    /// The gateway's own.
+    Lent(&'r mut dyn Write),
+    /// Middleware's.
+    Owned(Box<dyn Write + 'r>),
+}
+
+impl<'r> ErrorStream<'r> {
+    fn get(&mut self) -> &mut dyn Write {
+        match self {
+            ErrorStream::Lent(errors) => *errors,
+            ErrorStream::Owned(errors) => &mut **errors,
+        }
+    }
+}
+
+impl Write for ErrorStream<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.get().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.get().flush()
+    }
+}
