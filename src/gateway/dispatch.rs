@@ -122,7 +122,8 @@ mod tests {
     }
 
     fn answer(dispatcher: &Dispatcher, role: Role, vars: &[(&str, &str)]) -> String {
-        let mut slate = Slate { vars: vars.iter().copied().collect(), ..Slate::default() };
+        let mut slate = Slate::default();
+        slate.vars = vars.iter().copied().collect();
         let chosen = dispatcher.dispatch(role, &mut slate.vars);
         let app: &dyn Application = match &chosen {
             Ok(app) => *app,
