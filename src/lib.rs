@@ -1,6 +1,7 @@
 //! Rust web applications behind a classic web server.
 #![deny(unsafe_code)]
 
+pub mod apps;
 pub mod fcgi;
 pub mod handlers;
 pub mod headers;
