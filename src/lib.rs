@@ -1,6 +1,7 @@
 //! Rust web applications behind a classic web server.
 #![deny(unsafe_code)]
 
+pub mod apps;
 mod cli;
 pub mod fcgi;
 pub mod gateway;

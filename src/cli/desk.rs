@@ -10,11 +10,7 @@ use crate::{
     types::Vars,
 };
 use anyhow::Context as _;
-use std::{
-    fs,
-    io::IsTerminal as _,
-    process::ExitCode,
-};
+use std::{fs, io::IsTerminal as _, process::ExitCode};
 
 pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result<ExitCode> {
     gateway.build()?;
