@@ -21,7 +21,8 @@ from urllib.parse import parse_qs
 from wsgiref.handlers import CGIHandler, IISCGIHandler
 from wsgiref.util import shift_path_info
 
-TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+UTF8 = [("Content-Type", "text/plain; charset=utf-8")]
+TEXT = [("Content-Type", "text/plain")]
 REASONS = {"200": "OK", "201": "Created", "204": "No Content", "301": "Moved Permanently",
            "302": "Found", "304": "Not Modified", "403": "Forbidden", "404": "Not Found",
            "418": "I'm a teapot", "500": "Internal Server Error", "503": "Service Unavailable"}
@@ -45,13 +46,13 @@ def body_of(environ, size=65536):
 
 
 def hello(environ, start_response):
-    start_response("200 OK", list(TEXT))
+    start_response("200 OK", list(UTF8))
     return [b"Hello World\n"]
 
 
 def demo(environ, start_response):
     """wsgiref.simple_server.demo_app, with names where Python prints addresses."""
-    start_response("200 OK", list(TEXT))
+    start_response("200 OK", list(UTF8))
     lines = ["Hello world!", ""]
     for name, value in sorted(environ.items()):
         lines.append("%s = %s" % (name, OBJECTS.get(name) or repr(value)))
@@ -95,16 +96,19 @@ def stderr(environ, start_response):
 
 
 def status(environ, start_response):
-    line = query(environ, "code", "200")
-    line = "%s %s" % (line, REASONS.get(line, "Unknown"))
+    code = query(environ, "code", "200")
+    line = "%s %s" % (code, REASONS.get(code, "Status"))
+    if code in ("204", "304"):
+        start_response(line, [("X-Status", code)])
+        return []
     start_response(line, list(TEXT))
     return [line.encode() + b"\n"]
 
 
 def stream(environ, start_response):
     start_response("200 OK", list(TEXT))
-    size = int(query(environ, "size", "1"))
-    return (b"x" * size for _ in range(int(query(environ, "chunks", "1"))))
+    size = int(query(environ, "size", "1024"))
+    return (b"x" * size for _ in range(int(query(environ, "chunks", "10"))))
 
 
 def bytes_app(environ, start_response):
@@ -114,9 +118,10 @@ def bytes_app(environ, start_response):
 
 
 def headers(environ, start_response):
-    some = [("X-%d" % i, str(i)) for i in range(1, int(query(environ, "n", "0")) + 1)]
+    n = int(query(environ, "n", "0"))
+    some = [("X-%d" % i, str(i)) for i in range(1, n + 1)]
     start_response("200 OK", TEXT + some + [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
-    return [b"headers\n"]
+    return [b"%d\n" % n]
 
 
 def fault(environ, start_response):
@@ -127,7 +132,7 @@ def fault(environ, start_response):
     start_response("200 OK", list(TEXT))
 
     def pieces():
-        yield b"before the fault\n"
+        yield b"partial\n"
         raise RuntimeError("asked to fail")
     return pieces()
 
@@ -150,7 +155,7 @@ def dispatch(name):
 
 
 def not_found(environ, start_response):
-    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    start_response("404 Not Found", list(TEXT))
     return [b"404 Not Found\n"]
 
 
