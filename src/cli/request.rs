@@ -32,7 +32,8 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
                  Content-Length: 59\r\n\r\n\
                  A server error occurred.  Please contact the administrator."
             );
-            ExitCode::FAILURE
+            // The answer is whole, and says what there is to say to the client.
+            ExitCode::SUCCESS
         }
     }
 }
@@ -44,7 +45,8 @@ fn settings(slate: &Slate) -> Result<(bool, u64), String> {
         Err(env::VarError::NotPresent) | Ok("") => software.starts_with(b"Microsoft-IIS/"),
         Ok("iis") => true,
         Ok("cgi") => false,
-        _ => return Err("CGIGATE_HANDLER is neither 'iis' nor 'cgi'".into()),
+        Ok(other) => return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'")),
+        Err(error) => return Err(format!("CGIGATE_HANDLER: {error}")),
     };
     let max_body = match env::var("CGIGATE_MAX_BODY") {
         Err(env::VarError::NotPresent) => u64::MAX,
