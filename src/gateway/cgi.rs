@@ -15,7 +15,7 @@ use crate::{
         read_into, run, strip_script_name,
     },
     sys,
-    types::{Application, Exception, Vars},
+    types::{Exception, Vars},
 };
 use std::{
     cell::RefCell,
@@ -53,11 +53,7 @@ pub(crate) fn respond(
     if mode.iis {
         strip_script_name(&mut slate.vars);
     }
-    let chosen = dispatcher.dispatch(Role::Responder, &mut slate.vars);
-    let app: &dyn Application = match &chosen {
-        Ok(app) => *app,
-        Err(refusal) => refusal,
-    };
+    let app = dispatcher.dispatch(Role::Responder, &mut slate.vars);
     // A length that is none was refused just now; what is left of the body then is not looked at.
     let content = Content::of_cgi(&slate.vars).unwrap_or(Content::Length(0));
     let preamble = if mode.nph { Preamble::StatusLine } else { Preamble::StatusFirst };

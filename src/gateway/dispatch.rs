@@ -21,24 +21,18 @@ pub(crate) struct Dispatcher {
 
 /// A request that no application sees: the answer is its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(pub(crate) &'static str);
+struct Refusal(&'static str);
 
 impl Application for Refusal {
     fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-        let retry = self.0.starts_with("503");
-        let fields = [("Content-Type", "text/plain"), ("Retry-After", "1")];
-        start_response.call(self.0, &fields[..if retry { 2 } else { 1 }])?;
+        start_response.call(self.0, &[("Content-Type", "text/plain")])?;
         Ok(format!("{}\n", self.0).into())
     }
 }
 
-impl From<RequestFault> for Refusal {
-    fn from(fault: RequestFault) -> Self {
-        Self(fault.status())
-    }
-}
-
-const NOT_FOUND: Refusal = Refusal("404 Not Found");
+const NOT_FOUND: &Refusal = &Refusal("404 Not Found");
+const BAD_REQUEST: &Refusal = &Refusal("400 Bad Request");
+const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -60,24 +54,23 @@ impl Dispatcher {
         self.gateway.mounts.iter().any(|mount| mount.role == role)
     }
 
-    /// Picks the application, and makes SCRIPT_NAME and PATH_INFO those that it expects.
-    pub(crate) fn dispatch(
-        &self,
-        role: Role,
-        vars: &mut Vars,
-    ) -> Result<&dyn Application, Refusal> {
+    /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
+    /// expects.
+    pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         let asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
-        // What is said to the gateway is not said to the application.
-        vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
-        match Content::length(vars)? {
-            Some(length) if length > self.max_body => {
-                return Err(RequestFault::BodyTooLong { limit: self.max_body }.into());
-            }
-            _ => {}
+        if asked.is_some() || vars.iter().any(|(name, _)| name.starts_with(b"CGIGATE_")) {
+            // What is said to the gateway is not said to the application.
+            vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
+        }
+        match Content::length(vars) {
+            Ok(Some(length)) if length > self.max_body => return TOO_LONG,
+            Ok(_) => {}
+            Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
+            Err(_) => return BAD_REQUEST,
         }
         let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
         let name = name.or(self.own_name.map(str::as_bytes));
-        self.pick(role, name, vars).ok_or(NOT_FOUND)
+        self.pick(role, name, vars).unwrap_or(NOT_FOUND)
     }
 
     fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
@@ -124,11 +117,7 @@ mod tests {
     fn answer(dispatcher: &Dispatcher, role: Role, vars: &[(&str, &str)]) -> String {
         let mut slate = Slate::default();
         slate.vars = vars.iter().copied().collect();
-        let chosen = dispatcher.dispatch(role, &mut slate.vars);
-        let app: &dyn Application = match &chosen {
-            Ok(app) => *app,
-            Err(refusal) => refusal,
-        };
+        let app = dispatcher.dispatch(role, &mut slate.vars);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
         let _ = run(&Plain(Attributes::CGI), app, &mut slate, streams).unwrap();
