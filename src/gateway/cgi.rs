@@ -59,7 +59,7 @@ pub(crate) fn respond(
     let preamble = if mode.nph { Preamble::StatusLine } else { Preamble::StatusFirst };
     let handler = Plain(Attributes { preamble, ..Attributes::CGI });
     let mut stderr = io::stderr();
-    let mut stdout = File::from(sys::adopt(1)?);
+    let mut stdout = sys::stdout();
     if content == Content::Length(0) {
         let mut stdout = Stdout { file: &mut stdout, ahead: None };
         let streams = Streams { stdin: &mut io::empty(), stdout: &mut stdout, stderr: &mut stderr };

@@ -8,6 +8,6 @@ mod socket;
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Ready};
 pub(crate) use process::{
-    Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, wait_either,
+    Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };
 pub(crate) use socket::{Readiness, SocketCell, accept, poll, this_thread, thread_sleeps};

@@ -2,7 +2,9 @@
 
 use std::{
     ffi::OsStr,
+    fs::File,
     io,
+    mem::ManuallyDrop,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering},
 };
@@ -50,6 +52,13 @@ pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, as was just asked, and it was handed over by whoever started us: nothing
     // in this process owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The process's stdout without std's buffer, which would cut blocks at their line ends.
+pub(crate) fn stdout() -> ManuallyDrop<File> {
+    // SAFETY: never dropped, so nothing is closed that others use; a process that was started
+    // without it gets EBADF for its writes.
+    ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
 /// Sets how many connections may wait to be accepted.
@@ -103,7 +112,7 @@ pub(crate) enum Signal {
 static WRITER: AtomicI32 = AtomicI32::new(-1);
 
 /// Signals as bytes in a pipe, to be waited for like anything else.
-pub(crate) struct Signals(std::fs::File);
+pub(crate) struct Signals(File);
 
 impl Signals {
     /// Catches the signals of [`Signal`] from now on.
@@ -162,7 +171,7 @@ mod tests {
         let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(is_listening(listener.as_raw_fd()) && is_stream(listener.as_raw_fd()));
         assert!(!is_listening(one.as_raw_fd()) && is_stream(one.as_raw_fd()));
-        let file = std::fs::File::open("/dev/null").unwrap();
+        let file = File::open("/dev/null").unwrap();
         assert!(!is_listening(file.as_raw_fd()) && !is_listening(-1));
         assert!(adopt(-1).is_err());
     }
