@@ -20,8 +20,14 @@ use std::{env, ffi::OsStr, path::Path, process::ExitCode};
 /// Exit status of wrong usage.
 const USAGE: u8 = 2;
 
-/// The whole program.
-pub(crate) fn main(gateway: Gateway) -> ExitCode {
+impl Gateway {
+    /// Answers the request that this process was started for, or does what the command line says.
+    pub fn main(self) -> ExitCode {
+        main(self)
+    }
+}
+
+fn main(gateway: Gateway) -> ExitCode {
     // Before any thread: programs take this variable for a proxy that the operator configured.
     sys::remove_var("HTTP_PROXY");
     let handed_over = net::stdin_listens() || net::handed_over(None).is_some();

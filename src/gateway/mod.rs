@@ -12,7 +12,7 @@ use crate::{
     fcgi::Role,
     types::{Application, Exception},
 };
-use std::{fmt, process::ExitCode};
+use std::fmt;
 
 pub(crate) use dispatch::Dispatcher;
 pub use settings::Settings;
@@ -115,11 +115,6 @@ impl Gateway {
             last.index = true;
         }
         self
-    }
-
-    /// Answers the request that this process was started for, or does what the command line says.
-    pub fn main(self) -> ExitCode {
-        crate::cli::main(self)
     }
 
     /// Names and descriptions, in the order of registration.
