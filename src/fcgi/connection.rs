@@ -1,0 +1,405 @@
+//! One connection's protocol state: which requests are open, and what may come next.
+
+use super::{
+    pairs::{PairError, asked},
+    phase::{Phase, Turn, turn},
+    record::{
+        HEADER_LEN, Header, ProtocolStatus, RecordType, RequestId, Role, VERSION, parse_begin,
+        parse_header,
+    },
+};
+use std::num::NonZeroU16;
+
+/// How much a peer may have under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests open on one connection; further ones are refused with `FCGI_OVERLOADED`.
+    pub max_requests: usize,
+    /// Bytes of one request's PARAMS.
+    pub max_params: usize,
+}
+
+/// What the web server has said. Borrows from the caller's buffer, never from the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'i> {
+    /// BEGIN_REQUEST of a role that there is.
+    Begin {
+        /// The request.
+        id: RequestId,
+        /// What it asks the application to be.
+        role: Role,
+        /// Whether the connection stays open after it.
+        keep_conn: bool,
+    },
+    /// Some bytes of PARAMS: pairs may be cut anywhere.
+    Params {
+        /// The request.
+        id: RequestId,
+        /// Never empty.
+        piece: &'i [u8],
+    },
+    /// PARAMS is whole.
+    ParamsEnd {
+        /// The request.
+        id: RequestId,
+    },
+    /// PARAMS went over [`Limits::max_params`]: what comes of it from here on is read over.
+    ParamsTooLong {
+        /// The request, still open until [`Connection::finish`].
+        id: RequestId,
+    },
+    /// Some bytes of STDIN.
+    Stdin {
+        /// The request.
+        id: RequestId,
+        /// Never empty.
+        piece: &'i [u8],
+    },
+    /// STDIN is whole.
+    StdinEnd {
+        /// The request.
+        id: RequestId,
+    },
+    /// Some bytes of DATA: filters only.
+    Data {
+        /// The request.
+        id: RequestId,
+        /// Never empty.
+        piece: &'i [u8],
+    },
+    /// DATA is whole.
+    DataEnd {
+        /// The request.
+        id: RequestId,
+    },
+    /// ABORT_REQUEST of a request that is open, and stays so until [`Connection::finish`].
+    Abort {
+        /// The request.
+        id: RequestId,
+    },
+    /// Something to be said back, that no application need know of.
+    Answer(Answer),
+}
+
+/// What the protocol itself answers.
+#[must_use = "an unsent answer leaves the web server waiting"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// GET_VALUES_RESULT with the values whose bits are set, for [`values_result`](super::values_result).
+    Values {
+        /// A bit for each name in [`VALUES`](super::VALUES).
+        asked: u8,
+    },
+    /// UNKNOWN_TYPE, to a management record of that type.
+    UnknownType(u8),
+    /// END_REQUEST for a request that never was opened.
+    Refuse {
+        /// The request.
+        id: RequestId,
+        /// Why.
+        status: ProtocolStatus,
+        /// Whether the connection stays open.
+        keep_conn: bool,
+    },
+}
+
+/// The peer broke the protocol: nothing behind this can be understood, and the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Not version 1, or not FastCGI at all.
+    #[error("a record of FastCGI version {0}, which is not 1")]
+    Version(u8),
+    /// A record of fixed length has another.
+    #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]
+    Length {
+        /// Its type.
+        kind: u8,
+        /// What its header says.
+        content_len: u16,
+    },
+    /// BEGIN_REQUEST for an id that is in use.
+    #[error("request {} began while it was under way", .0.0)]
+    IdInUse(RequestId),
+    /// A record that cannot come where it came.
+    #[error("a record of type {kind} for request {id} where none may come")]
+    Order {
+        /// Its type.
+        kind: u8,
+        /// Its id.
+        id: u16,
+    },
+    /// GET_VALUES that cannot be read.
+    #[error("malformed GET_VALUES: {0}")]
+    Values(#[from] PairError),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    id: RequestId,
+    role: Role,
+    keep_conn: bool,
+    phase: Phase,
+    params_left: usize,
+}
+
+/// Where in a record the next byte lies.
+#[derive(Clone, Copy, Debug)]
+enum Decode {
+    Header,
+    Content {
+        kind: RecordType,
+        id: RequestId,
+        left: u16,
+        padding_len: u8,
+    },
+    /// Content that nobody wants, and padding: at most 65,535 + 255 bytes.
+    Skip {
+        left: u32,
+    },
+}
+
+enum Step<'i> {
+    Event(usize, Event<'i>),
+    Silent(usize),
+    Hungry,
+}
+
+/// The application's side of one connection. It allocates once, for the first requests.
+///
+/// ```
+/// use cgigate::fcgi::{self, Connection, Event, Limits, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let id = RequestId(NonZeroU16::MIN);
+/// let mut wire = Vec::new();
+/// fcgi::begin_request(&mut wire, id, Role::Responder, true);
+/// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+/// let (used, event) = connection.next(&wire)?;
+/// assert_eq!(used, wire.len());
+/// assert_eq!(event, Some(Event::Begin { id, role: Role::Responder, keep_conn: true }));
+/// # Ok::<_, fcgi::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    limits: Limits,
+    decode: Decode,
+    open: Vec<Open>,
+}
+
+/// GET_VALUES asks for three short names; what is much longer is no honest question.
+const MAX_VALUES: u16 = 4096;
+
+impl Connection {
+    /// A connection on which nothing was said yet.
+    pub const fn new(limits: Limits) -> Self {
+        Self { limits, decode: Decode::Header, open: Vec::new() }
+    }
+
+    /// Reads from the front of `input`, as far as the next event: how many bytes were used, and
+    /// the event. No event means that the whole of `input` was understood and more is needed;
+    /// bytes not used must be there again at the next call.
+    ///
+    /// # Errors
+    /// The peer broke the protocol; the connection is of no more use.
+    pub fn next<'i>(
+        &mut self,
+        input: &'i [u8],
+    ) -> Result<(usize, Option<Event<'i>>), ProtocolError> {
+        let mut used = 0;
+        loop {
+            match self.step(&input[used..])? {
+                Step::Event(n, event) => return Ok((used + n, Some(event))),
+                Step::Silent(n) => used += n,
+                Step::Hungry => return Ok((used, None)),
+            }
+        }
+    }
+
+    /// The application has finished with `id`; later records for it are ignored (section 3.3).
+    /// Whether the connection is kept: `None` if there was no such request.
+    pub fn finish(&mut self, id: RequestId) -> Option<bool> {
+        let at = self.position(id)?;
+        Some(self.open.swap_remove(at).keep_conn)
+    }
+
+    /// No request is open.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether nothing is known that a new connection would not know.
+    pub fn is_fresh(&self) -> bool {
+        self.open.is_empty() && matches!(self.decode, Decode::Header)
+    }
+
+    fn step<'i>(&mut self, input: &'i [u8]) -> Result<Step<'i>, ProtocolError> {
+        match self.decode {
+            Decode::Header => {
+                let Ok((content, header)) = parse_header(input) else { return Ok(Step::Hungry) };
+                self.record(header, content)
+            }
+            Decode::Skip { left } => {
+                let n = input.len().min(left as usize);
+                let left = left - n as u32; // At most `left`.
+                self.decode = if left == 0 { Decode::Header } else { Decode::Skip { left } };
+                Ok(if n == 0 && left > 0 { Step::Hungry } else { Step::Silent(n) })
+            }
+            Decode::Content { kind, id, left, padding_len } => {
+                let n = input.len().min(usize::from(left));
+                if n == 0 {
+                    return Ok(Step::Hungry);
+                }
+                let left = left - n as u16; // At most `left`.
+                self.decode = match left {
+                    0 => Decode::Skip { left: padding_len.into() },
+                    _ => Decode::Content { kind, id, left, padding_len },
+                };
+                Ok(self.piece(kind, id, &input[..n]))
+            }
+        }
+    }
+
+    /// A header has come whole; `content` is what there is behind it.
+    fn record<'i>(&mut self, header: Header, content: &'i [u8]) -> Result<Step<'i>, ProtocolError> {
+        if header.version != VERSION {
+            return Err(ProtocolError::Version(header.version));
+        }
+        let kind = RecordType::from_wire(header.kind);
+        match (kind, NonZeroU16::new(header.id).map(RequestId)) {
+            (Some(RecordType::GetValues), None) => self.get_values(header, content),
+            (_, None) => Ok(self.answer(header, 0, Answer::UnknownType(header.kind))),
+            (Some(RecordType::BeginRequest), Some(id)) => self.begin(header, id, content),
+            (Some(RecordType::AbortRequest), Some(id)) => {
+                self.skip(header, 0);
+                Ok(match self.position(id) {
+                    Some(_) => Step::Event(HEADER_LEN, Event::Abort { id }),
+                    None => Step::Silent(HEADER_LEN),
+                })
+            }
+            (
+                Some(kind @ (RecordType::Params | RecordType::Stdin | RecordType::Data)),
+                Some(id),
+            ) => self.stream(header, kind, id),
+            // What only applications send, or nobody yet: UNKNOWN_TYPE is for management records
+            // alone (section 4.2), and servers take one that they did not ask for amiss.
+            (_, Some(_)) => {
+                self.skip(header, 0);
+                Ok(Step::Silent(HEADER_LEN))
+            }
+        }
+    }
+
+    fn get_values<'i>(
+        &mut self,
+        header: Header,
+        content: &'i [u8],
+    ) -> Result<Step<'i>, ProtocolError> {
+        let Header { kind, content_len, .. } = header;
+        if content_len > MAX_VALUES {
+            return Err(ProtocolError::Length { kind, content_len });
+        }
+        let Some(body) = content.get(..usize::from(content_len)) else { return Ok(Step::Hungry) };
+        let asked = asked(body)?;
+        Ok(self.answer(header, content_len, Answer::Values { asked }))
+    }
+
+    fn begin<'i>(
+        &mut self,
+        header: Header,
+        id: RequestId,
+        content: &'i [u8],
+    ) -> Result<Step<'i>, ProtocolError> {
+        let Header { kind, content_len, .. } = header;
+        if content_len != 8 {
+            return Err(ProtocolError::Length { kind, content_len });
+        }
+        let Ok((_, (role, keep_conn))) = parse_begin(content) else { return Ok(Step::Hungry) };
+        if self.position(id).is_some() {
+            return Err(ProtocolError::IdInUse(id));
+        }
+        let refuse = |status| Answer::Refuse { id, status, keep_conn };
+        let Some(role) = Role::from_wire(role) else {
+            return Ok(self.answer(header, content_len, refuse(ProtocolStatus::UnknownRole)));
+        };
+        if self.open.len() >= self.limits.max_requests {
+            return Ok(self.answer(header, content_len, refuse(ProtocolStatus::Overloaded)));
+        }
+        let (phase, params_left) = (Phase::Params, self.limits.max_params);
+        self.open.push(Open { id, role, keep_conn, phase, params_left });
+        self.skip(header, content_len);
+        let event = Event::Begin { id, role, keep_conn };
+        Ok(Step::Event(HEADER_LEN + usize::from(content_len), event))
+    }
+
+    /// A record of PARAMS, STDIN or DATA.
+    fn stream<'i>(
+        &mut self,
+        header: Header,
+        kind: RecordType,
+        id: RequestId,
+    ) -> Result<Step<'i>, ProtocolError> {
+        let empty = header.content_len == 0;
+        let at = self.position(id);
+        let turn = at
+            .map_or(Turn::Ignore, |at| turn(self.open[at].phase, kind, empty, self.open[at].role));
+        match (turn, at) {
+            (Turn::Wrong, _) => Err(ProtocolError::Order { kind: header.kind, id: id.0.get() }),
+            (Turn::Piece, Some(_)) => {
+                let Header { content_len: left, padding_len, .. } = header;
+                self.decode = Decode::Content { kind, id, left, padding_len };
+                Ok(Step::Silent(HEADER_LEN))
+            }
+            (Turn::End(next), Some(at)) => {
+                self.open[at].phase = next;
+                self.skip(header, 0);
+                let event = match kind {
+                    RecordType::Params => Event::ParamsEnd { id },
+                    RecordType::Stdin => Event::StdinEnd { id },
+                    _ => Event::DataEnd { id },
+                };
+                Ok(Step::Event(HEADER_LEN, event))
+            }
+            (Turn::Ignore | Turn::Piece | Turn::End(_), _) => {
+                self.skip(header, 0);
+                Ok(Step::Silent(HEADER_LEN))
+            }
+        }
+    }
+
+    fn piece<'i>(&mut self, kind: RecordType, id: RequestId, piece: &'i [u8]) -> Step<'i> {
+        // The request may have been finished while its record was still coming in.
+        let Some(at) = self.position(id) else { return Step::Silent(piece.len()) };
+        let event = match kind {
+            RecordType::Stdin => Event::Stdin { id, piece },
+            RecordType::Data => Event::Data { id, piece },
+            _ => match self.open[at].params_left.checked_sub(piece.len()) {
+                Some(left) => {
+                    self.open[at].params_left = left;
+                    Event::Params { id, piece }
+                }
+                None => Event::ParamsTooLong { id },
+            },
+        };
+        Step::Event(piece.len(), event)
+    }
+
+    /// What stays of the record behind `used` bytes of its content is of no interest.
+    fn skip(&mut self, header: Header, used: u16) {
+        let left = u32::from(header.content_len - used) + u32::from(header.padding_len);
+        self.decode = Decode::Skip { left };
+    }
+
+    fn answer<'i>(&mut self, header: Header, used: u16, answer: Answer) -> Step<'i> {
+        self.skip(header, used);
+        Step::Event(HEADER_LEN + usize::from(used), Event::Answer(answer))
+    }
+
+    fn position(&self, id: RequestId) -> Option<usize> {
+        self.open.iter().position(|open| open.id == id)
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;
