@@ -2,6 +2,8 @@
 #![deny(unsafe_code)]
 
 pub mod fcgi;
+#[cfg(target_os = "linux")]
+pub mod gateway;
 pub mod handlers;
 pub mod headers;
 mod sys;

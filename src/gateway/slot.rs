@@ -90,6 +90,11 @@ impl Slot {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same, unless somebody has it locked.
+    pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Front>> {
+        self.front.try_lock().ok()
+    }
+
     fn update(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
         self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| change(word))
     }

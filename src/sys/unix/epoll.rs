@@ -42,9 +42,8 @@ impl Epoll {
         };
         let mut event = libc::epoll_event { events: (libc::EPOLLIN | edge) as u32, u64: token };
         // SAFETY: `event` lives through the call; wrong descriptors are an error, not a fault.
-        let done = unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event)
-        };
+        let done =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
         check(done)
     }
 

@@ -6,4 +6,4 @@ mod socket;
 
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Ready};
-pub(crate) use socket::{Readiness, SocketCell, accept, poll, thread_sleeps, this_thread};
+pub(crate) use socket::{Readiness, SocketCell, accept, this_thread, thread_sleeps};

@@ -69,9 +69,7 @@ impl SocketCell {
     pub(crate) fn sendfile(&self, file: &File, from: u64, len: usize) -> io::Result<usize> {
         let mut offset = libc::off_t::try_from(from).map_err(io::Error::other)?;
         // SAFETY: `offset` lives through the call. The socket is non-blocking.
-        retry(|| unsafe {
-            libc::sendfile(self.raw(), file.as_raw_fd(), &raw mut offset, len)
-        })
+        retry(|| unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &raw mut offset, len) })
     }
 
     /// Waits for `what`, or for the peer to hang up, as long as `limit`.
@@ -114,7 +112,7 @@ pub(crate) enum Readiness {
 }
 
 /// Waits until `fd` is ready or its peer has hung up; false when `limit` is over.
-pub(crate) fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
+fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
     let events = match what {
         Readiness::Read => libc::POLLIN,
         Readiness::Write => libc::POLLOUT,
