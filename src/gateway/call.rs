@@ -62,7 +62,9 @@ impl Call {
             vars.index(name, value);
         }
         vars.settle();
-        vars.set("FCGI_ROLE", self.role.as_str());
+        if self.role != Role::Responder {
+            vars.set("FCGI_ROLE", self.role.as_str());
+        }
         let length = Content::length(vars)?;
         if let (Some(length), Some(limit)) = (length, max_body)
             && length > limit

@@ -5,13 +5,15 @@
 //! two reads is a header cut in two at most. Nothing here blocks or knows a socket.
 
 use super::{
-    Settings,
+    Dispatch, Settings,
     call::{Call, Pair, Refusal},
     slot::Token,
     spool::{End, Spool},
 };
 use crate::{
-    fcgi::{self, Answer, Connection, Event, Limits, ProtocolError, RequestId, Role},
+    fcgi::{
+        self, Answer, Connection, Event, Limits, ProtocolError, ProtocolStatus, RequestId, Role,
+    },
     types,
 };
 use std::{collections::VecDeque, ops::Range, sync::Arc};
@@ -98,6 +100,7 @@ impl Sorting {
 /// Who takes in what came, and by which rules.
 pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
+    pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
     pub(super) now: u32,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
@@ -188,6 +191,11 @@ impl Front {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
                 self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
+                if !rules.apps.serves(role) {
+                    let status = ProtocolStatus::UnknownRole;
+                    fcgi::end_request(&mut sorting.answers, id, 0, status);
+                    self.finish(id);
+                }
             }
             Event::Params { id, piece } => {
                 let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
@@ -250,8 +258,7 @@ impl Front {
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
         refusal.records(&mut sorting.answers, id, head_only);
-        let finished = self.finish(id);
-        self.last |= finished.close;
+        self.finish(id);
     }
 
     fn abort(&mut self, id: RequestId, sorting: &mut Sorting) {
@@ -263,10 +270,9 @@ impl Front {
                 self.end_body(id, End::Gone, sorting);
             }
             Stage::Params(_) => {
-                let status = fcgi::ProtocolStatus::RequestComplete;
+                let status = ProtocolStatus::RequestComplete;
                 fcgi::end_request(&mut sorting.answers, id, 0, status);
-                let finished = self.finish(id);
-                self.last |= finished.close;
+                self.finish(id);
             }
         }
     }
@@ -356,7 +362,7 @@ impl Front {
                 }
                 self.end_body(id, end, sorting);
             } else {
-                let _never_complete = self.finish(id);
+                self.finish(id); // It can never be complete.
             }
         }
     }

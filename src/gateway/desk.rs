@@ -54,7 +54,7 @@ impl Desk {
         let intake = match received {
             Ok(0) => self.end(slot, slot.socket.is_hung_up()),
             Ok(n) => {
-                let rules = Rules { settings: &shared.settings, token, now: shared.now(), direct };
+                let rules = rules(shared, token, direct);
                 slot.touched.store(rules.now, std::sync::atomic::Ordering::Relaxed);
                 let input = &self.input[..stood_over + n];
                 let mut front = slot.front();
@@ -84,7 +84,7 @@ impl Desk {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // The bytes that stood over go back.
-                let rules = Rules { settings: &shared.settings, token, now: shared.now(), direct };
+                let rules = rules(shared, token, direct);
                 let input = &self.input[..stood_over];
                 let _understood_before = slot.front().feed(input, &mut self.sorting, &rules);
                 Intake::Drained
@@ -125,4 +125,8 @@ impl Desk {
         slot.say(out, shared.settings.write_timeout);
         shared.table.close_if_last(call.token, slot.end_run(close));
     }
+}
+
+fn rules(shared: &Shared, token: Token, direct: bool) -> Rules<'_> {
+    Rules { settings: &shared.settings, apps: &*shared.apps, token, now: shared.now(), direct }
 }

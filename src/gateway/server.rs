@@ -14,6 +14,7 @@ use crate::{
 };
 use std::{
     io,
+    net::TcpListener,
     os::fd::{AsRawFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
     thread,
@@ -23,6 +24,9 @@ use std::{
 pub trait Dispatch: Send + Sync {
     /// The application for a request; it may change the variables, as `shift_path_info` does.
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
+
+    /// Whether there is an application of that role; a request of another is refused.
+    fn serves(&self, role: Role) -> bool;
 
     /// How requests are run.
     fn handler(&self) -> &(dyn Handler + Sync);
@@ -53,7 +57,7 @@ pub struct Stopper {
 const STACK: usize = 2 << 20;
 
 impl Server {
-    /// A server of `listeners`, which are non-blocking.
+    /// A server of `listeners`, which become non-blocking.
     ///
     /// # Errors
     /// The system has no more descriptors.
@@ -62,6 +66,13 @@ impl Server {
         apps: Arc<dyn Dispatch>,
         settings: Settings,
     ) -> io::Result<Self> {
+        let listeners = listeners.into_iter().map(|listener| {
+            // For this call of no matter which family the socket is.
+            let listener = TcpListener::from(listener);
+            listener.set_nonblocking(true)?;
+            Ok(OwnedFd::from(listener))
+        });
+        let listeners = listeners.collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {

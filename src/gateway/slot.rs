@@ -189,10 +189,6 @@ impl Slot {
         self.state.fetch_or(CLOSING, Ordering::AcqRel);
     }
 
-    pub(super) fn is_closing(&self) -> bool {
-        self.state() & CLOSING != 0
-    }
-
     /// Requests queued or running.
     pub(super) fn runs(&self) -> u64 {
         (self.state() & RUNS) / RUN

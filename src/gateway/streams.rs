@@ -216,7 +216,7 @@ impl BufRead for Stdin<'_> {
             self.at += n;
         } else if let Some(piece) = self.desk.sorting.pieces.front_mut() {
             piece.start += n;
-            if piece.is_empty() {
+            if piece.start == piece.end {
                 self.desk.sorting.pieces.pop_front();
             }
         }
