@@ -2,19 +2,23 @@
 
 use super::{
     Usage,
-    options::{Protocol, Server},
+    options::{Protocol, Server as Options},
     own_name,
 };
 use crate::{
-    gateway::{Dispatcher, Gateway, Settings},
+    fcgi::Role,
+    gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
+    handlers::{Attributes, Handler, Plain, Preamble},
     net::{self, Address, Listener},
+    sys::{Signal, Signals},
+    types::{Application, Vars},
 };
-use std::process::ExitCode;
+use std::{os::fd::AsFd, process::ExitCode, sync::Arc, thread};
 
 pub(super) fn run(
     mut gateway: Gateway,
     protocol: Protocol,
-    server: Server,
+    server: Options,
 ) -> anyhow::Result<ExitCode> {
     if !matches!(server.workers.as_str(), "1" | "auto") {
         let why = "--workers: this version runs one worker process; start several instead";
@@ -43,11 +47,62 @@ pub(super) fn run(
         let (address, threads) = (listener.address(), settings.threads);
         eprintln!("cgigate: {name} on {address}, 1 workers x {threads} threads");
     }
-    let _ = dispatcher;
+    match protocol {
+        Protocol::FastCgi => fastcgi(dispatcher, &listeners, settings)?,
+        Protocol::Http => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn listeners(protocol: Protocol, server: &Server) -> anyhow::Result<Vec<Listener>> {
+/// The applications as a FastCGI server runs them.
+struct FastCgi {
+    dispatcher: Dispatcher,
+    handler: Plain,
+}
+
+impl Dispatch for FastCgi {
+    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.dispatcher.dispatch(role, vars)
+    }
+
+    fn serves(&self, role: Role) -> bool {
+        self.dispatcher.has_role(role)
+    }
+
+    fn handler(&self) -> &(dyn Handler + Sync) {
+        &self.handler
+    }
+}
+
+/// Serves until a signal says to stop, and what was in flight has ended.
+fn fastcgi(
+    dispatcher: Dispatcher,
+    listeners: &[Listener],
+    settings: Settings,
+) -> anyhow::Result<()> {
+    let attributes = Attributes {
+        origin_server: false,
+        wsgi_multiprocess: false,
+        wsgi_multithread: settings.threads > 1,
+        preamble: Preamble::StatusLast,
+        ..Attributes::BASE
+    };
+    let apps = FastCgi { dispatcher, handler: Plain(attributes) };
+    let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
+    let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
+    let (stopper, mut signals) = (server.stopper(), Signals::install()?);
+    thread::spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Stop => stopper.stop(),
+                Signal::Reload | Signal::Reopen => {}
+            }
+        }
+    });
+    Ok(server.run()?)
+}
+
+fn listeners(protocol: Protocol, server: &Options) -> anyhow::Result<Vec<Listener>> {
     if server.listen.is_empty() && net::stdin_listens() {
         return Ok(vec![Listener::stdin()?]);
     }
@@ -70,7 +125,7 @@ fn listeners(protocol: Protocol, server: &Server) -> anyhow::Result<Vec<Listener
     Ok(addresses.iter().map(bind).collect::<Result<_, _>>()?)
 }
 
-fn settings(server: &Server) -> Settings {
+fn settings(server: &Options) -> Settings {
     let default = Settings::default();
     Settings {
         threads: server.threads.map_or(default.threads, usize::from),

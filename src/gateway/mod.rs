@@ -8,6 +8,30 @@ mod dispatch;
 mod settings;
 mod spool;
 
+// The workers are Linux's: they wait with epoll.
+#[cfg(target_os = "linux")]
+mod call;
+#[cfg(target_os = "linux")]
+mod connection;
+#[cfg(target_os = "linux")]
+mod desk;
+#[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
+mod shared;
+#[cfg(target_os = "linux")]
+mod slot;
+#[cfg(target_os = "linux")]
+mod steward;
+#[cfg(target_os = "linux")]
+mod streams;
+#[cfg(target_os = "linux")]
+mod threads;
+#[cfg(target_os = "linux")]
+mod wire;
+
 use crate::{
     fcgi::Role,
     types::{Application, Exception},
@@ -15,6 +39,8 @@ use crate::{
 use std::fmt;
 
 pub(crate) use dispatch::Dispatcher;
+#[cfg(target_os = "linux")]
+pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;
 
 /// The applications linked into an executable, by name.
