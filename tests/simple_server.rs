@@ -6,6 +6,7 @@ use cgigate::{
     Application, Body, apps,
     handlers::run,
     simple_server::{Options, serve},
+    types::FileWrapper,
 };
 use std::{
     io::{Read, Write},
@@ -156,4 +157,21 @@ fn an_answer_cut_short_does_not_end_like_a_good_one() {
         let error = stream.read_to_end(&mut answer).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     });
+}
+
+#[test]
+fn a_file_arrives_whole() {
+    let path = std::env::temp_dir().join(format!("cgigate-http-{}", std::process::id()));
+    let content: Vec<u8> = (0..300_000u32).map(|n| b'a' + (n % 23) as u8).collect();
+    std::fs::write(&path, &content).unwrap();
+    let app = cgigate::app(|_, start_response| {
+        start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+        Ok(FileWrapper::file(std::fs::File::open(&path)?, Some(200_000)).into())
+    });
+    served(&app, &few(), |address| {
+        let answer = ask(address, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(body.as_bytes() == &content[..200_000], "{} bytes", body.len());
+    });
+    std::fs::remove_file(&path).unwrap();
 }
