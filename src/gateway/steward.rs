@@ -12,7 +12,7 @@ use super::{
     slot::{Slot, Token},
     threads::{admit, register},
 };
-use crate::sys::{Epoll, thread_sleeps};
+use crate::sys::{Epoll, ThreadState};
 use std::{
     os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
@@ -106,7 +106,7 @@ impl Stewardship {
         let sampled = stays || self.calm.is_multiple_of(SAMPLE);
         if sampled
             && !line.stuck.load(Ordering::Relaxed)
-            && thread_sleeps(line.thread.load(Ordering::Relaxed))
+            && line.thread.get().is_some_and(ThreadState::sleeps)
             && line.epoch.load(Ordering::Acquire) == epoch
         {
             self.calm = 0;
