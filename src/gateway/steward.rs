@@ -21,6 +21,9 @@ use std::{
 
 const TICK: Duration = Duration::from_millis(1);
 
+/// Ticks without a sleeping thread from which on every second tick is enough.
+const BRISK: u32 = 50;
+
 /// Ticks without anything to look after before it parks itself.
 const QUIET: u32 = 50;
 
@@ -71,7 +74,7 @@ impl Stewardship {
 
     /// One look at everything. True: there was something to look at.
     fn tick(&mut self) -> bool {
-        std::thread::sleep(TICK);
+        std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
         let shared = Arc::clone(&self.shared);
         self.calm += 1;
         if self.calm >= CALM {
