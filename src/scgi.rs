@@ -174,6 +174,9 @@ pub fn pairs(head: &[u8]) -> Pairs<'_> {
     Pairs { head, at: 0, version: false, ended: false }
 }
 
+/// Where a name lies, and where its value.
+type Pair = (Range<usize>, Range<usize>);
+
 /// See [`pairs`].
 #[derive(Clone, Debug)]
 pub struct Pairs<'h> {
@@ -197,7 +200,7 @@ impl Iterator for Pairs<'_> {
 }
 
 impl Pairs<'_> {
-    fn find(&mut self) -> Result<Option<(Range<usize>, Range<usize>)>, HeadError> {
+    fn find(&mut self) -> Result<Option<Pair>, HeadError> {
         let at = self.at;
         if at > 0 && at == self.head.len() {
             return if self.version { Ok(None) } else { Err(HeadError::Version) };
@@ -286,7 +289,9 @@ mod tests {
         whole
     }
 
-    fn read(head: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HeadError> {
+    type Named = (Vec<u8>, Vec<u8>);
+
+    fn read(head: &[u8]) -> Result<Vec<Named>, HeadError> {
         pairs(head).map(|pair| pair.map(|(n, v)| (head[n].to_vec(), head[v].to_vec()))).collect()
     }
 

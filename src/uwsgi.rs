@@ -238,7 +238,9 @@ mod tests {
         whole
     }
 
-    fn read(head: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, HeadError> {
+    type Named = (Vec<u8>, Vec<u8>);
+
+    fn read(head: &[u8]) -> Result<Vec<Named>, HeadError> {
         pairs(head).map(|pair| pair.map(|(n, v)| (head[n].to_vec(), head[v].to_vec()))).collect()
     }
 
