@@ -1,13 +1,53 @@
-//! Rust web applications behind a classic web server.
+//! Rust web applications behind a classic web server: CGI, FastCGI and HTTP from one executable.
+//!
+//! This is Python's `wsgiref`, reborn: an *application* is a function of an *environ* and a
+//! `start_response`, as [PEP 3333](https://peps.python.org/pep-3333/) has it, and a *handler* runs
+//! it for whatever server stands in front.
+//!
+//! ```
+//! use cgigate::{Environ, Response, StartResponse};
+//!
+//! fn hello<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+//!     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+//!     let path = environ.vars.native("PATH_INFO").unwrap_or_default();
+//!     Ok(format!("Hello from {path}\n").into())
+//! }
+//!
+//! let gateway = cgigate::Gateway::new().responder("hello", hello).about("greets");
+//! # let _ = gateway; // and in an executable: gateway.main()
+//! ```
+//!
+//! [`Gateway::main`] is the whole program: started by a web server it answers CGI, with a
+//! listening socket on descriptor 0 it serves FastCGI, else the command line says what to do.
+//!
+//! # Where things are
+//!
+//! | Python | here | |
+//! |---|---|---|
+//! | `wsgiref.types` | [`types`] | applications, environ, bodies, streams |
+//! | `wsgiref.headers` | [`headers`] | response header fields |
+//! | `wsgiref.util` | [`util`] | what can be told from an environ |
+//! | `wsgiref.handlers` | [`handlers`] | how one request is run |
+//! | – | [`fcgi`] | FastCGI 1.0 without I/O |
+//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
+//! | – | [`gateway`] | applications meet connections |
+//! | `demo_app` and others | [`apps`] | to try a server out |
+//!
+//! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
 
+pub mod apps;
+mod cli;
 pub mod fcgi;
+pub mod gateway;
 pub mod handlers;
 pub mod headers;
+pub mod net;
 pub mod scgi;
 mod sys;
 pub mod types;
 pub mod util;
 pub mod uwsgi;
 
+pub use gateway::Gateway;
 pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

@@ -19,7 +19,7 @@ use std::{
 pub(super) struct Head {
     status: Vec<u8>,
     headers: Headers,
-    /// Where the fields are put before all of them are known to be good.
+    /// Where fields that replace others are put until all of them are known to be good.
     spare: Headers,
     /// The header block as it goes out.
     block: Vec<u8>,
@@ -347,15 +347,19 @@ impl StartResponse for Exchange<'_> {
         }
         check_status(status)?;
         let head = &mut *self.head;
-        head.spare.clear();
+        // What is replaced stays until all of what replaces it is known to be good.
+        let fields = if self.started { &mut head.spare } else { &mut head.headers };
+        fields.clear();
         for (name, value) in headers {
-            head.spare.add(name, value)?;
+            fields.add(name, value)?;
             if is_hop_by_hop(name) {
                 let (name, value) = (name.to_vec(), value.to_vec());
                 return Err(Violation::HopByHop { name, value }.into());
             }
         }
-        std::mem::swap(&mut head.headers, &mut head.spare);
+        if self.started {
+            std::mem::swap(&mut head.headers, &mut head.spare);
+        }
         head.status.clear();
         head.status.extend_from_slice(status);
         self.started = true;

@@ -1,1 +1,13 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+mod process;
+mod socket;
+
+#[cfg(target_os = "linux")]
+pub(crate) use epoll::{Bell, Epoll, Ready};
+pub(crate) use process::{
+    Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
+};
+pub(crate) use socket::{Readiness, SocketCell, accept, poll, this_thread, thread_sleeps};

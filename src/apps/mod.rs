@@ -1,0 +1,44 @@
+//! The applications that come with the gateway: for trying a server out, and to copy from.
+//!
+//! Each is an [`Application`](crate::Application) and knows nothing of the gateway that runs it.
+
+mod demo;
+mod echo;
+mod environ;
+mod files;
+mod hello;
+mod welcome;
+
+pub use demo::demo;
+pub use echo::echo;
+pub use environ::environ;
+pub use files::files;
+pub use hello::hello;
+pub use welcome::welcome;
+
+/// Says that the body is what its Content-Type says: it may hold what the client sent.
+const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+
+#[cfg(test)]
+mod testing {
+    //! Runs an application as CGI would, for the tests of its neighbours.
+
+    use crate::{
+        Application,
+        handlers::{Attributes, Plain, Slate, Streams, run},
+        types::to_native,
+    };
+
+    /// The whole response as native text.
+    pub(super) fn answer(app: &dyn Application, vars: &[(&str, &[u8])], stdin: &[u8]) -> String {
+        let mut slate = Slate::default();
+        for (name, value) in vars {
+            slate.vars.set(name, value);
+        }
+        let (mut stdin, mut stdout, mut stderr) = (stdin, Vec::new(), Vec::new());
+        let streams = Streams { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut stderr };
+        let _ = run(&Plain(Attributes::CGI), app, &mut slate, streams).unwrap();
+        assert_eq!(to_native(&stderr), "");
+        to_native(&stdout).into_owned()
+    }
+}

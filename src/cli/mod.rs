@@ -1,0 +1,95 @@
+//! The executable's edge: which run mode, and the command line.
+//!
+//! The order is the contract's, so that nothing a remote client sends can choose it: a listening
+//! socket that was handed over, then a CGI request in the environment, and only then the command
+//! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
+//! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
+
+mod desk;
+mod options;
+mod request;
+mod serve;
+mod values;
+
+use crate::{gateway::Gateway, net, sys};
+use anyhow::Context as _;
+use clap::Parser;
+use options::{Command, Options, Protocol, Server};
+use std::{env, ffi::OsStr, path::Path, process::ExitCode};
+
+/// Exit status of wrong usage.
+const USAGE: u8 = 2;
+
+impl Gateway {
+    /// Answers the request that this process was started for, or does what the command line says.
+    pub fn main(self) -> ExitCode {
+        main(self)
+    }
+}
+
+fn main(gateway: Gateway) -> ExitCode {
+    // Before any thread: programs take this variable for a proxy that the operator configured.
+    sys::remove_var("HTTP_PROXY");
+    let handed_over = net::stdin_listens() || net::handed_over(None).is_some();
+    if !handed_over && is_cgi() {
+        return request::respond(gateway);
+    }
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        Err(error) => {
+            // Help that was asked for goes to stdout, and is no error.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match options.command {
+        Some(Command::Apps) => list(&gateway),
+        Some(Command::Cgi(desk)) => desk::run(gateway, desk, false),
+        Some(Command::Iis(desk)) => desk::run(gateway, desk, true),
+        Some(Command::Fastcgi(server)) => serve::run(gateway, Protocol::FastCgi, server),
+        Some(Command::Http(server)) => serve::run(gateway, Protocol::Http, server),
+        None if handed_over => serve::run(gateway, Protocol::FastCgi, Server::of_environment()),
+        None => return help(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("cgigate: {error:#}");
+        match error.is::<Usage>() {
+            true => USAGE.into(),
+            false => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// Something that the operator said is wrong: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+fn is_cgi() -> bool {
+    ["GATEWAY_INTERFACE", "REQUEST_METHOD"].iter().any(|name| env::var_os(name).is_some())
+}
+
+fn help() -> ExitCode {
+    use clap::CommandFactory as _;
+    eprintln!("{}", Options::command().render_help());
+    USAGE.into()
+}
+
+fn list(gateway: &Gateway) -> anyhow::Result<ExitCode> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    for (name, about) in gateway.apps() {
+        writeln!(out, "{}", format!("{name} {about}").trim_end()).context("write the list")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The executable's own name, without directory and extension; and whether it began with `nph-`.
+fn own_name() -> (Option<String>, bool) {
+    let first = env::args_os().next().unwrap_or_default();
+    let stem = Path::new(&first).file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    match stem.strip_prefix("nph-") {
+        Some(rest) => (Some(rest.into()), true),
+        None => (Some(stem.into()), false),
+    }
+}

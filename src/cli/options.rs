@@ -1,0 +1,115 @@
+//! The command line, and the `CGIGATE_*` variables that stand for it.
+
+use super::values::{duration, mode, size};
+use crate::net::Address;
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, time::Duration};
+
+/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI or
+/// HTTP when you do.
+#[derive(Debug, Parser)]
+#[command(name = "cgigate", version, arg_required_else_help = false)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the linked applications
+    Apps,
+    /// Answer one made-up CGI request at the desk, its body on stdin
+    Cgi(Desk),
+    /// The same under IISCGIHandler
+    Iis(Desk),
+    /// Serve FastCGI
+    Fastcgi(Server),
+    /// Serve HTTP: for development, and as an embedded front
+    Http(Server),
+}
+
+/// What is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    FastCgi,
+    Http,
+}
+
+/// A request made up at the desk.
+#[derive(Args, Debug)]
+pub(super) struct Desk {
+    /// The application that answers
+    #[arg(long, env = "CGIGATE_APP")]
+    pub(super) app: Option<String>,
+    /// The request's method
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub(super) method: String,
+    /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
+    #[arg(long, value_name = "FILE")]
+    pub(super) environ: Option<PathBuf>,
+    /// What comes behind the host in a URL: PATH[?QUERY]
+    #[arg(default_value = "/")]
+    pub(super) target: String,
+}
+
+/// The options of a server.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Server {
+    /// The application that answers; without it the path's first segment names it
+    #[arg(long, env = "CGIGATE_APP")]
+    pub(super) app: Option<String>,
+    /// 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N, systemd[:NAME]; repeatable
+    #[arg(long, env = "CGIGATE_LISTEN", value_delimiter = ' ')]
+    pub(super) listen: Vec<Address>,
+    /// Application calls at a time [default: 4 x CPUs, at least 4]
+    #[arg(long, env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+    /// Worker processes; only one so far
+    #[arg(long, env = "CGIGATE_WORKERS", default_value = "1")]
+    pub(super) workers: String,
+    /// Connections that may wait to be accepted
+    #[arg(long, env = "CGIGATE_BACKLOG", default_value_t = 4096,
+          value_parser = clap::value_parser!(i32).range(1..))]
+    pub(super) backlog: i32,
+    /// Connections at a time; further ones are answered 503
+    #[arg(long, env = "CGIGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
+    pub(super) max_connections: usize,
+    /// Bytes of a request's body; longer: 413 [default: none; http: 16M]
+    #[arg(long, env = "CGIGATE_MAX_BODY", value_parser = size)]
+    pub(super) max_body: Option<u64>,
+    /// Bytes of a request's variables; longer: 431
+    #[arg(long, env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
+    pub(super) max_params: u64,
+    /// Complete requests that wait for a thread; further ones are answered 503
+    #[arg(long, env = "CGIGATE_MAX_QUEUE", default_value_t = 1000)]
+    pub(super) max_queue: usize,
+    /// How long a request may stand still: 408
+    #[arg(long, env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) read_timeout: Duration,
+    /// How long a complete request may wait for a thread: 503 [default: none]
+    #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
+    pub(super) queue_timeout: Option<Duration>,
+    /// How long a connection without a request is kept [default: none; http: 30s]
+    #[arg(long, env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration)]
+    pub(super) idle_timeout: Option<Duration>,
+    /// How long requests in flight may take after a stop
+    #[arg(long, env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
+    pub(super) graceful_timeout: Duration,
+    /// Rights of a Unix socket's file
+    #[arg(long, env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
+    pub(super) socket_mode: u32,
+    /// What GET_VALUES is told; interleaved requests are served either way
+    #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
+    pub(super) multiplex: String,
+}
+
+impl Server {
+    /// The options of a server that nobody gave a command line, as a web server spawns it.
+    pub(super) fn of_environment() -> Self {
+        let options = Options::parse_from(["cgigate", "fastcgi"]);
+        match options.command {
+            Some(Command::Fastcgi(server)) => server,
+            _ => unreachable!("the command is the one just given"),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The one request that this process was started for. Here clap is not even loaded: a process
+//! that lives for a tenth of a millisecond cannot afford it.
+
+use super::{own_name, values};
+use crate::{
+    gateway::{
+        Dispatcher, Gateway,
+        cgi::{self, Mode},
+    },
+    handlers::Slate,
+};
+use std::{env, process::ExitCode};
+
+pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
+    let mut slate = Slate::default();
+    cgi::environ(&mut slate.vars);
+    let (own_name, nph) = own_name();
+    let result = settings(&slate).and_then(|(iis, max_body)| {
+        gateway.build().map_err(|error| error.to_string())?;
+        // CGIGATE_APP is among the request's variables.
+        let dispatcher = Dispatcher::new(gateway, None, own_name.as_deref(), max_body);
+        let mode = Mode { iis, nph, max_body };
+        cgi::respond(&dispatcher, mode, &mut slate).map_err(|error| error.to_string())
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("cgigate: answer the request: {reason}");
+            print!(
+                "Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\
+                 Content-Length: 59\r\n\r\n\
+                 A server error occurred.  Please contact the administrator."
+            );
+            // The answer is whole, and says what there is to say to the client.
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// What of `CGIGATE_*` concerns a CGI request: whether IIS asks, and the longest body.
+fn settings(slate: &Slate) -> Result<(bool, u64), String> {
+    let software = slate.vars.get("SERVER_SOFTWARE").unwrap_or_default();
+    let iis = match env::var("CGIGATE_HANDLER").as_deref() {
+        Err(env::VarError::NotPresent) | Ok("") => software.starts_with(b"Microsoft-IIS/"),
+        Ok("iis") => true,
+        Ok("cgi") => false,
+        Ok(other) => return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'")),
+        Err(error) => return Err(format!("CGIGATE_HANDLER: {error}")),
+    };
+    let max_body = match env::var("CGIGATE_MAX_BODY") {
+        Err(env::VarError::NotPresent) => u64::MAX,
+        Ok(text) => values::size(&text).map_err(|why| format!("CGIGATE_MAX_BODY: {why}"))?,
+        Err(error) => return Err(format!("CGIGATE_MAX_BODY: {error}")),
+    };
+    Ok((iis, max_body))
+}

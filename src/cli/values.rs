@@ -1,0 +1,64 @@
+//! Sizes and durations as operators write them.
+
+use std::time::Duration;
+
+/// `8k`, `16M`, `1G`, or plain bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size: use bytes, or 8k, 16M, 1G");
+    let (digits, unit) = match text.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
+        Some(digits) => (digits, text.as_bytes()[text.len() - 1].to_ascii_lowercase()),
+        None => (text, b'b'),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let shift = match unit {
+        b'k' => 10,
+        b'm' => 20,
+        b'g' => 30,
+        _ => 0,
+    };
+    number.checked_mul(1 << shift).ok_or_else(wrong)
+}
+
+/// `500ms`, `30s`, `5m`, `1h`; plain seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let number: u64 = digits.parse().map_err(|_| wrong_duration(text))?;
+    let millis = match unit {
+        "ms" => Some(number),
+        "" | "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => None,
+    };
+    millis.map(Duration::from_millis).ok_or_else(|| wrong_duration(text))
+}
+
+fn wrong_duration(text: &str) -> String {
+    format!("{text:?} is no duration: use 500ms, 30s, 5m")
+}
+
+/// An octal file mode: `0660`.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| format!("{text:?} is no file mode: use octal digits, as 0660"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_understood_and_nonsense_is_named() {
+        assert_eq!((size("17"), size("8k")), (Ok(17), Ok(8192)));
+        assert_eq!((size("16M"), size("1G")), (Ok(16 << 20), Ok(1 << 30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!((duration("2"), duration("5m")), (duration("2s"), Ok(Duration::from_secs(300))));
+        assert_eq!((mode("0660"), mode("600")), (Ok(0o660), Ok(0o600)));
+        for wrong in ["", "k", "-1", "1T", "99999999999G", "1.5"] {
+            assert!(size(wrong).is_err_and(|why| why.contains(wrong)), "{wrong}");
+            assert!(duration(&format!("{wrong}x")).is_err(), "{wrong}");
+        }
+        assert!(mode("999").is_err() && mode("7777").is_err());
+    }
+}

@@ -1,0 +1,122 @@
+//! One request between its last parameter and its answer, and the answers that need no application.
+
+use super::{slot::Token, spool::Spool};
+use crate::{
+    fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
+    handlers::{Content, Slate},
+    types::RequestFault,
+};
+use std::{sync::Arc, time::Instant};
+
+/// A request that an application can be called for. Threads keep them for the next request.
+pub(super) struct Call {
+    pub(super) token: Token,
+    pub(super) id: RequestId,
+    pub(super) role: Role,
+    pub(super) slate: Slate,
+    pub(super) content: Content,
+    /// What of its body others have received for it.
+    pub(super) spool: Arc<Spool>,
+    /// When the request was complete enough to be run.
+    pub(super) came: Instant,
+}
+
+impl Call {
+    pub(super) fn new(token: Token, id: RequestId, role: Role) -> Self {
+        Self {
+            token,
+            id,
+            role,
+            slate: Slate::default(),
+            content: Content::Length(0),
+            spool: Arc::default(),
+            came: Instant::now(),
+        }
+    }
+
+    /// Nothing of the last request stays but the memory it was in.
+    pub(super) fn renew(&mut self, token: Token, id: RequestId, role: Role) {
+        self.slate.wipe(None);
+        match Arc::get_mut(&mut self.spool) {
+            Some(spool) => spool.clear(),
+            None => self.spool = Arc::default(),
+        }
+        (self.token, self.id, self.role) = (token, id, role);
+    }
+
+    /// Finds the variables in what PARAMS brought, and how long the body is.
+    ///
+    /// # Errors
+    /// The request cannot be answered as it stands.
+    pub(super) fn prepare(
+        &mut self,
+        pairs: &mut Vec<Pair>,
+        max_body: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let vars = &mut self.slate.vars;
+        pairs.clear();
+        for pair in fcgi::pairs(vars.appended()) {
+            pairs.push(pair.map_err(|_| Refusal::MALFORMED)?);
+        }
+        for (name, value) in pairs.drain(..) {
+            vars.index(name, value);
+        }
+        vars.settle();
+        if self.role != Role::Responder {
+            vars.set("FCGI_ROLE", self.role.as_str());
+        }
+        let length = Content::length(vars)?;
+        if let (Some(length), Some(limit)) = (length, max_body)
+            && length > limit
+        {
+            return Err(RequestFault::BodyTooLong { limit }.into());
+        }
+        self.content = match (self.role, length) {
+            (Role::Authorizer, _) => Content::Length(0),
+            // DATA follows STDIN, in the same stream; both end by themselves.
+            (Role::Filter, _) | (Role::Responder, None) => Content::UntilEnd,
+            (Role::Responder, Some(length)) => Content::Length(length),
+        };
+        self.came = Instant::now();
+        Ok(())
+    }
+}
+
+/// Where in the parameters a name and its value lie.
+pub(super) type Pair = (std::ops::Range<usize>, std::ops::Range<usize>);
+
+/// A status that is answered in the application's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    status: &'static str,
+    fields: &'static str,
+}
+
+impl Refusal {
+    const MALFORMED: Self = Self { status: "400 Bad Request", fields: "" };
+    pub(super) const TOO_SLOW: Self = Self { status: "408 Request Timeout", fields: "" };
+    pub(super) const TOO_LONG: Self =
+        Self { status: "431 Request Header Fields Too Large", fields: "" };
+    // No server honours END_REQUEST's FCGI_OVERLOADED, so an overload is a real response.
+    pub(super) const OVERLOADED: Self =
+        Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
+
+    /// The whole answer, in records.
+    pub(super) fn records(self, out: &mut Vec<u8>, id: RequestId, head_only: bool) {
+        let Self { status, fields } = self;
+        let body = if head_only { String::new() } else { format!("{status}\n") };
+        let text = format!(
+            "Content-Type: text/plain\r\nContent-Length: {}\r\n{fields}Status: {status}\r\n\r\n{body}",
+            status.len() + 1
+        );
+        fcgi::stream(out, RecordType::Stdout, id, text.as_bytes());
+        fcgi::stream(out, RecordType::Stdout, id, b"");
+        fcgi::end_request(out, id, 0, ProtocolStatus::RequestComplete);
+    }
+}
+
+impl From<RequestFault> for Refusal {
+    fn from(fault: RequestFault) -> Self {
+        Self { status: fault.status(), fields: "" }
+    }
+}

@@ -1,0 +1,438 @@
+//! What is known of one FastCGI connection: how far its records were understood, which requests
+//! are open, and where their bodies go.
+//!
+//! Bytes are understood to the last one before an application runs, so what stays here between
+//! two reads is a header cut in two at most. Nothing here blocks or knows a socket.
+
+use super::{
+    Dispatch, Settings,
+    call::{Call, Pair, Refusal},
+    slot::Token,
+    spool::{End, Spool},
+};
+use crate::{
+    fcgi::{
+        self, Answer, Connection, Event, Limits, ProtocolError, ProtocolStatus, RequestId, Role,
+    },
+    types,
+};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+/// One connection's protocol and its open requests.
+pub(super) struct Front {
+    protocol: Connection,
+    open: Vec<Open>,
+    /// Bytes of a record that is not whole enough to be understood.
+    tail: Vec<u8>,
+    registered: bool,
+    /// A request that was not to be the last has asked for the end of the connection.
+    last: bool,
+    /// What comes is read over: the answer is out, or what came was not FastCGI.
+    discarding: bool,
+    /// Everything on this connection is answered 503: there are too many.
+    overloaded: bool,
+}
+
+struct Open {
+    id: RequestId,
+    role: Role,
+    keep_conn: bool,
+    since: u32,
+    stage: Stage,
+}
+
+/// How far a request has come.
+enum Stage {
+    /// Its PARAMS are coming in: memory is taken when the first ones come, not before.
+    Params(Option<Box<Call>>),
+    /// It waits for a thread, or runs.
+    Called {
+        request: Arc<types::Request>,
+        /// Where its body goes, until that has ended.
+        body: Body,
+    },
+}
+
+enum Body {
+    /// To the thread that receives it: the application reads from where it was received.
+    Direct,
+    /// To a spool, when another thread receives it.
+    Spool(Arc<Spool>),
+    Ended,
+}
+
+/// What a thread has at hand while it takes in what came, and what comes of that.
+#[derive(Default)]
+pub(super) struct Sorting {
+    /// Requests that can be run.
+    pub(super) ready: Vec<Box<Call>>,
+    /// What is to be said at once.
+    pub(super) answers: Vec<u8>,
+    /// The request whose body is read where it was received.
+    pub(super) mine: Option<RequestId>,
+    /// Where in the receive buffer its pieces lie.
+    pub(super) pieces: VecDeque<Range<usize>>,
+    /// How its body ended.
+    pub(super) end: Option<End>,
+    /// Calls for the next requests.
+    pub(super) pool: Vec<Box<Call>>,
+    pairs: Vec<Pair>,
+}
+
+impl Sorting {
+    /// Nobody's body is read from the buffer any more.
+    pub(super) fn forget(&mut self) {
+        (self.mine, self.end) = (None, None);
+        self.pieces.clear();
+    }
+
+    fn call(&mut self, token: Token, id: RequestId, role: Role) -> Box<Call> {
+        match self.pool.pop() {
+            Some(mut call) => {
+                call.renew(token, id, role);
+                call
+            }
+            None => Box::new(Call::new(token, id, role)),
+        }
+    }
+}
+
+/// Who takes in what came, and by which rules.
+pub(super) struct Rules<'s> {
+    pub(super) settings: &'s Settings,
+    pub(super) apps: &'s dyn Dispatch,
+    pub(super) token: Token,
+    pub(super) now: u32,
+    /// Whether the body of the first request that gets ready may stay in the buffer, because the
+    /// thread is going to run it.
+    pub(super) direct: bool,
+}
+
+/// What there is to do after a request has ended.
+pub(super) struct Finished {
+    /// The connection ends with it.
+    pub(super) close: bool,
+    /// Other requests are open.
+    pub(super) others: bool,
+    /// Some of its body has not come yet.
+    pub(super) unread: bool,
+}
+
+impl Default for Front {
+    fn default() -> Self {
+        Self {
+            protocol: Connection::new(Limits { max_requests: 0, max_params: 0 }),
+            open: Vec::new(),
+            tail: Vec::new(),
+            registered: false,
+            last: false,
+            discarding: false,
+            overloaded: false,
+        }
+    }
+}
+
+impl Front {
+    /// A new connection.
+    pub(super) fn begin(&mut self, settings: &Settings, overloaded: bool) {
+        let limits = Limits {
+            max_requests: settings.max_requests_per_connection,
+            max_params: settings.max_params,
+        };
+        self.protocol = Connection::new(limits);
+        self.overloaded = overloaded;
+    }
+
+    /// The connection is no more: memory is given back.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether it was registered before; it is from now on.
+    pub(super) fn register(&mut self) -> bool {
+        std::mem::replace(&mut self.registered, true)
+    }
+
+    /// Bytes that stood over, to be put before what comes.
+    pub(super) fn tail(&mut self, buffer: &mut [u8]) -> usize {
+        let len = self.tail.len();
+        buffer[..len].copy_from_slice(&self.tail);
+        self.tail.clear();
+        len
+    }
+
+    /// Takes in `input`, which begins with what [`tail`](Self::tail) gave.
+    ///
+    /// # Errors
+    /// The peer broke the protocol.
+    pub(super) fn feed(
+        &mut self,
+        input: &[u8],
+        sorting: &mut Sorting,
+        rules: &Rules<'_>,
+    ) -> Result<(), ProtocolError> {
+        if self.discarding {
+            return Ok(());
+        }
+        let mut at = 0;
+        loop {
+            let (used, event) = self.protocol.next(&input[at..])?;
+            at += used;
+            let Some(event) = event else { break };
+            self.event(event, at, sorting, rules);
+        }
+        self.tail.extend_from_slice(&input[at..]);
+        Ok(())
+    }
+
+    /// `at`: where in the input the event ends; a piece lies right before.
+    fn event(&mut self, event: Event<'_>, at: usize, sorting: &mut Sorting, rules: &Rules<'_>) {
+        match event {
+            Event::Begin { id, role, keep_conn } => {
+                let stage = Stage::Params(None);
+                self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
+                if !rules.apps.serves(role) {
+                    let status = ProtocolStatus::UnknownRole;
+                    fcgi::end_request(&mut sorting.answers, id, 0, status);
+                    self.finish(id);
+                }
+            }
+            Event::Params { id, piece } => {
+                let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
+                if let Stage::Params(call) = &mut open.stage {
+                    let call = call.get_or_insert_with(|| sorting.call(rules.token, id, open.role));
+                    call.slate.vars.append(piece);
+                }
+            }
+            Event::ParamsEnd { id } => self.params_end(id, sorting, rules),
+            Event::ParamsTooLong { id } => self.refuse(id, Refusal::TOO_LONG, false, sorting),
+            Event::Stdin { id, piece } | Event::Data { id, piece } => match self.body(id) {
+                Some(Body::Direct) if sorting.mine == Some(id) => {
+                    sorting.pieces.push_back(at - piece.len()..at);
+                }
+                Some(Body::Spool(spool)) => spool.push(piece, rules.settings.max_body),
+                Some(Body::Direct | Body::Ended) | None => {}
+            },
+            Event::StdinEnd { id } => {
+                if self.role(id) != Some(Role::Filter) {
+                    self.end_body(id, End::Whole, sorting);
+                }
+            }
+            Event::DataEnd { id } => self.end_body(id, End::Whole, sorting),
+            Event::Abort { id } => self.abort(id, sorting),
+            Event::Answer(answer) => self.answer(answer, sorting, rules.settings),
+        }
+    }
+
+    fn params_end(&mut self, id: RequestId, sorting: &mut Sorting, rules: &Rules<'_>) {
+        let overloaded = self.overloaded;
+        let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
+        let Stage::Params(call) = &mut open.stage else { return };
+        let role = open.role;
+        let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
+        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings.max_body);
+        if overloaded {
+            prepared = Err(Refusal::OVERLOADED);
+        }
+        if let Err(refusal) = prepared {
+            let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
+            sorting.pool.push(call);
+            self.refuse(id, refusal, head_only, sorting);
+            return;
+        }
+        let body = if role == Role::Authorizer {
+            Body::Ended
+        } else if rules.direct && sorting.mine.is_none() && sorting.ready.is_empty() {
+            sorting.mine = Some(id);
+            Body::Direct
+        } else {
+            Body::Spool(Arc::clone(&call.spool))
+        };
+        if matches!(body, Body::Ended) {
+            call.spool.end(End::Whole);
+        }
+        open.stage = Stage::Called { request: Arc::clone(call.slate.request()), body };
+        sorting.ready.push(call);
+    }
+
+    /// Answers in the application's place; what else comes of the request is read over.
+    fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
+        refusal.records(&mut sorting.answers, id, head_only);
+        self.finish(id);
+    }
+
+    fn abort(&mut self, id: RequestId, sorting: &mut Sorting) {
+        let Some(open) = self.open.iter().find(|open| open.id == id) else { return };
+        match &open.stage {
+            Stage::Called { request, .. } => {
+                // END_REQUEST is its thread's to send, when the application has ended.
+                request.cancel();
+                self.end_body(id, End::Gone, sorting);
+            }
+            Stage::Params(_) => {
+                let status = ProtocolStatus::RequestComplete;
+                fcgi::end_request(&mut sorting.answers, id, 0, status);
+                self.finish(id);
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, sorting: &mut Sorting, settings: &Settings) {
+        let out = &mut sorting.answers;
+        match answer {
+            Answer::Values { asked } => {
+                let values = fcgi::Values {
+                    max_conns: settings.max_connections,
+                    max_reqs: settings.threads + settings.max_queue,
+                    mpxs_conns: settings.multiplex,
+                };
+                fcgi::values_result(out, asked, &values);
+            }
+            Answer::UnknownType(kind) => fcgi::unknown_type(out, kind),
+            Answer::Refuse { id, status, keep_conn } => {
+                fcgi::end_request(out, id, 0, status);
+                self.last |= !keep_conn;
+            }
+        }
+    }
+
+    fn role(&self, id: RequestId) -> Option<Role> {
+        self.open.iter().find(|open| open.id == id).map(|open| open.role)
+    }
+
+    fn body(&mut self, id: RequestId) -> Option<&mut Body> {
+        let open = self.open.iter_mut().find(|open| open.id == id)?;
+        match &mut open.stage {
+            Stage::Called { body, .. } => Some(body),
+            Stage::Params(_) => None,
+        }
+    }
+
+    fn end_body(&mut self, id: RequestId, end: End, sorting: &mut Sorting) {
+        let Some(body) = self.body(id) else { return };
+        match std::mem::replace(body, Body::Ended) {
+            Body::Direct if sorting.mine == Some(id) => sorting.end = Some(end),
+            Body::Spool(spool) => {
+                spool.end(end);
+                if sorting.mine == Some(id) {
+                    sorting.end = Some(end);
+                }
+            }
+            // An abort after the body: whoever still reads it must not go on.
+            Body::Direct | Body::Ended => {}
+        }
+    }
+
+    /// The thread that runs `id` received some of its body, and may leave the rest to others.
+    pub(super) fn share_body(&mut self, id: RequestId, spool: &Arc<Spool>) {
+        if let Some(body @ Body::Direct) = self.body(id) {
+            *body = Body::Spool(Arc::clone(spool));
+        }
+    }
+
+    /// The thread that runs `id` receives again: from now on pieces may stay in its buffer.
+    pub(super) fn take_body(&mut self, id: RequestId) {
+        if let Some(body @ Body::Spool(_)) = self.body(id) {
+            *body = Body::Direct;
+        }
+    }
+
+    /// Whether some of `id`'s body is still to come.
+    pub(super) fn is_body_open(&mut self, id: RequestId) -> bool {
+        self.body(id).is_some_and(|body| !matches!(body, Body::Ended))
+    }
+
+    /// Whether no other request's body is still to come.
+    pub(super) fn is_only_body(&self, id: RequestId) -> bool {
+        let unended = |open: &&Open| match &open.stage {
+            Stage::Called { body, .. } => !matches!(body, Body::Ended),
+            Stage::Params(_) => false,
+        };
+        !self.open.iter().filter(unended).any(|open| open.id != id)
+    }
+
+    /// The peer sends no more. `gone`: nor does it read.
+    pub(super) fn end(&mut self, gone: bool, sorting: &mut Sorting) {
+        let end = if gone { End::Gone } else { End::CutShort };
+        for at in (0..self.open.len()).rev() {
+            let id = self.open[at].id;
+            if let Stage::Called { request, .. } = &self.open[at].stage {
+                if gone {
+                    request.cancel();
+                }
+                self.end_body(id, end, sorting);
+            } else {
+                self.finish(id); // It can never be complete.
+            }
+        }
+    }
+
+    /// `id` has been answered, and may be used anew from now on.
+    pub(super) fn finish(&mut self, id: RequestId) -> Finished {
+        self.protocol.finish(id);
+        let mut finished = Finished { close: false, others: false, unread: false };
+        if let Some(at) = self.open.iter().position(|open| open.id == id) {
+            let open = self.open.swap_remove(at);
+            self.last |= !open.keep_conn;
+            if let Stage::Called { body, .. } = open.stage {
+                finished.unread = !matches!(body, Body::Ended);
+            }
+        }
+        finished.others = !self.open.is_empty();
+        finished.close = self.last && !finished.others;
+        finished
+    }
+
+    /// Whether a request that was answered without an application was the connection's last.
+    pub(super) fn wants_end(&self) -> bool {
+        self.last && self.open.is_empty() && !self.discarding
+    }
+
+    pub(super) fn is_alone(&self, id: RequestId) -> bool {
+        self.open.iter().all(|open| open.id == id)
+    }
+
+    pub(super) fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.tail.is_empty() && !self.discarding
+    }
+
+    /// What comes from now on is read over.
+    pub(super) fn discard(&mut self) {
+        self.discarding = true;
+        self.tail = Vec::new();
+    }
+
+    /// What came was not FastCGI: nothing behind it can be understood, and no body goes on.
+    pub(super) fn give_up(&mut self, sorting: &mut Sorting) {
+        self.end(false, sorting);
+        self.last = true;
+    }
+
+    pub(super) fn is_discarding(&self) -> bool {
+        self.discarding
+    }
+
+    /// Refuses the requests that have been incomplete since before `since`; whether there were any.
+    pub(super) fn refuse_slow(&mut self, since: u32, sorting: &mut Sorting) -> bool {
+        let slow = |open: &Open| {
+            matches!(open.stage, Stage::Params(_)) && since.wrapping_sub(open.since) < u32::MAX / 2
+        };
+        let mut any = false;
+        while let Some(id) = self.open.iter().find(|open| slow(open)).map(|open| open.id) {
+            self.refuse(id, Refusal::TOO_SLOW, false, sorting);
+            any = true;
+        }
+        any
+    }
+
+    /// A request that was to be run is answered in another way.
+    pub(super) fn turn_away(&mut self, call: &Call, refusal: Refusal, out: &mut Vec<u8>) -> bool {
+        let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
+        refusal.records(out, call.id, head_only);
+        self.finish(call.id).close
+    }
+}

@@ -1,0 +1,132 @@
+//! What a thread brings to a connection: buffers that live as long as the thread, and how it
+//! takes in what has come.
+
+use super::{
+    call::{Call, Refusal},
+    connection::{Rules, Sorting},
+    shared::Shared,
+    slot::{Slot, Token},
+};
+use std::io;
+
+/// A thread's buffers. A connection that says nothing owns none.
+pub(super) struct Desk {
+    /// What was received: a record of the longest kind, and what stood over.
+    pub(super) input: Box<[u8]>,
+    pub(super) sorting: Sorting,
+    /// What is going to be sent.
+    pub(super) out: Vec<u8>,
+    /// What came out of a spool.
+    pub(super) chunk: Vec<u8>,
+}
+
+/// What one read of a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// The socket is empty: epoll(7) allows to tell that by a read that did not fill its buffer.
+    Drained,
+    /// There may be more.
+    More,
+    /// The peer sends nothing more, or nothing that can be understood.
+    Ended,
+}
+
+const INPUT: usize = 80 << 10;
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        Self {
+            input: vec![0; INPUT].into_boxed_slice(),
+            sorting: Sorting::default(),
+            out: Vec::new(),
+            chunk: Vec::new(),
+        }
+    }
+
+    /// Receives once, understands all of it, and says what is to be said at once. The caller holds
+    /// the reading half. `direct`: this thread will run the first request that gets ready.
+    pub(super) fn take_in(&mut self, shared: &Shared, token: Token, direct: bool) -> Intake {
+        let slot = shared.table.slot(token);
+        let stood_over = slot.front().tail(&mut self.input);
+        let room = &mut self.input[stood_over..];
+        let size = room.len();
+        let received = slot.socket.recv(room);
+        let intake = match received {
+            Ok(0) => self.end(slot, slot.socket.is_hung_up()),
+            Ok(n) => {
+                let rules = rules(shared, token, direct);
+                slot.touched.store(rules.now, std::sync::atomic::Ordering::Relaxed);
+                let input = &self.input[..stood_over + n];
+                let mut front = slot.front();
+                let fed = front.feed(input, &mut self.sorting, &rules);
+                if fed.is_err() {
+                    front.give_up(&mut self.sorting);
+                }
+                let end = front.wants_end();
+                if end || fed.is_err() {
+                    // Closing with bytes unread would reset the connection, and what was said on
+                    // it last: it is read over until the peer is done.
+                    front.discard();
+                }
+                drop(front);
+                slot.say(&mut self.sorting.answers, shared.settings.write_timeout);
+                if end {
+                    slot.socket.shutdown_write();
+                }
+                match fed {
+                    Ok(()) if n < size => Intake::Drained,
+                    Ok(()) => Intake::More,
+                    Err(error) => {
+                        shared.apps.log(&format!("a connection was closed: {error}"));
+                        Intake::Ended
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // The bytes that stood over go back.
+                let rules = rules(shared, token, direct);
+                let input = &self.input[..stood_over];
+                let _understood_before = slot.front().feed(input, &mut self.sorting, &rules);
+                Intake::Drained
+            }
+            Err(_) => self.end(slot, true),
+        };
+        slot.say(&mut self.sorting.answers, shared.settings.write_timeout);
+        intake
+    }
+
+    fn end(&mut self, slot: &Slot, gone: bool) -> Intake {
+        slot.set_closing();
+        slot.front().end(gone, &mut self.sorting);
+        Intake::Ended
+    }
+
+    /// Gives what got ready to other threads; what is too much is turned away.
+    pub(super) fn hand_on(&mut self, shared: &Shared, token: Token) {
+        if self.sorting.ready.is_empty() {
+            return;
+        }
+        let slot = shared.table.slot(token);
+        // At most as many as are open on a connection.
+        slot.add_runs(self.sorting.ready.len() as u32);
+        while let Some(call) = self.sorting.ready.pop() {
+            if let Err(call) = shared.queue.push_call(call) {
+                self.turn_away(shared, &call);
+            }
+        }
+        shared.bell.ring();
+    }
+
+    /// Answers 503 to a request that was counted as a run.
+    pub(super) fn turn_away(&mut self, shared: &Shared, call: &Call) {
+        let slot = shared.table.slot(call.token);
+        let out = &mut self.sorting.answers;
+        let close = slot.front().turn_away(call, Refusal::OVERLOADED, out);
+        slot.say(out, shared.settings.write_timeout);
+        shared.table.close_if_last(call.token, slot.end_run(close));
+    }
+}
+
+fn rules(shared: &Shared, token: Token, direct: bool) -> Rules<'_> {
+    Rules { settings: &shared.settings, apps: &*shared.apps, token, now: shared.now(), direct }
+}

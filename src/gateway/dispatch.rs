@@ -1,0 +1,176 @@
+//! Which application answers a request.
+
+use super::{App, Gateway};
+use crate::{
+    fcgi::Role,
+    handlers::Content,
+    types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
+    util::shift_path_info_strict,
+};
+
+/// A gateway with all that was said about which of its applications is meant.
+pub(crate) struct Dispatcher {
+    gateway: Gateway,
+    /// `--app`, `CGIGATE_APP`.
+    app: Option<String>,
+    /// The executable's own name, if an application has it.
+    own_name: Option<&'static str>,
+    /// `--max-body`, in bytes.
+    max_body: u64,
+}
+
+/// A request that no application sees: the answer is its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refusal(&'static str);
+
+impl Application for Refusal {
+    fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+        start_response.call(self.0, &[("Content-Type", "text/plain")])?;
+        Ok(format!("{}\n", self.0).into())
+    }
+}
+
+const NOT_FOUND: &Refusal = &Refusal("404 Not Found");
+const BAD_REQUEST: &Refusal = &Refusal("400 Bad Request");
+const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
+
+impl Dispatcher {
+    /// `own_name` is that of the executable, without directory and extension.
+    pub(crate) fn new(
+        gateway: Gateway,
+        app: Option<String>,
+        own_name: Option<&str>,
+        max_body: u64,
+    ) -> Self {
+        let own_name = own_name.and_then(|own| {
+            let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
+            responders.map(|mount| mount.name).find(|name| *name == own)
+        });
+        Self { gateway, app, own_name, max_body }
+    }
+
+    /// Whether any application has that role.
+    pub(crate) fn has_role(&self, role: Role) -> bool {
+        self.gateway.mounts.iter().any(|mount| mount.role == role)
+    }
+
+    /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
+    /// expects.
+    pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        let asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
+        if asked.is_some() || vars.iter().any(|(name, _)| name.starts_with(b"CGIGATE_")) {
+            // What is said to the gateway is not said to the application.
+            vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
+        }
+        match Content::length(vars) {
+            Ok(Some(length)) if length > self.max_body => return TOO_LONG,
+            Ok(_) => {}
+            Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
+            Err(_) => return BAD_REQUEST,
+        }
+        let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
+        let name = name.or(self.own_name.map(str::as_bytes));
+        self.pick(role, name, vars).unwrap_or(NOT_FOUND)
+    }
+
+    fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
+        let mut mounts = self.gateway.mounts.iter().filter(|mount| mount.role == role);
+        let mount = match name {
+            Some(name) => mounts.find(|mount| mount.name.as_bytes() == name)?,
+            // Authorizers and filters are chosen by their role alone: no path comes for them.
+            None if role != Role::Responder || mounts.clone().count() == 1 => mounts.next()?,
+            None => {
+                let path = vars.get("PATH_INFO").unwrap_or_default();
+                if path.is_empty() || path == b"/" {
+                    mounts.find(|mount| mount.index)?
+                } else {
+                    let segment = crate::util::split_path_info(path).ok()??.0.to_vec();
+                    let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
+                    shift_path_info_strict(vars).ok()?;
+                    mount
+                }
+            }
+        };
+        match &mount.app {
+            App::Ready(app) => Some(&**app),
+            App::Make(_) => None, // `build` comes before the first request.
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{handlers::*, types::app};
+
+    fn gateway() -> Gateway {
+        let say = |text: &'static str| {
+            app(move |_, start_response| {
+                start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+                Ok(text.into())
+            })
+        };
+        let gateway = Gateway::new().responder("one", say("one")).index();
+        gateway.responder("two", say("two")).authorizer("three", say("three"))
+    }
+
+    fn answer(dispatcher: &Dispatcher, role: Role, vars: &[(&str, &str)]) -> String {
+        let mut slate = Slate::default();
+        slate.vars = vars.iter().copied().collect();
+        let app = dispatcher.dispatch(role, &mut slate.vars);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
+        let _ = run(&Plain(Attributes::CGI), app, &mut slate, streams).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let script = slate.vars.native("SCRIPT_NAME").unwrap_or_default().into_owned();
+        format!("{} {script}", text.rsplit("\r\n").next().unwrap_or_default().trim_end())
+    }
+
+    #[test]
+    fn a_name_that_was_given_wins_then_the_executables_own_then_the_path() {
+        let responder = |app: Option<&str>, own: Option<&str>, vars: &[(&str, &str)]| {
+            let dispatcher = Dispatcher::new(gateway(), app.map(Into::into), own, u64::MAX);
+            answer(&dispatcher, Role::Responder, vars)
+        };
+        let path = ("PATH_INFO", "/one/x");
+        assert_eq!(responder(Some("two"), Some("one"), &[path]), "two ");
+        assert_eq!(responder(None, Some("one"), &[path, ("CGIGATE_APP", "two")]), "two ");
+        assert_eq!(responder(None, Some("two"), &[path]), "two ");
+        assert_eq!(responder(None, Some("other"), &[path]), "one /one");
+        assert_eq!(responder(None, None, &[("PATH_INFO", "/")]), "one ");
+        assert_eq!(responder(None, None, &[]), "one ");
+        for wrong in ["/three", "/nine", "/../one", "//../two"] {
+            assert_eq!(responder(None, None, &[("PATH_INFO", wrong)]), "404 Not Found ", "{wrong}");
+        }
+        assert_eq!(responder(Some("nine"), None, &[]), "404 Not Found ");
+    }
+
+    #[test]
+    fn an_authorizer_is_chosen_by_its_role_alone() {
+        let dispatcher = Dispatcher::new(gateway(), None, None, u64::MAX);
+        assert_eq!(answer(&dispatcher, Role::Authorizer, &[]), "three ");
+        assert!(dispatcher.has_role(Role::Authorizer) && !dispatcher.has_role(Role::Filter));
+    }
+
+    #[test]
+    fn one_application_alone_takes_every_request() {
+        let alone = Gateway::new().responder(
+            "x",
+            app(|_, start_response| {
+                start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+                Ok("x".into())
+            }),
+        );
+        let dispatcher = Dispatcher::new(alone, None, None, u64::MAX);
+        assert_eq!(answer(&dispatcher, Role::Responder, &[("PATH_INFO", "/any/../where")]), "x ");
+    }
+
+    #[test]
+    fn a_body_too_long_or_of_no_length_is_refused_before_the_application_runs() {
+        let dispatcher = Dispatcher::new(gateway(), None, None, 100);
+        let length = |value| answer(&dispatcher, Role::Responder, &[("CONTENT_LENGTH", value)]);
+        assert_eq!(length("101"), "413 Content Too Large ");
+        assert_eq!(length("5, 7"), "400 Bad Request ");
+        assert_eq!(length("-1"), "one ");
+    }
+}

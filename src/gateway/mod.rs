@@ -1,0 +1,172 @@
+//! The shells: applications meet connections.
+//!
+//! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
+//! the neighbours bring requests and take answers away.
+
+pub(crate) mod cgi;
+mod dispatch;
+mod settings;
+mod spool;
+
+// The workers are Linux's: they wait with epoll.
+#[cfg(target_os = "linux")]
+mod call;
+#[cfg(target_os = "linux")]
+mod connection;
+#[cfg(target_os = "linux")]
+mod desk;
+#[cfg(target_os = "linux")]
+mod queue;
+#[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
+mod shared;
+#[cfg(target_os = "linux")]
+mod slot;
+#[cfg(target_os = "linux")]
+mod steward;
+#[cfg(target_os = "linux")]
+mod streams;
+#[cfg(target_os = "linux")]
+mod threads;
+#[cfg(target_os = "linux")]
+mod wire;
+
+use crate::{
+    fcgi::Role,
+    types::{Application, Exception},
+};
+use std::fmt;
+
+pub(crate) use dispatch::Dispatcher;
+#[cfg(target_os = "linux")]
+pub use server::{Dispatch, Server, Stopper};
+pub use settings::Settings;
+
+/// The applications linked into an executable, by name.
+///
+/// ```no_run
+/// use cgigate::{Environ, Gateway, Response, StartResponse};
+///
+/// fn hello<'r>(_environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("Hello, world!\n".into())
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     Gateway::new().responder("hello", hello).about("greets").main()
+/// }
+/// ```
+#[derive(Default)]
+pub struct Gateway {
+    mounts: Vec<Mount>,
+}
+
+struct Mount {
+    name: &'static str,
+    about: &'static str,
+    index: bool,
+    role: Role,
+    app: App,
+}
+
+/// Built already, or when its worker starts.
+enum App {
+    Ready(Box<dyn Application>),
+    Make(Box<Make>),
+}
+
+type Make = dyn Fn() -> Result<Box<dyn Application>, Exception> + Send + Sync;
+
+/// An application could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("build the application {name}: {error}")]
+pub struct BuildError {
+    /// The application.
+    pub name: &'static str,
+    /// What it says.
+    pub error: Exception,
+}
+
+impl Gateway {
+    /// No application yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Registers an application that answers requests: what CGI knows, and FastCGI's usual role.
+    #[must_use]
+    pub fn responder(self, name: &'static str, app: impl Application + 'static) -> Self {
+        self.mount(name, Role::Responder, App::Ready(Box::new(app)))
+    }
+
+    /// Registers a FastCGI authorizer (section 6.3): 200 lets the request pass, and its
+    /// `Variable-NAME` headers become variables; anything else is the answer.
+    #[must_use]
+    pub fn authorizer(self, name: &'static str, app: impl Application + 'static) -> Self {
+        self.mount(name, Role::Authorizer, App::Ready(Box::new(app)))
+    }
+
+    /// Registers a FastCGI filter (section 6.4): its `wsgi.input` is STDIN, and DATA behind it.
+    #[must_use]
+    pub fn filter(self, name: &'static str, app: impl Application + 'static) -> Self {
+        self.mount(name, Role::Filter, App::Ready(Box::new(app)))
+    }
+
+    /// Registers an application that is built once in each worker, where it may open what it
+    /// needs, or say why it can't.
+    #[must_use]
+    pub fn make<A: Application + 'static>(
+        self,
+        name: &'static str,
+        make: impl Fn() -> Result<A, Exception> + Send + Sync + 'static,
+    ) -> Self {
+        let make = move || make().map(|app| Box::new(app) as Box<dyn Application>);
+        self.mount(name, Role::Responder, App::Make(Box::new(make)))
+    }
+
+    /// One line about the application registered last, for the command `apps`.
+    #[must_use]
+    pub fn about(mut self, text: &'static str) -> Self {
+        if let Some(last) = self.mounts.last_mut() {
+            last.about = text;
+        }
+        self
+    }
+
+    /// Makes the application registered last the one for `/`.
+    #[must_use]
+    pub fn index(mut self) -> Self {
+        if let Some(last) = self.mounts.last_mut() {
+            last.index = true;
+        }
+        self
+    }
+
+    /// Names and descriptions, in the order of registration.
+    pub fn apps(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
+        self.mounts.iter().map(|mount| (mount.name, mount.about))
+    }
+
+    fn mount(mut self, name: &'static str, role: Role, app: App) -> Self {
+        self.mounts.push(Mount { name, about: "", index: false, role, app });
+        self
+    }
+
+    /// Builds what was left for this moment.
+    pub(crate) fn build(&mut self) -> Result<(), BuildError> {
+        for mount in &mut self.mounts {
+            if let App::Make(make) = &mount.app {
+                let app = make().map_err(|error| BuildError { name: mount.name, error })?;
+                mount.app = App::Ready(app);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.apps().map(|(name, _)| name)).finish()
+    }
+}

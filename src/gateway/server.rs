@@ -1,0 +1,120 @@
+//! One worker process that serves FastCGI: listeners in, until it is told to stop.
+
+use super::{
+    Settings,
+    shared::{BELL, LISTENERS, Shared},
+    steward::Stewardship,
+    threads::Thread,
+};
+use crate::{
+    fcgi::Role,
+    handlers::Handler,
+    sys::Ready,
+    types::{Application, Vars},
+};
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::{AsRawFd, OwnedFd},
+    sync::{Arc, atomic::Ordering},
+    thread,
+};
+
+/// What a server has to be told about the applications that it runs.
+pub trait Dispatch: Send + Sync {
+    /// The application for a request; it may change the variables, as `shift_path_info` does.
+    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
+
+    /// Whether there is an application of that role; a request of another is refused.
+    fn serves(&self, role: Role) -> bool;
+
+    /// How requests are run.
+    fn handler(&self) -> &(dyn Handler + Sync);
+
+    /// Whether the peer of a new connection may connect.
+    fn admits(&self, _socket: &OwnedFd) -> bool {
+        true
+    }
+
+    /// One line about something that went wrong outside of applications.
+    fn log(&self, line: &str) {
+        eprintln!("cgigate: {line}");
+    }
+}
+
+/// The threads of one worker process and the listeners they serve.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+/// Ends a [`Server`] from another thread.
+#[derive(Clone)]
+pub struct Stopper {
+    shared: Arc<Shared>,
+}
+
+/// Applications may use this much; the address space is taken, the memory only when it is used.
+const STACK: usize = 2 << 20;
+
+impl Server {
+    /// A server of `listeners`, which become non-blocking.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn new(
+        listeners: Vec<OwnedFd>,
+        apps: Arc<dyn Dispatch>,
+        settings: Settings,
+    ) -> io::Result<Self> {
+        let listeners = listeners.into_iter().map(|listener| {
+            // For this call of no matter which family the socket is.
+            let listener = TcpListener::from(listener);
+            listener.set_nonblocking(true)?;
+            Ok(OwnedFd::from(listener))
+        });
+        let listeners = listeners.collect::<io::Result<_>>()?;
+        let shared = Arc::new(Shared::new(listeners, apps, settings)?);
+        shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
+        for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
+            shared.epoll.add(listener.as_raw_fd(), token, Ready::While)?;
+        }
+        Ok(Self { shared })
+    }
+
+    /// What ends it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Serves until it is stopped and what was in flight has ended, or the time for that is over.
+    /// The calling thread becomes the steward.
+    ///
+    /// # Errors
+    /// The system has no more threads.
+    pub fn run(self) -> io::Result<()> {
+        let mut threads = Vec::new();
+        for number in 0..self.shared.lines.len() {
+            let worker = Thread::new(Arc::clone(&self.shared), number);
+            let builder = thread::Builder::new().name(format!("worker {number}"));
+            threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
+        }
+        Stewardship::new(Arc::clone(&self.shared)).run();
+        if self.shared.table.live() == 0 {
+            for thread in threads {
+                // It panicked: our own bug, and its message is out already.
+                let _ = thread.join();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stopper {
+    /// No new connections; what is in flight ends. A second call ends at once.
+    pub fn stop(&self) {
+        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+            self.shared.done.store(true, Ordering::SeqCst);
+        }
+        self.shared.steward.call();
+    }
+}

@@ -1,0 +1,304 @@
+//! What the threads of one worker process share: its connections, its queue, and what each thread
+//! shows of itself to the steward.
+
+use super::{
+    Dispatch, Settings,
+    call::Call,
+    queue::Queue,
+    slot::{Table, Token},
+};
+use crate::sys::{Bell, Epoll};
+use std::{
+    collections::VecDeque,
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// One worker process.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) apps: Arc<dyn Dispatch>,
+    pub(super) table: Table,
+    pub(super) epoll: Epoll,
+    /// Rung when there is something in the queue.
+    pub(super) bell: Bell,
+    pub(super) queue: Queue,
+    pub(super) listeners: Vec<OwnedFd>,
+    pub(super) lines: Box<[Line]>,
+    pub(super) spares: Spares,
+    pub(super) steward: Steward,
+    /// No new connections, and none kept.
+    pub(super) stopping: AtomicBool,
+    /// The threads end.
+    pub(super) done: AtomicBool,
+    started: Instant,
+}
+
+/// Tokens of what is no connection.
+pub(super) const BELL: u64 = u64::MAX;
+pub(super) const LISTENERS: u64 = u64::MAX - 1024;
+
+impl Shared {
+    pub(super) fn new(
+        listeners: Vec<OwnedFd>,
+        apps: Arc<dyn Dispatch>,
+        settings: Settings,
+    ) -> std::io::Result<Self> {
+        let threads = settings.threads.max(1);
+        let waiters = settings.waiters.clamp(1, threads);
+        Ok(Self {
+            table: Table::new(),
+            epoll: Epoll::new()?,
+            bell: Bell::new()?,
+            queue: Queue::new(settings.max_queue),
+            listeners,
+            lines: (0..threads).map(|_| Line::default()).collect(),
+            spares: Spares::new(waiters, threads),
+            steward: Steward::default(),
+            stopping: AtomicBool::new(false),
+            done: AtomicBool::new(false),
+            started: Instant::now(),
+            settings,
+            apps,
+        })
+    }
+
+    /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
+    /// is only ever compared by difference.
+    pub(super) fn now(&self) -> u32 {
+        self.started.elapsed().as_millis() as u32
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+/// What a thread shows of itself. Its own thread writes most of it; the steward takes from it
+/// what has waited too long behind an application.
+#[derive(Default)]
+#[repr(align(128))] // Two cache lines, which processors fetch in pairs: threads share none.
+pub(super) struct Line {
+    /// Even: it waits. Odd: it works. Changes with each thing that it does.
+    pub(super) epoch: AtomicU64,
+    /// Events that it took and has not begun.
+    pub(super) batch: [AtomicU64; Epoll::BATCH],
+    /// A connection that it left with something on it.
+    debt: AtomicU64,
+    /// A connection whose reading half is on loan to the application that it runs.
+    loan: AtomicU64,
+    backlog: Mutex<VecDeque<Box<Call>>>,
+    backlog_len: AtomicUsize,
+    /// The kernel's number of the thread.
+    pub(super) thread: AtomicU64,
+    /// The steward has counted it out: it sleeps in an application.
+    pub(super) stuck: AtomicBool,
+    /// How many threads were wanted when it last looked.
+    pub(super) wanted: AtomicUsize,
+}
+
+impl Line {
+    /// Still at work, and getting on.
+    pub(super) fn progress(&self) {
+        self.epoch.store(self.epoch.load(Ordering::Relaxed) + 2, Ordering::Relaxed);
+    }
+
+    pub(super) fn works(&self) {
+        self.epoch.store(self.epoch.load(Ordering::Relaxed) | 1, Ordering::Release);
+    }
+
+    pub(super) fn waits(&self) {
+        self.epoch.store((self.epoch.load(Ordering::Relaxed) + 1) & !1, Ordering::Release);
+    }
+
+    pub(super) fn owe(&self, token: Token) {
+        self.debt.store(token.0, Ordering::Release);
+    }
+
+    /// What is owed, for whoever asks first.
+    pub(super) fn settle(&self) -> Option<Token> {
+        take(&self.debt)
+    }
+
+    pub(super) fn lend(&self, token: Token) {
+        self.loan.store(token.0, Ordering::Release);
+    }
+
+    pub(super) fn end_loan(&self) {
+        self.loan.store(0, Ordering::Release);
+    }
+
+    pub(super) fn loan(&self) -> Option<Token> {
+        Some(self.loan.load(Ordering::Acquire)).filter(|token| *token != 0).map(Token)
+    }
+
+    pub(super) fn holds_anything(&self) -> bool {
+        let atomics = self.batch.iter().chain([&self.debt, &self.loan]);
+        atomics.into_iter().any(|held| held.load(Ordering::Relaxed) != 0)
+            || self.backlog_len.load(Ordering::Relaxed) != 0
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, VecDeque<Box<Call>>> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests to be run after the present one.
+    pub(super) fn put_off(&self, calls: impl Iterator<Item = Box<Call>>) {
+        let mut backlog = self.backlog();
+        backlog.extend(calls);
+        self.backlog_len.store(backlog.len(), Ordering::Release);
+    }
+
+    pub(super) fn next_call(&self) -> Option<Box<Call>> {
+        if self.backlog_len.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut backlog = self.backlog();
+        let call = backlog.pop_front();
+        self.backlog_len.store(backlog.len(), Ordering::Release);
+        call
+    }
+}
+
+/// What is there, leaving nothing: zero is nobody's token, for generations begin with one.
+pub(super) fn take(held: &AtomicU64) -> Option<Token> {
+    if held.load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    Some(held.swap(0, Ordering::AcqRel)).filter(|token| *token != 0).map(Token)
+}
+
+/// How many threads wait or work without sleeping; the others are spare, and parked.
+pub(super) struct Spares {
+    awake: Mutex<usize>,
+    bell: Condvar,
+    target: AtomicUsize,
+    least: usize,
+    most: usize,
+}
+
+impl Spares {
+    fn new(waiters: usize, threads: usize) -> Self {
+        Self {
+            awake: Mutex::new(waiters),
+            bell: Condvar::new(),
+            target: AtomicUsize::new(waiters),
+            least: waiters,
+            most: threads,
+        }
+    }
+
+    pub(super) fn target(&self) -> usize {
+        self.target.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn least(&self) -> usize {
+        self.least
+    }
+
+    fn awake(&self) -> MutexGuard<'_, usize> {
+        self.awake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A spare sleeps until it is wanted, or all is done.
+    pub(super) fn sleep(&self, done: &AtomicBool) {
+        let sleeps = |awake: &mut usize| *awake >= self.target() && !done.load(Ordering::Relaxed);
+        let woken = self.bell.wait_while(self.awake(), sleeps);
+        *woken.unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    /// A thread that was counted out is back. True: there are enough without it.
+    pub(super) fn come_back(&self, line: &Line) -> bool {
+        let mut awake = self.awake();
+        line.stuck.store(false, Ordering::Relaxed);
+        *awake += 1;
+        self.retire_if_spare(&mut awake)
+    }
+
+    /// Whether a thread that waits can be spared; then it is counted out.
+    pub(super) fn retire(&self) -> bool {
+        self.retire_if_spare(&mut self.awake())
+    }
+
+    fn retire_if_spare(&self, awake: &mut usize) -> bool {
+        let spare = *awake > self.target();
+        *awake -= usize::from(spare);
+        spare
+    }
+
+    /// Counts a sleeping thread out and calls a spare in its place. One sleeps now, more will
+    /// soon: what was called stays until nobody has slept for a while.
+    pub(super) fn call_for(&self, line: &Line) {
+        let mut awake = self.awake();
+        line.stuck.store(true, Ordering::Relaxed);
+        *awake = awake.saturating_sub(1);
+        if self.target() < self.most {
+            self.target.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(awake);
+        self.bell.notify_one();
+    }
+
+    /// One fewer is wanted.
+    pub(super) fn calm_down(&self) {
+        if self.target() > self.least {
+            self.target.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn wake_all(&self) {
+        drop(self.awake());
+        self.bell.notify_all();
+    }
+}
+
+/// How the steward is woken when it has parked itself.
+#[derive(Default)]
+pub(super) struct Steward {
+    wanted: AtomicBool,
+    parked: AtomicBool,
+    lock: Mutex<()>,
+    bell: Condvar,
+}
+
+impl Steward {
+    /// Something may have to be rescued. Costs two loads while the steward is awake.
+    pub(super) fn call(&self) {
+        if !self.wanted.load(Ordering::Relaxed) {
+            self.wanted.store(true, Ordering::SeqCst);
+        }
+        if self.parked.load(Ordering::SeqCst) {
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            self.bell.notify_one();
+        }
+    }
+
+    /// As `call`, if it is parked: threads that work must be looked after.
+    pub(super) fn call_if_parked(&self) {
+        if self.parked.load(Ordering::Relaxed) {
+            self.call();
+        }
+    }
+
+    /// Whether it was called since it was last asked.
+    pub(super) fn was_called(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) && self.wanted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Sleeps until it is called, or `limit` is over.
+    pub(super) fn park(&self, limit: Duration) {
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.parked.store(true, Ordering::SeqCst);
+        let quiet = |(): &mut ()| !self.wanted.load(Ordering::SeqCst);
+        drop(self.bell.wait_timeout_while(guard, limit, quiet));
+        self.parked.store(false, Ordering::SeqCst);
+    }
+}

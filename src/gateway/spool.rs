@@ -1,0 +1,231 @@
+//! A body on its way from whoever reads the connection to the application that wants it.
+//!
+//! Used where the application is not itself the reader: several requests share the connection, or
+//! it does something else while its web server goes on sending (mod_cgi, mod_cgid and fcgiwrap
+//! write the whole body before they read a byte of the answer). 64 KiB stay in memory; what is
+//! beyond goes to a file that has no name.
+
+use crate::types::{ClientGone, RequestFault};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Bytes kept in memory before the rest goes to a file.
+const IN_MEMORY: usize = 64 << 10;
+
+/// How a body came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All of it is there.
+    Whole,
+    /// The peer stopped sending before.
+    CutShort,
+    /// The request was aborted, or the peer has gone.
+    Gone,
+    /// It is longer than `--max-body`, or could not be kept.
+    TooLong,
+}
+
+/// One body between two threads.
+#[derive(Default)]
+pub(super) struct Spool {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    memory: Vec<u8>,
+    file: Option<File>,
+    written: u64,
+    read: u64,
+    total: u64,
+    end: Option<End>,
+    failed: Option<io::Error>,
+}
+
+impl Spool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As new.
+    pub(super) fn clear(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = std::mem::take(&mut state.memory);
+        memory.clear();
+        *state = State { memory, ..State::default() };
+    }
+
+    /// Adds a piece; beyond `max` bytes the body ends as too long.
+    pub(super) fn push(&self, piece: &[u8], max: Option<u64>) {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return;
+        }
+        state.total += piece.len() as u64;
+        if max.is_some_and(|max| state.total > max) {
+            state.end = Some(End::TooLong);
+        } else if let Err(error) = state.keep(piece) {
+            state.failed = Some(error);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes. The first end holds, but for a departure, which always does.
+    pub(super) fn end(&self, end: End) {
+        let mut state = self.lock();
+        if state.end.is_none() || end == End::Gone {
+            state.end = Some(end);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Moves what is there into `into`, which is empty. `Ok(false)`: nothing yet.
+    /// `Ok(true)` with nothing in `into`: the end.
+    ///
+    /// # Errors
+    /// The body ended before its end.
+    pub(super) fn take(&self, into: &mut Vec<u8>) -> io::Result<bool> {
+        let mut state = self.lock();
+        state.take(into)
+    }
+
+    /// As `take`, but waits for something to happen; `Ok(false)` after `limit`.
+    pub(super) fn wait(&self, into: &mut Vec<u8>, limit: Duration) -> io::Result<bool> {
+        let mut state = self.lock();
+        if state.take(into)? {
+            return Ok(true);
+        }
+        let waited = self.changed.wait_timeout(state, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0.take(into)
+    }
+}
+
+impl State {
+    fn keep(&mut self, piece: &[u8]) -> io::Result<()> {
+        if self.file.is_none() && self.memory.len() + piece.len() <= IN_MEMORY {
+            self.memory.extend_from_slice(piece);
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(nameless()?),
+        };
+        file.write_all_at(piece, self.written)?;
+        self.written += piece.len() as u64;
+        Ok(())
+    }
+
+    fn take(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
+        if self.end == Some(End::Gone) {
+            return Err(ClientGone.into());
+        }
+        // What is in memory came first.
+        if !self.memory.is_empty() {
+            std::mem::swap(&mut self.memory, into);
+            return Ok(true);
+        }
+        if let Some(file) = &self.file
+            && self.read < self.written
+        {
+            // The smaller of the two fits in usize, since IN_MEMORY does.
+            let n = (self.written - self.read).min(IN_MEMORY as u64) as usize;
+            into.resize(n, 0);
+            if let Err(error) = file.read_exact_at(into, self.read) {
+                into.clear();
+                return Err(error);
+            }
+            self.read += n as u64;
+            return Ok(true);
+        }
+        if self.file.is_some() {
+            // All of it was read: what comes now may stay in memory again.
+            (self.file, self.read, self.written) = (None, 0, 0);
+        }
+        if let Some(error) = self.failed.take() {
+            self.end = Some(End::TooLong);
+            return Err(error);
+        }
+        match self.end {
+            None => Ok(false),
+            Some(End::Whole) => Ok(true),
+            Some(End::CutShort) => Err(RequestFault::BodyCutShort { missing: 0 }.into()),
+            Some(End::TooLong) => Err(RequestFault::BodyTooLong { limit: self.total }.into()),
+            Some(End::Gone) => Err(ClientGone.into()),
+        }
+    }
+}
+
+/// A file that goes away with its descriptor.
+fn nameless() -> io::Result<File> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("cgigate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let mut options = OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.read(true).write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(spool: &Spool) -> Vec<u8> {
+        let (mut all, mut piece) = (Vec::new(), Vec::new());
+        loop {
+            assert!(spool.take(&mut piece).expect("a body"), "it has ended");
+            if piece.is_empty() {
+                return all;
+            }
+            all.append(&mut piece);
+        }
+    }
+
+    #[test]
+    fn a_body_larger_than_memory_comes_out_as_it_went_in() {
+        let spool = Spool::default();
+        let body: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+        body.chunks(7_001).for_each(|piece| spool.push(piece, None));
+        spool.end(End::Whole);
+        assert!(drain(&spool) == body);
+    }
+
+    #[test]
+    fn what_came_before_an_early_end_is_still_read_and_then_the_fault() {
+        let (spool, mut piece) = (Spool::default(), Vec::new());
+        spool.push(b"half", None);
+        spool.end(End::CutShort);
+        assert!(spool.take(&mut piece).is_ok_and(|there| there));
+        piece.clear();
+        let error = spool.take(&mut piece).expect_err("cut short");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_departure_holds_at_once() {
+        let (spool, mut piece) = (Spool::default(), Vec::new());
+        spool.push(b"half", None);
+        spool.end(End::Whole);
+        spool.end(End::Gone);
+        let error = spool.take(&mut piece).expect_err("gone");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_not_kept() {
+        let (spool, mut piece) = (Spool::default(), Vec::new());
+        spool.push(&[0; 11], Some(10));
+        let error = spool.take(&mut piece).expect_err("too long");
+        assert!(RequestFault::find(&error.into()).is_some());
+    }
+}

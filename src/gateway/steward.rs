@@ -1,0 +1,323 @@
+//! The steward: a tick of a millisecond that looks after what waits behind applications.
+//!
+//! Parked while all is quiet. It sees a thread stay in an application, gives to others what that
+//! thread has not begun, counts it out if it sleeps and calls a spare in its place. While every
+//! thread is in an application it does the protocol's work itself: GET_VALUES, ABORT_REQUEST,
+//! hang-ups, deadlines, 503. It never runs an application.
+
+use super::{
+    desk::{Desk, Intake},
+    queue::Look,
+    shared::{BELL, LISTENERS, Line, Shared, take},
+    slot::{Slot, Token},
+    threads::{admit, register},
+};
+use crate::sys::{Epoll, thread_sleeps};
+use std::{
+    os::fd::AsRawFd,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without anything to look after before it parks itself.
+const QUIET: u32 = 50;
+
+/// Ticks without a sleeping thread before one spare is sent back.
+const CALM: u32 = 500;
+
+/// Each so many ticks a working thread is looked at even if it has got on since the last tick:
+/// that finds applications that sleep often, but shorter than a tick.
+const SAMPLE: u32 = 8;
+
+/// How often deadlines are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// How long a peer may go on sending after its last answer.
+const LINGER: u32 = 2000;
+
+pub(super) struct Stewardship {
+    shared: Arc<Shared>,
+    desk: Desk,
+    seen: Vec<u64>,
+    calm: u32,
+    swept: Instant,
+}
+
+impl Stewardship {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let seen = vec![0; shared.lines.len()];
+        Self { shared, desk: Desk::new(), seen, calm: 0, swept: Instant::now() }
+    }
+
+    /// Until a stop, and what was in flight then has ended or the time for it is over.
+    pub(super) fn run(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut quiet = 0;
+        while !shared.is_stopping() {
+            if shared.steward.was_called() {
+                quiet = 0;
+            }
+            if quiet > QUIET {
+                let limit = if shared.table.live() > 0 { 1 } else { 3600 };
+                shared.steward.park(Duration::from_secs(limit));
+                quiet = 0;
+            }
+            quiet = if self.tick() { 0 } else { quiet + 1 };
+        }
+        self.drain();
+    }
+
+    /// One look at everything. True: there was something to look at.
+    fn tick(&mut self) -> bool {
+        std::thread::sleep(TICK);
+        let shared = Arc::clone(&self.shared);
+        self.calm += 1;
+        if self.calm >= CALM {
+            self.calm = 0;
+            shared.spares.calm_down();
+        }
+        let (mut busy, mut all_stay) = (false, true);
+        for (number, line) in shared.lines.iter().enumerate() {
+            let epoch = line.epoch.load(Ordering::Acquire);
+            let before = std::mem::replace(&mut self.seen[number], epoch);
+            let works = epoch & 1 == 1;
+            busy |= works || epoch != before;
+            all_stay &= works && epoch == before;
+            if works {
+                self.look_at(line, epoch, epoch == before);
+            }
+        }
+        if all_stay {
+            self.stand_in();
+        }
+        if self.swept.elapsed() >= SWEEP {
+            self.swept = Instant::now();
+            self.sweep();
+        }
+        busy
+    }
+
+    /// A thread that works; `stays`: at the same thing as a tick ago.
+    fn look_at(&mut self, line: &Line, epoch: u64, stays: bool) {
+        let shared = &*self.shared;
+        let sampled = stays || self.calm.is_multiple_of(SAMPLE);
+        if sampled
+            && !line.stuck.load(Ordering::Relaxed)
+            && thread_sleeps(line.thread.load(Ordering::Relaxed))
+            && line.epoch.load(Ordering::Acquire) == epoch
+        {
+            self.calm = 0;
+            shared.spares.call_for(line);
+        }
+        if stays && line.holds_anything() {
+            self.relieve(line);
+        }
+    }
+
+    /// Gives to others what a thread has not begun.
+    fn relieve(&mut self, line: &Line) {
+        let shared = Arc::clone(&self.shared);
+        let mut found = false;
+        for token in line.batch.iter().filter_map(take).chain(line.settle()) {
+            shared.queue.push_look(Look::Enter(token));
+            found = true;
+        }
+        if let Some(token) = line.loan()
+            && shared.table.slot(token).take_away(token.generation())
+        {
+            shared.queue.push_look(Look::Held(token));
+            found = true;
+        }
+        while let Some(call) = line.next_call() {
+            found = true;
+            if let Err(call) = shared.queue.push_call(call) {
+                self.desk.turn_away(&shared, &call);
+            }
+        }
+        if found {
+            shared.bell.ring();
+        }
+    }
+
+    /// Every thread is in an application: somebody has to listen.
+    fn stand_in(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        while let Some(look) = shared.queue.pop_look() {
+            self.look(look);
+        }
+        let mut tokens = [0; Epoll::BATCH];
+        let n = shared.epoll.wait(&mut tokens, 0);
+        for token in &tokens[..n] {
+            match *token {
+                // What is in the queue waits for a thread: whoever comes back looks there first.
+                BELL => {}
+                LISTENERS..BELL => {
+                    if let Some(token) = admit(&shared, Token(*token)) {
+                        self.listen(token);
+                    }
+                }
+                token => self.look(Look::Enter(Token(token))),
+            }
+        }
+    }
+
+    fn look(&mut self, look: Look) {
+        match look {
+            Look::Held(token) => self.listen(token),
+            // A batch that was taken from a thread may hold the bell and listeners as well.
+            Look::Enter(token) if token.0 == BELL => {}
+            Look::Enter(token) if token.0 >= LISTENERS => {
+                if let Some(token) = admit(&self.shared, token) {
+                    self.listen(token);
+                }
+            }
+            Look::Enter(token) => {
+                if self.shared.table.slot(token).enter(token.generation()) {
+                    self.listen(token);
+                }
+            }
+        }
+    }
+
+    /// A connection whose reading half is ours: what gets ready goes to the queue.
+    fn listen(&mut self, token: Token) {
+        let shared = Arc::clone(&self.shared);
+        let slot = shared.table.slot(token);
+        loop {
+            self.desk.sorting.forget();
+            let intake = self.desk.take_in(&shared, token, false);
+            self.desk.hand_on(&shared, token);
+            if intake == Intake::More {
+                continue;
+            }
+            register(&shared, slot, token);
+            if let Ok(word) = slot.leave() {
+                shared.table.close_if_last(token, word);
+                return;
+            }
+        }
+    }
+
+    /// Deadlines of connections on which nothing happens.
+    fn sweep(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.now();
+        let late = |limit: Option<Duration>, since: u32| {
+            limit.is_some_and(|limit| u128::from(now.wrapping_sub(since)) > limit.as_millis())
+        };
+        for (token, slot) in shared.table.iter() {
+            let touched = slot.touched.load(Ordering::Relaxed);
+            let Ok(idle) = slot.try_idle() else { continue };
+            let end = match idle {
+                Idle::Quiet => late(shared.settings.idle_timeout, touched),
+                Idle::Discarding => now.wrapping_sub(touched) > LINGER,
+                Idle::Partial => late(shared.settings.read_timeout, touched),
+                Idle::Incomplete => {
+                    let Some(limit) = shared.settings.read_timeout else { continue };
+                    let limit = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX);
+                    let since = now.wrapping_sub(limit);
+                    if shared.now() > limit && slot.enter(token.generation()) {
+                        self.refuse_slow(slot, token, since);
+                    }
+                    continue;
+                }
+                Idle::Busy => continue,
+            };
+            if end && slot.enter(token.generation()) {
+                self.close(slot, token);
+            }
+        }
+    }
+
+    fn refuse_slow(&mut self, slot: &Slot, token: Token, since: u32) {
+        let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
+        if any {
+            slot.say(&mut self.desk.sorting.answers, self.shared.settings.write_timeout);
+            if slot.front().wants_end() {
+                slot.set_closing();
+            }
+        }
+        self.leave(slot, token);
+    }
+
+    /// Nothing more is wanted of a connection whose reading half is ours.
+    fn close(&mut self, slot: &Slot, token: Token) {
+        slot.set_closing();
+        self.leave(slot, token);
+    }
+
+    fn leave(&mut self, slot: &Slot, token: Token) {
+        match slot.leave() {
+            Ok(word) => self.shared.table.close_if_last(token, word),
+            Err(()) => self.listen(token),
+        }
+    }
+
+    /// After a stop: no new connections, none kept; what is in flight has its time.
+    fn drain(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        for listener in &shared.listeners {
+            // What waits there was acknowledged by the kernel: it is served.
+            let _already_gone = shared.epoll.remove(listener.as_raw_fd());
+        }
+        for number in 0..shared.listeners.len() as u64 {
+            while let Some(token) = admit(&shared, Token(LISTENERS + number)) {
+                self.listen(token);
+            }
+        }
+        let deadline = Instant::now() + shared.settings.graceful_timeout;
+        while shared.table.live() > 0 && Instant::now() < deadline && !shared.is_done() {
+            self.tick();
+            for (token, slot) in shared.table.iter() {
+                if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
+                    // What has come meanwhile is still answered.
+                    self.desk.sorting.forget();
+                    let _intake = self.desk.take_in(&shared, token, false);
+                    self.desk.hand_on(&shared, token);
+                    if matches!(slot.try_idle(), Ok(Idle::Quiet)) {
+                        slot.set_closing();
+                    }
+                    self.leave(slot, token);
+                }
+            }
+        }
+        shared.done.store(true, Ordering::Relaxed);
+        shared.bell.ring();
+        shared.spares.wake_all();
+    }
+}
+
+/// Why nothing happens on a connection.
+enum Idle {
+    /// No request is open.
+    Quiet,
+    /// A record is cut in two.
+    Partial,
+    /// A request is open whose parameters are not whole.
+    Incomplete,
+    /// It is read over until it ends.
+    Discarding,
+    /// A request waits for a thread, or runs: its thread sees to it.
+    Busy,
+}
+
+impl Slot {
+    /// As far as can be seen without taking part. `Err`: somebody is at it just now.
+    fn try_idle(&self) -> Result<Idle, ()> {
+        if self.runs() > 0 {
+            return Ok(Idle::Busy);
+        }
+        let front = self.try_front().ok_or(())?;
+        Ok(if front.is_discarding() {
+            Idle::Discarding
+        } else if front.is_idle() {
+            Idle::Quiet
+        } else if front.has_open() {
+            Idle::Incomplete
+        } else {
+            Idle::Partial
+        })
+    }
+}

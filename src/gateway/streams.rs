@@ -1,0 +1,465 @@
+//! `wsgi.input`, the response and `wsgi.errors` of one request, over the records of its connection.
+
+use super::{
+    call::Call,
+    desk::{Desk, Intake},
+    shared::{Line, Shared},
+    slot::{Reading, Slot, Token},
+    spool::{End, Spool},
+};
+use crate::{
+    fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
+    handlers::Output,
+    sys::Readiness,
+    types::{ClientGone, Request, RequestFault},
+};
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, BufRead, IoSlice, Read, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The body of a request: lent from the receive buffer while this thread is the one that
+/// receives, from the spool while others are.
+pub(super) struct Stdin<'c> {
+    shared: &'c Shared,
+    line: &'c Line,
+    slot: &'c Slot,
+    token: Token,
+    id: RequestId,
+    desk: &'c mut Desk,
+    spool: Arc<Spool>,
+    request: Arc<Request>,
+    /// The reading half is on loan to this request.
+    lent: bool,
+    /// Some of the body may be in the spool.
+    shared_body: bool,
+    /// A piece out of the spool, and how much of it was read.
+    chunk: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl<'c> Stdin<'c> {
+    pub(super) fn new(
+        shared: &'c Shared,
+        line: &'c Line,
+        desk: &'c mut Desk,
+        call: &Call,
+        lent: bool,
+    ) -> Self {
+        let direct = desk.sorting.mine == Some(call.id);
+        let mut chunk = std::mem::take(&mut desk.chunk);
+        chunk.clear();
+        Self {
+            shared,
+            line,
+            slot: shared.table.slot(call.token),
+            token: call.token,
+            id: call.id,
+            spool: Arc::clone(&call.spool),
+            request: Arc::clone(call.slate.request()),
+            lent,
+            shared_body: !direct || desk.sorting.end.is_none(),
+            desk,
+            chunk,
+            at: 0,
+            ended: false,
+        }
+    }
+
+    /// Gives the memory back; whether the reading half may still be on loan.
+    pub(super) fn give_back(self) -> bool {
+        self.desk.chunk = self.chunk;
+        self.lent
+    }
+
+    /// Waits until some of the body is there, or its end.
+    fn more(&mut self) -> io::Result<()> {
+        let limit = self.shared.settings.read_timeout;
+        let started = Instant::now();
+        self.chunk.clear();
+        self.at = 0;
+        loop {
+            if self.request.is_cancelled() {
+                return Err(ClientGone.into());
+            }
+            if let Some(end) = self.desk.sorting.end {
+                return self.end(end);
+            }
+            if !self.shared_body {
+                return Err(RequestFault::BodyCutShort { missing: 0 }.into());
+            }
+            self.line.progress();
+            if self.take_reading_half() {
+                let done = self.receive(limit);
+                if done? {
+                    return Ok(());
+                }
+            } else {
+                // Another thread receives. It may also stop without a word: then it is our turn.
+                const TURN: Duration = Duration::from_millis(20);
+                if self.spool.wait(&mut self.chunk, TURN)? {
+                    self.ended = self.chunk.is_empty();
+                    return Ok(());
+                }
+            }
+            if limit.is_some_and(|limit| started.elapsed() > limit) {
+                return Err(RequestFault::TooSlow.into());
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) -> io::Result<()> {
+        match end {
+            End::Whole => {
+                self.ended = true;
+                Ok(())
+            }
+            End::CutShort => Err(RequestFault::BodyCutShort { missing: 0 }.into()),
+            End::Gone => Err(ClientGone.into()),
+            End::TooLong => {
+                let limit = self.shared.settings.max_body.unwrap_or(u64::MAX);
+                Err(RequestFault::BodyTooLong { limit }.into())
+            }
+        }
+    }
+
+    fn take_reading_half(&mut self) -> bool {
+        let lent = std::mem::take(&mut self.lent);
+        if lent && self.slot.take_back() {
+            return true;
+        }
+        self.slot.enter(self.token.generation())
+    }
+
+    /// The reading half is ours: takes what is in the spool, else from the socket. True when
+    /// there is something to read, or the end.
+    fn receive(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        // While the reading half is held nobody adds to the spool.
+        match self.spool.take(&mut self.chunk) {
+            Ok(false) => {}
+            taken => {
+                self.release(false);
+                self.ended = taken? && self.chunk.is_empty();
+                return Ok(true);
+            }
+        }
+        self.desk.sorting.mine = Some(self.id);
+        self.slot.front().take_body(self.id);
+        loop {
+            let intake = self.desk.take_in(self.shared, self.token, false);
+            // What got ready meanwhile is for other threads: this one is busy.
+            self.desk.hand_on(self.shared, self.token);
+            let sorting = &self.desk.sorting;
+            if !sorting.pieces.is_empty() || sorting.end.is_some() {
+                self.release(intake != Intake::More);
+                return Ok(!self.desk.sorting.pieces.is_empty());
+            }
+            match intake {
+                Intake::Ended => {
+                    // The request itself was open: its body has ended with the connection.
+                    self.release(true);
+                    return Err(ClientGone.into());
+                }
+                Intake::More => {}
+                Intake::Drained => {
+                    self.line.progress();
+                    if !self.slot.socket.wait(Readiness::Read, limit)? {
+                        self.release(true);
+                        return Err(RequestFault::TooSlow.into());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the reading half go: as a loan if only this body is to come on the connection.
+    fn release(&mut self, drained: bool) {
+        let lend = {
+            let mut front = self.slot.front();
+            front.share_body(self.id, &self.spool);
+            front.is_body_open(self.id) && front.is_only_body(self.id)
+        };
+        if lend {
+            self.lent = true;
+            self.line.lend(self.token);
+            self.slot.lend(drained);
+            self.shared.steward.call();
+        } else if self.slot.leave_running(0, Reading::Free, drained) {
+            self.line.owe(self.token);
+            self.shared.steward.call();
+        }
+    }
+}
+
+impl BufRead for Stdin<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        // What was in the buffer came first, then what others received, then what comes now; the
+        // spool is only used while nothing lies in the buffer.
+        while self.at == self.chunk.len() && self.desk.sorting.pieces.is_empty() && !self.ended {
+            self.more()?;
+        }
+        if self.at < self.chunk.len() {
+            return Ok(&self.chunk[self.at..]);
+        }
+        match self.desk.sorting.pieces.front() {
+            Some(piece) => Ok(&self.desk.input[piece.clone()]),
+            None => Ok(&[]),
+        }
+    }
+
+    fn consume(&mut self, n: usize) {
+        if self.at < self.chunk.len() {
+            self.at += n;
+        } else if let Some(piece) = self.desk.sorting.pieces.front_mut() {
+            piece.start += n;
+            if piece.start == piece.end {
+                self.desk.sorting.pieces.pop_front();
+            }
+        }
+    }
+}
+
+impl Read for Stdin<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+/// STDOUT and STDERR of one request: one buffer, so that their order is kept.
+pub(super) struct Records<'c> {
+    out: Vec<u8>,
+    /// Where in it the STDOUT record begins that is still being filled.
+    open: Option<usize>,
+    slot: &'c Slot,
+    id: RequestId,
+    request: Arc<Request>,
+    limit: Option<Duration>,
+    stderr_used: bool,
+    gone: bool,
+}
+
+/// From here on a block is sent from where it lies, and not copied.
+const LARGE: usize = 16 << 10;
+
+/// The content of a full record: a multiple of eight, so that no padding is wanted.
+const FULL: usize = MAX_CONTENT & !7;
+
+impl<'c> Records<'c> {
+    pub(super) fn new(
+        mut out: Vec<u8>,
+        slot: &'c Slot,
+        call: &Call,
+        limit: Option<Duration>,
+    ) -> Self {
+        out.clear();
+        let request = Arc::clone(call.slate.request());
+        let (open, stderr_used, gone) = (None, false, false);
+        Self { out, open, slot, id: call.id, request, limit, stderr_used, gone }
+    }
+
+    fn open_len(&self) -> usize {
+        self.open.map_or(0, |open| self.out.len() - open - HEADER_LEN)
+    }
+
+    /// The STDOUT record that is being filled is as long as it is, and `behind` bytes more.
+    fn close_record(&mut self, behind: usize) {
+        let len = self.open_len() + behind;
+        if let Some(open) = self.open.take() {
+            // At most FULL, which the callers see to.
+            let header = fcgi::header(RecordType::Stdout, self.id.0.get(), len as u16);
+            self.out[open..open + HEADER_LEN].copy_from_slice(&header);
+        }
+    }
+
+    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+        if data.len() >= LARGE {
+            return self.put_large(data);
+        }
+        while !data.is_empty() {
+            if self.open.is_none() {
+                self.open = Some(self.out.len());
+                self.out.extend_from_slice(&[0; HEADER_LEN]);
+            }
+            let n = data.len().min(FULL - self.open_len());
+            self.out.extend_from_slice(&data[..n]);
+            data = &data[n..];
+            if self.open_len() == FULL {
+                self.close_record(0);
+                self.send(&mut [])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever is in the buffer, then `data` from where it lies, in as few calls as can be.
+    fn put_large(&mut self, mut data: &[u8]) -> io::Result<()> {
+        const RECORDS: usize = 16;
+        if self.open.is_some() {
+            let (first, rest) = data.split_at(data.len().min(FULL - self.open_len()));
+            self.close_record(first.len());
+            data = rest;
+            self.send(&mut [IoSlice::new(first)])?;
+        }
+        while !data.is_empty() {
+            let batch = data.len().min(RECORDS * FULL);
+            let (now, later) = data.split_at(batch);
+            let mut headers = [[0; HEADER_LEN]; RECORDS];
+            for (header, content) in headers.iter_mut().zip(now.chunks(FULL)) {
+                // At most FULL, by `chunks`.
+                *header = fcgi::header(RecordType::Stdout, self.id.0.get(), content.len() as u16);
+            }
+            let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
+            let mut used = 0;
+            for (header, content) in headers.iter().zip(now.chunks(FULL)) {
+                slices[used] = IoSlice::new(header);
+                slices[used + 1] = IoSlice::new(content);
+                used += 2;
+            }
+            self.send(&mut slices[..used])?;
+            data = later;
+        }
+        Ok(())
+    }
+
+    fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.close_record(0);
+        self.stderr_used = true;
+        fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
+        if self.out.len() > FULL { self.send(&mut []) } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.close_record(0);
+        if self.out.is_empty() { Ok(()) } else { self.send(&mut []) }
+    }
+
+    /// Sends the buffer and `behind` it what belongs to its last record.
+    fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
+        if self.gone || self.request.is_cancelled() {
+            self.out.clear();
+            return Err(ClientGone.into());
+        }
+        let sent = match behind {
+            [] => self.slot.send(&mut [IoSlice::new(&self.out)], self.limit),
+            [one] => self.slot.send(&mut [IoSlice::new(&self.out), IoSlice::new(one)], self.limit),
+            many if self.out.is_empty() => self.slot.send(many, self.limit),
+            many => {
+                let before = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
+                before.and_then(|()| self.slot.send(many, self.limit))
+            }
+        };
+        self.gone |= sent.is_err();
+        self.out.clear();
+        sent
+    }
+
+    fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
+        // Half a record could not be taken back if the file shrinks, and its neighbours on the
+        // connection would pay for it.
+        if !self.slot.front().is_alone(self.id) {
+            return Ok(None);
+        }
+        self.flush()?;
+        if self.gone || self.request.is_cancelled() {
+            return Err(ClientGone.into());
+        }
+        // No more than FULL, which fits.
+        let len = len.min(FULL as u64) as usize;
+        let header = fcgi::header(RecordType::Stdout, self.id.0.get(), len as u16);
+        let sent = self.slot.send_file(&header, (file, from, len), self.limit);
+        self.gone |= sent.is_err();
+        sent.map(|()| Some(len as u64))
+    }
+
+    /// The end of the request, behind whatever is still in the buffer, in one write.
+    pub(super) fn end(&mut self, app_status: u32) {
+        self.close_record(0);
+        if self.request.is_cancelled() {
+            // Section 5.4: an aborted request is ended, and nothing else is said of it.
+            self.out.clear();
+        } else {
+            fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
+            if self.stderr_used {
+                fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
+            }
+        }
+        let status = ProtocolStatus::RequestComplete;
+        fcgi::end_request(&mut self.out, self.id, app_status, status);
+        if !self.gone {
+            // Nobody is left to be told that it failed: the connection is closing then.
+            let _ = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
+        }
+    }
+
+    /// Sends what there is, and no end.
+    pub(super) fn cut(&mut self) {
+        let _ = self.flush();
+    }
+
+    /// The buffer, for the next request.
+    pub(super) fn give_back(self) -> Vec<u8> {
+        let mut out = self.out;
+        out.clear();
+        out.shrink_to(2 * FULL);
+        out
+    }
+}
+
+/// The response.
+pub(super) struct Stdout<'r, 'c>(pub(super) &'r RefCell<Records<'c>>);
+
+impl Write for Stdout<'_, '_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put(data)?;
+        Ok(data.len())
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut records = self.0.borrow_mut();
+        let mut len = 0;
+        for slice in slices {
+            records.put(slice)?;
+            len += slice.len();
+        }
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+impl Output for Stdout<'_, '_> {
+    fn sendfile(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
+        self.0.borrow_mut().send_file(file, from, len)
+    }
+
+    /// The last block goes with END_REQUEST, in one write.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `wsgi.errors`
+pub(super) struct Stderr<'r, 'c>(pub(super) &'r RefCell<Records<'c>>);
+
+impl Write for Stderr<'_, '_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put_stderr(data)?;
+        Ok(data.len())
+    }
+
+    /// Nobody waits for a line of the log: it goes with the next bytes of the response.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

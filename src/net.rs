@@ -1,0 +1,308 @@
+//! Where a server listens: addresses, and the sockets behind them.
+
+use crate::sys;
+use std::{
+    fmt, fs, io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            net::{SocketAddr as UnixAddr, UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// An address to listen on, as `--listen` takes it.
+///
+/// ```
+/// let address: cgigate::net::Address = ":9000".parse()?;
+/// assert_eq!(address.to_string(), "127.0.0.1:9000");
+/// # Ok::<_, cgigate::net::AddressError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `127.0.0.1:9000`, `[::1]:9000`, `:9000` for loopback.
+    Tcp(SocketAddr),
+    /// `unix:/run/app.sock`
+    Unix(PathBuf),
+    /// `unix:@name`: no file, but a name of this network namespace (unix(7)).
+    Abstract(String),
+    /// `fd:N`: a socket that the process was started with.
+    Fd(RawFd),
+    /// `systemd`, `systemd:NAME`: one of LISTEN_FDS (sd_listen_fds(3)).
+    Systemd(Option<String>),
+}
+
+/// A text that is no [`Address`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no address: use 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N or systemd[:NAME]"
+)]
+pub struct AddressError(String);
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let wrong = || AddressError(text.into());
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (kind, rest) {
+            ("unix", path) => match path.strip_prefix('@') {
+                Some("") => Err(wrong()),
+                Some(name) => Ok(Self::Abstract(name.into())),
+                None if path.is_empty() => Err(wrong()),
+                None => Ok(Self::Unix(path.into())),
+            },
+            ("fd", number) => number
+                .parse()
+                .ok()
+                .filter(|fd| (0..1 << 20).contains(fd))
+                .map(Self::Fd)
+                .ok_or_else(wrong),
+            ("systemd", "") => Ok(Self::Systemd(None)),
+            ("systemd", name) => Ok(Self::Systemd(Some(name.into()))),
+            ("" | "localhost", port) => {
+                let port = port.parse().map_err(|_| wrong())?;
+                Ok(Self::Tcp((Ipv4Addr::LOCALHOST, port).into()))
+            }
+            _ => text.parse().map(Self::Tcp).map_err(|_| wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Abstract(name) => write!(f, "unix:@{name}"),
+            Self::Fd(number) => write!(f, "fd:{number}"),
+            Self::Systemd(None) => f.write_str("systemd"),
+            Self::Systemd(Some(name)) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+impl Address {
+    /// Whether others than this machine can reach it.
+    pub fn is_exposed(&self) -> bool {
+        matches!(self, Self::Tcp(address) if !address.ip().to_canonical().is_loopback())
+    }
+}
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The system says why.
+    #[error("listen on {address}: {error}")]
+    System {
+        /// What was tried.
+        address: Address,
+        /// What came of it.
+        error: io::Error,
+    },
+    /// A live socket is not taken away.
+    #[error("listen on unix:{}: something still answers there; stop it first", .0.display())]
+    Answers(PathBuf),
+    /// Something else than a socket has the name.
+    #[error("listen on unix:{}: there is a file that is no socket", .0.display())]
+    NoSocket(PathBuf),
+    /// The descriptor is not one to accept connections from.
+    #[error("listen on {0}: the descriptor is no listening stream socket")]
+    NotListening(Address),
+    /// No such socket was handed over.
+    #[error("listen on {0}: LISTEN_FDS hands no such socket to this process")]
+    NotHandedOver(Address),
+}
+
+/// A socket that listens; what it put into the file system goes when it is dropped.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    address: Address,
+    /// The socket's file, if it is ours: its name, device and inode.
+    file: Option<(PathBuf, u64, u64)>,
+}
+
+impl Listener {
+    /// Listens on `address`; a Unix socket's file has the rights `mode`.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn bind(address: &Address, backlog: i32, mode: u32) -> Result<Self, ListenError> {
+        let system = |error| ListenError::System { address: address.clone(), error };
+        let mut file = None;
+        let fd: OwnedFd = match address {
+            Address::Tcp(at) => TcpListener::bind(at).map_err(system)?.into(),
+            Address::Unix(path) => {
+                clear(path).map_err(|e| e.unwrap_or_else(system))?;
+                let (fd, device, inode) = bind_unix(path, mode).map_err(system)?;
+                file = Some((path.clone(), device, inode));
+                fd
+            }
+            Address::Abstract(name) => {
+                let at = UnixAddr::from_abstract_name(name).map_err(system)?;
+                UnixListener::bind_addr(&at).map_err(system)?.into()
+            }
+            Address::Fd(number) => adopt(*number, address)?,
+            Address::Systemd(name) => {
+                let found = handed_over(name.as_deref());
+                adopt(found.ok_or_else(|| ListenError::NotHandedOver(address.clone()))?, address)?
+            }
+        };
+        sys::listen(fd.as_fd(), backlog).map_err(system)?;
+        Ok(Self { fd, address: address.clone(), file })
+    }
+
+    /// The socket that the process was started with on descriptor 0.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn stdin() -> Result<Self, ListenError> {
+        let address = Address::Fd(0);
+        Ok(Self { fd: adopt(0, &address)?, address, file: None })
+    }
+
+    /// The address, with the port that the system chose if it was left to it.
+    pub fn address(&self) -> Address {
+        let tcp = self.fd.try_clone().map(TcpListener::from).and_then(|tcp| tcp.local_addr());
+        match (&self.address, tcp) {
+            (Address::Tcp(_), Ok(address)) => Address::Tcp(address),
+            (address, _) => address.clone(),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let Some((path, device, inode)) = &self.file else { return };
+        // Another server may have put its own there meanwhile.
+        if fs::symlink_metadata(path).is_ok_and(|m| (m.dev(), m.ino()) == (*device, *inode)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Removes a socket's file that nothing answers on any more.
+fn clear(path: &Path) -> Result<(), Result<ListenError, io::Error>> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !found.file_type().is_socket() {
+        return Err(Ok(ListenError::NoSocket(path.into())));
+    }
+    match UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(Err)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Ok(ListenError::Answers(path.into()))),
+    }
+}
+
+/// Binds under a name of its own and moves the file to its place when it has its rights: at no
+/// moment can somebody connect who may not.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(OwnedFd, u64, u64)> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let hidden = PathBuf::from(name);
+    let listener = UnixListener::bind(&hidden)?;
+    let placed = fs::set_permissions(&hidden, fs::Permissions::from_mode(mode))
+        .and_then(|()| fs::symlink_metadata(&hidden))
+        .and_then(|found| fs::rename(&hidden, path).map(|()| found));
+    match placed {
+        Ok(found) => Ok((listener.into(), found.dev(), found.ino())),
+        Err(e) => {
+            let _ = fs::remove_file(&hidden);
+            Err(e)
+        }
+    }
+}
+
+fn adopt(number: RawFd, address: &Address) -> Result<OwnedFd, ListenError> {
+    if !sys::is_listening(number) || !sys::is_stream(number) {
+        return Err(ListenError::NotListening(address.clone()));
+    }
+    sys::adopt(number).map_err(|error| ListenError::System { address: address.clone(), error })
+}
+
+/// The first descriptor of LISTEN_FDS, or the one of that name (sd_listen_fds(3)).
+pub(crate) fn handed_over(name: Option<&str>) -> Option<RawFd> {
+    const FIRST: RawFd = 3; // SD_LISTEN_FDS_START
+    let variable = |name| std::env::var(name).ok();
+    if variable("LISTEN_PID")?.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let count: RawFd = variable("LISTEN_FDS")?.parse().ok().filter(|count| *count > 0)?;
+    let Some(name) = name else { return Some(FIRST) };
+    let names = variable("LISTEN_FDNAMES")?;
+    let at = names.split(':').position(|found| found == name)?;
+    RawFd::try_from(at).ok().filter(|at| *at < count).map(|at| FIRST + at)
+}
+
+/// Whether descriptor 0 is a socket to accept connections from.
+pub(crate) fn stdin_listens() -> bool {
+    sys::is_listening(io::stdin().as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("cgigate-net-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn addresses_are_the_same_both_ways_and_nonsense_is_named() {
+        for text in ["127.0.0.1:9000", "[::1]:9000", "unix:/a b", "unix:@n", "fd:3", "systemd:x"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for text in ["", "9000", "x", "unix:", "unix:@", "fd:", "fd:-1", ":x", "1.2.3.4", "[::1]"] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{text:?} is no address")), "{error}");
+        }
+        let exposed = |text: &str| text.parse::<Address>().unwrap().is_exposed();
+        assert!(exposed("0.0.0.0:1") && exposed("[::]:1"));
+        assert!(!exposed(":1") && !exposed("[::ffff:127.0.0.1]:1") && !exposed("unix:/x"));
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_a_live_one_and_a_file_refused() {
+        let folder = folder("stale");
+        let path = folder.join("s");
+        let address = Address::Unix(path.clone());
+        drop(UnixListener::bind(&path).unwrap()); // Leaves its file behind.
+        let listener = Listener::bind(&address, 16, 0o600).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let again = Listener::bind(&address, 16, 0o600);
+        assert!(matches!(again, Err(ListenError::Answers(_))), "{again:?}");
+        drop(listener);
+        assert!(!path.exists(), "removed at the end");
+        fs::write(&path, "precious").unwrap();
+        let file = Listener::bind(&address, 16, 0o600);
+        assert!(matches!(file, Err(ListenError::NoSocket(_))), "{file:?}");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_port_of_the_systems_choice_is_told() {
+        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), 16, 0).unwrap();
+        let Address::Tcp(address) = listener.address() else { panic!("tcp") };
+        assert_ne!(address.port(), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! epoll(7) and eventfd(2): how the threads of a worker wait for their connections.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+};
+
+/// An epoll instance. Threads share it: each event goes to one of those that wait.
+pub(crate) struct Epoll(OwnedFd);
+
+/// How a descriptor reports that it has something to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ready {
+    /// As long as there is something (level-triggered).
+    While,
+    /// Once for all that is there, and again when more comes (edge-triggered).
+    Once,
+}
+
+/// Events taken together by one `epoll_wait`.
+const BATCH: usize = 16;
+
+impl Epoll {
+    pub(crate) const BATCH: usize = BATCH;
+
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers; the result is checked before it is used.
+        let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `fd` was just opened, and nobody else has it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Reports under `token` what `fd` has to read, that its peer stopped sending, or hung up.
+    /// What is there already is reported too.
+    pub(crate) fn add(&self, fd: RawFd, token: u64, ready: Ready) -> io::Result<()> {
+        let edge = match ready {
+            Ready::While => 0,
+            Ready::Once => libc::EPOLLET | libc::EPOLLRDHUP,
+        };
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | edge) as u32, u64: token };
+        // SAFETY: `event` lives through the call; wrong descriptors are an error, not a fault.
+        let done =
+            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        check(done)
+    }
+
+    /// Reports nothing of `fd` any more.
+    pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
+        // SAFETY: EPOLL_CTL_DEL takes no event (epoll_ctl(2), since Linux 2.6.9).
+        let done = unsafe {
+            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut())
+        };
+        check(done)
+    }
+
+    /// Waits up to `millis` (for ever: -1), and gives the tokens of what happened.
+    pub(crate) fn wait(&self, tokens: &mut [u64; BATCH], millis: i32) -> usize {
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        // SAFETY: `events` has room for BATCH events, as is said.
+        let n = unsafe {
+            libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, millis)
+        };
+        // Negative: interrupted by a signal. The caller's loop comes round again.
+        let n = usize::try_from(n).unwrap_or(0);
+        for (token, event) in tokens.iter_mut().zip(&events[..n]) {
+            *token = event.u64;
+        }
+        n
+    }
+}
+
+/// An eventfd that is rung and never read: edge-triggered, each ring wakes one waiter.
+pub(crate) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: no pointers; the result is checked before it is used.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `fd` was just opened, and nobody else has it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    pub(crate) fn ring(&self) {
+        let one = 1u64.to_ne_bytes();
+        // SAFETY: eight bytes are there. It can fail only after 2^64 rings.
+        unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    }
+}
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+fn check(done: libc::c_int) -> io::Result<()> {
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,166 @@
+//! The calls on a connected stream socket, each one system call that never blocks but `poll`.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicI32, Ordering},
+    time::Duration,
+};
+
+/// Where a connection's descriptor is kept while others may look at it.
+///
+/// Who uses it while somebody else takes it out gets `EBADF`, or another connection's bytes: the
+/// owner sees to it that nobody does (`gateway/slot.rs`: only who is counted uses it, and it is
+/// taken out when nobody is).
+pub(crate) struct SocketCell(AtomicI32);
+
+const NONE: RawFd = -1;
+
+impl SocketCell {
+    pub(crate) const fn empty() -> Self {
+        Self(AtomicI32::new(NONE))
+    }
+
+    /// Puts a socket in; one that was there is closed.
+    pub(crate) fn put(&self, socket: OwnedFd) {
+        let old = self.0.swap(socket.into_raw_fd(), Ordering::AcqRel);
+        drop(own(old));
+    }
+
+    /// Takes it out, to be closed or kept.
+    pub(crate) fn take(&self) -> Option<OwnedFd> {
+        own(self.0.swap(NONE, Ordering::AcqRel))
+    }
+
+    pub(crate) fn raw(&self) -> RawFd {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What has come, up to the size of `buffer`; 0 when the peer sends no more.
+    pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: `buffer` is exclusive, and its length is passed with it.
+        retry(|| unsafe {
+            libc::recv(self.raw(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+        })
+    }
+
+    /// Sends what the socket's buffer takes.
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: `bytes` is readable for the length that is passed with it.
+        retry(|| unsafe { libc::send(self.raw(), bytes.as_ptr().cast(), bytes.len(), flags) })
+    }
+
+    /// Sends what the socket's buffer takes of several slices, in order.
+    pub(crate) fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // SAFETY: all zeroes is a valid msghdr, without address and control data.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        // IoSlice is guaranteed to have the layout of iovec; sendmsg writes to neither.
+        message.msg_iov = slices.as_ptr().cast_mut().cast();
+        message.msg_iovlen = slices.len() as _;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: `message` points to `slices`, which live through the call.
+        retry(|| unsafe { libc::sendmsg(self.raw(), &raw const message, flags) })
+    }
+
+    /// Sends `len` bytes of `file` from offset `from`, as far as the socket's buffer takes them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn sendfile(&self, file: &File, from: u64, len: usize) -> io::Result<usize> {
+        let mut offset = libc::off_t::try_from(from).map_err(io::Error::other)?;
+        // SAFETY: `offset` lives through the call. The socket is non-blocking.
+        retry(|| unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &raw mut offset, len) })
+    }
+
+    /// Waits for `what`, or for the peer to hang up, as long as `limit`.
+    pub(crate) fn wait(&self, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
+        poll(self.raw(), what, limit)
+    }
+
+    /// Whether the peer has gone altogether: it neither sends nor reads any more.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let mut entry = libc::pollfd { fd: self.raw(), events: 0, revents: 0 };
+        // SAFETY: one exclusive, initialised entry, as is said.
+        let n = unsafe { libc::poll(&raw mut entry, 1, 0) };
+        n > 0 && entry.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn shutdown_write(&self) {
+        // SAFETY: no pointers. That the peer has gone already is no matter.
+        unsafe { libc::shutdown(self.raw(), libc::SHUT_WR) };
+    }
+}
+
+impl Drop for SocketCell {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+fn own(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: only `put` stores descriptors, which it was given to own, and `swap` hands each
+    // out once.
+    (fd != NONE).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    Read,
+    Write,
+}
+
+/// Waits until `fd` is ready or its peer has hung up; false when `limit` is over.
+pub(crate) fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
+    let events = match what {
+        Readiness::Read => libc::POLLIN,
+        Readiness::Write => libc::POLLOUT,
+    };
+    let millis = limit.map_or(-1, |limit| {
+        libc::c_int::try_from(limit.as_millis().max(1)).unwrap_or(libc::c_int::MAX)
+    });
+    let mut entry = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one exclusive, initialised entry, as is said.
+    let n = retry(|| unsafe { libc::poll(&raw mut entry, 1, millis) } as isize)?;
+    Ok(n > 0)
+}
+
+/// The next connection that waits on a listener, non-blocking and not inherited by children.
+pub(crate) fn accept(listener: RawFd) -> io::Result<OwnedFd> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no address is asked for, so both pointers may be null (accept(2)).
+    let fd = retry(|| unsafe {
+        libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags)
+    } as isize)?;
+    // SAFETY: `fd` was just opened, and nobody else has it. A descriptor fits its own type.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// The kernel's number of this thread.
+#[cfg(target_os = "linux")]
+pub(crate) fn this_thread() -> u64 {
+    // SAFETY: gettid has no arguments and does not fail; thread numbers are positive.
+    unsafe { libc::gettid() as u64 }
+}
+
+/// Whether that thread of this process sleeps in the kernel (and does not merely wait for a CPU).
+#[cfg(target_os = "linux")]
+pub(crate) fn thread_sleeps(thread: u64) -> bool {
+    let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
+    // proc(5): the state follows the name, which is in parentheses and may hold any character.
+    let state = stat.iter().rposition(|&c| c == b')').and_then(|at| stat.get(at + 2));
+    matches!(state, Some(b'S' | b'D'))
+}
+
+fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        if let Ok(n) = usize::try_from(call()) {
+            return Ok(n);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
