@@ -28,6 +28,7 @@
 //! | `wsgiref.headers` | [`headers`] | response header fields |
 //! | `wsgiref.util` | [`util`] | what can be told from an environ |
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
+//! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
 //! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
 //! | – | [`gateway`] | applications meet connections |
@@ -44,6 +45,7 @@ pub mod handlers;
 pub mod headers;
 pub mod net;
 pub mod scgi;
+pub mod simple_server;
 mod sys;
 pub mod types;
 pub mod util;

@@ -92,6 +92,7 @@ impl Stewardship {
         if all_stay {
             self.stand_in();
         }
+        busy |= self.say_more();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             self.sweep();
@@ -200,6 +201,19 @@ impl Stewardship {
         }
     }
 
+    /// Answers that their peers had no room for. True: there are some.
+    fn say_more(&mut self) -> bool {
+        let unsaid = self.shared.take_unsaid();
+        for token in &unsaid {
+            let slot = self.shared.table.slot(*token);
+            // A slot that was given back has nothing unsaid; one taken anew has its own.
+            if !slot.say_more() {
+                self.shared.leave_unsaid(*token);
+            }
+        }
+        !unsaid.is_empty()
+    }
+
     /// Deadlines of connections on which nothing happens.
     fn sweep(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -234,7 +248,7 @@ impl Stewardship {
     fn refuse_slow(&mut self, slot: &Slot, token: Token, since: u32) {
         let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
         if any {
-            slot.say(&mut self.desk.sorting.answers, self.shared.settings.write_timeout);
+            self.shared.say(token, &mut self.desk.sorting.answers);
             if slot.front().wants_end() {
                 slot.set_closing();
             }
