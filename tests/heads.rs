@@ -1,5 +1,7 @@
 //! What real web servers sent over SCGI and uwsgi (`fixtures/streams/{scgi,uwsgi}/SERVER/REQUEST`),
 //! through the two request heads: whole, byte by byte, and cut at every place.
+// A test file: what does not come fails it.
+#![allow(clippy::unwrap_used)]
 
 use cgigate::{scgi, uwsgi};
 use std::{

@@ -1,5 +1,7 @@
 //! What real web servers sent over FastCGI (`fixtures/streams/fastcgi/SERVER/REQUEST`), through the
 //! core: whole, byte by byte, and cut at every place.
+// A test file: what does not come fails it.
+#![allow(clippy::unwrap_used)]
 
 use cgigate::fcgi::{Connection, Event, Limits, RequestId, pairs};
 use std::{
