@@ -3,6 +3,9 @@
 // A test file: what does not come fails it.
 #![allow(clippy::unwrap_used)]
 
+// A test that cannot read its fixtures has nothing better to do than to panic.
+#![allow(clippy::unwrap_used)]
+
 use cgigate::fcgi::{Connection, Event, Limits, RequestId, pairs};
 use std::{
     collections::BTreeMap,

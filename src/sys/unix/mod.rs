@@ -12,4 +12,4 @@ pub(crate) use linger::reset_on_close;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };
-pub(crate) use socket::{Readiness, SocketCell, accept, this_thread, thread_sleeps};
+pub(crate) use socket::{Readiness, SocketCell, accept, poll, this_thread, thread_sleeps};

@@ -112,7 +112,7 @@ pub(crate) enum Readiness {
 }
 
 /// Waits until `fd` is ready or its peer has hung up; false when `limit` is over.
-fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
     let events = match what {
         Readiness::Read => libc::POLLIN,
         Readiness::Write => libc::POLLOUT,
