@@ -136,16 +136,18 @@ impl Head {
     }
 }
 
-/// The length before the colon, once the colon has come.
+/// The length before the colon and what is behind it, once the colon has come.
 fn length(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, HeadError> {
-    match parse_length(input) {
+    // No further than the colon may be, so that the error is the same however the input is cut.
+    let front = &input[..input.len().min(MAX_DIGITS + 1)];
+    match parse_length(front) {
         // An empty head has no CONTENT_LENGTH, and so no zero may come first at all.
         Ok((_, [b'0', ..])) => Err(HeadError::Netstring),
-        Ok((rest, digits)) => match decimal(digits).and_then(|len| usize::try_from(len).ok()) {
-            Some(len) if len <= max => Ok(Some((rest, len))),
+        Ok((_, digits)) => match decimal(digits).and_then(|len| usize::try_from(len).ok()) {
+            Some(len) if len <= max => Ok(Some((&input[digits.len() + 1..], len))),
             _ => Err(HeadError::TooLong { max }),
         },
-        Err(nom::Err::Incomplete(_)) if input.len() <= MAX_DIGITS => Ok(None),
+        Err(nom::Err::Incomplete(_)) if front.len() <= MAX_DIGITS => Ok(None),
         Err(nom::Err::Incomplete(_)) => Err(HeadError::TooLong { max }),
         Err(_) => Err(HeadError::Netstring),
     }
@@ -320,6 +322,8 @@ mod tests {
             (b"101:", TooLong { max: 100 }),
             (b"99999999999", TooLong { max: 100 }),
             (b"99999999999999999999999:", TooLong { max: 100 }),
+            // Met by the fuzzer: whole it was no netstring, byte by byte too long.
+            (b"77777777777777777777[77:", TooLong { max: 100 }),
             (b"1:a;", Comma(b';')),
         ] {
             assert_eq!(the_same_however_cut(wire, 100), Err(error), "{}", wire.escape_ascii());
