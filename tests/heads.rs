@@ -1,6 +1,6 @@
 //! What real web servers sent over SCGI and uwsgi (`fixtures/streams/{scgi,uwsgi}/SERVER/REQUEST`),
 //! through the two request heads: whole, byte by byte, and cut at every place.
-// A test file: what does not come fails it.
+// A test that cannot read its fixtures has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]
 
 use cgigate::{scgi, uwsgi};

@@ -1,7 +1,5 @@
 //! What real web servers sent over FastCGI (`fixtures/streams/fastcgi/SERVER/REQUEST`), through the
 //! core: whole, byte by byte, and cut at every place.
-// A test file: what does not come fails it.
-#![allow(clippy::unwrap_used)]
 
 // A test that cannot read its fixtures has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]
