@@ -17,6 +17,14 @@ pub(crate) enum Ready {
     Once,
 }
 
+/// One event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Happened {
+    pub(crate) token: u64,
+    /// The peer has stopped sending, or is gone.
+    pub(crate) ended: bool,
+}
+
 /// Events taken together by one `epoll_wait`.
 const BATCH: usize = 16;
 
@@ -56,8 +64,8 @@ impl Epoll {
         check(done)
     }
 
-    /// Waits up to `millis` (for ever: -1), and gives the tokens of what happened.
-    pub(crate) fn wait(&self, tokens: &mut [u64; BATCH], millis: i32) -> usize {
+    /// Waits up to `millis` (for ever: -1), and gives what happened.
+    pub(crate) fn wait(&self, happened: &mut [Happened; BATCH], millis: i32) -> usize {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         // SAFETY: `events` has room for BATCH events, as is said.
         let n = unsafe {
@@ -65,8 +73,10 @@ impl Epoll {
         };
         // Negative: interrupted by a signal. The caller's loop comes round again.
         let n = usize::try_from(n).unwrap_or(0);
-        for (token, event) in tokens.iter_mut().zip(&events[..n]) {
-            *token = event.u64;
+        const END: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+        for (happened, event) in happened.iter_mut().zip(&events[..n]) {
+            let flags = event.events;
+            *happened = Happened { token: event.u64, ended: flags & END != 0 };
         }
         n
     }
