@@ -60,7 +60,7 @@ fn converse(mut stream: UnixStream, wire: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
-            panic!("no end after 10 s, {} bytes after {wire:?}", answer.len())
+            panic!("no end after 10 s, {} bytes after a stream of {}", answer.len(), wire.len())
         }
         _ => answer,
     }
