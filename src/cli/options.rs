@@ -1,7 +1,7 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::values::{duration, mode, size};
-use crate::net::Address;
+use crate::{gateway::MountPoint, net::Address};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
@@ -98,6 +98,9 @@ pub(super) struct Server {
     /// Rights of a Unix socket's file
     #[arg(long, env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
     pub(super) socket_mode: u32,
+    /// Derive SCRIPT_NAME and PATH_INFO from REQUEST_URI and this path; outside of it: 404
+    #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH")]
+    pub(super) mount: Option<MountPoint>,
     /// What GET_VALUES is told; interleaved requests are served either way
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,

@@ -53,10 +53,12 @@ pub(super) fn run(
     match protocol {
         Protocol::FastCgi => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = dispatcher.mounted(server.mount.clone());
             fastcgi(dispatcher, &listeners, settings(&server), signals)?;
         }
         Protocol::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = dispatcher.mounted(server.mount.clone());
             http(&dispatcher, &listeners, &server, max_body, signals)?;
         }
     }
