@@ -1,6 +1,10 @@
-//! Where a server listens: addresses, and the sockets behind them.
+//! Where a server listens: addresses, the sockets behind them, and who may connect.
+
+mod allow;
 
 use crate::sys;
+pub use crate::sys::Peer;
+pub use allow::{Allow, Network, NetworkError};
 use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},

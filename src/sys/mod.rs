@@ -7,4 +7,4 @@
 mod unix;
 #[cfg(unix)]
 #[allow(unused_imports)]
-pub(crate) use unix::*;
+pub use unix::*;
