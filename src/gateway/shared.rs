@@ -7,12 +7,12 @@ use super::{
     queue::Queue,
     slot::{Table, Token},
 };
-use crate::sys::{Bell, Epoll};
+use crate::sys::{Bell, Epoll, ThreadState};
 use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -120,8 +120,8 @@ pub(super) struct Line {
     loan: AtomicU64,
     backlog: Mutex<VecDeque<Box<Call>>>,
     backlog_len: AtomicUsize,
-    /// The kernel's number of the thread.
-    pub(super) thread: AtomicU64,
+    /// What the kernel says of the thread, where it says anything.
+    pub(super) thread: OnceLock<ThreadState>,
     /// The steward has counted it out: it sleeps in an application.
     pub(super) stuck: AtomicBool,
     /// How many threads were wanted when it last looked.

@@ -12,7 +12,7 @@ use super::{
     slot::{Slot, Token},
     threads::{admit, register},
 };
-use crate::sys::{Epoll, thread_sleeps};
+use crate::sys::{Epoll, ThreadState};
 use std::{
     os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
@@ -20,6 +20,9 @@ use std::{
 };
 
 const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without a sleeping thread from which on every second tick is enough.
+const BRISK: u32 = 50;
 
 /// Ticks without anything to look after before it parks itself.
 const QUIET: u32 = 50;
@@ -71,7 +74,7 @@ impl Stewardship {
 
     /// One look at everything. True: there was something to look at.
     fn tick(&mut self) -> bool {
-        std::thread::sleep(TICK);
+        std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
         let shared = Arc::clone(&self.shared);
         self.calm += 1;
         if self.calm >= CALM {
@@ -106,7 +109,7 @@ impl Stewardship {
         let sampled = stays || self.calm.is_multiple_of(SAMPLE);
         if sampled
             && !line.stuck.load(Ordering::Relaxed)
-            && thread_sleeps(line.thread.load(Ordering::Relaxed))
+            && line.thread.get().is_some_and(ThreadState::sleeps)
             && line.epoch.load(Ordering::Acquire) == epoch
         {
             self.calm = 0;

@@ -6,6 +6,8 @@ mod linger;
 mod peer;
 mod process;
 mod socket;
+#[cfg(target_os = "linux")]
+mod thread;
 
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Ready};
@@ -15,4 +17,6 @@ pub(crate) use peer::peer;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };
-pub(crate) use socket::{Readiness, SocketCell, accept, poll, this_thread, thread_sleeps};
+pub(crate) use socket::{Readiness, SocketCell, accept, poll};
+#[cfg(target_os = "linux")]
+pub(crate) use thread::ThreadState;
