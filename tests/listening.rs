@@ -1,9 +1,17 @@
 //! Who may connect, and where: the executable with its listeners, from outside.
+// All of it is tests, the helpers too.
+#![allow(clippy::unwrap_used)]
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::TcpStream,
-    os::unix::{fs::MetadataExt, net::UnixStream},
+    net::{TcpListener, TcpStream},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::MetadataExt,
+            net::{UnixDatagram, UnixListener, UnixStream},
+        },
+    },
     path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
 };
@@ -26,7 +34,11 @@ fn command(args: &[&str]) -> Command {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
-        let mut child = command(args).spawn().unwrap();
+        Self::of(&mut command(args))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut server = Self { child, stderr, ready: String::new() };
         server.ready = server.line();
@@ -127,4 +139,85 @@ fn over_a_unix_socket_users_are_told_apart() {
         assert_eq!(answer.starts_with(&[1, 10]), answered, "{answer:?}");
     }
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn answers(stream: &mut (impl Read + Write)) -> bool {
+    ask(stream, GET_VALUES, 8).starts_with(&[1, 10])
+}
+
+#[test]
+fn a_socket_on_descriptor_0_is_served_without_a_word() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
+    assert!(server.ready.starts_with(&format!("cgigate: fastcgi on {address}, ")));
+    assert!(answers(&mut TcpStream::connect(address).unwrap()));
+}
+
+#[test]
+fn sockets_of_a_service_manager_are_all_served() {
+    let folder = folder("systemd");
+    let path = folder.join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let manager = UnixDatagram::bind(folder.join("notify")).unwrap();
+    for (listen, fdname) in [(&["fastcgi", "--listen", "systemd:web"][..], "web"), (&[], "other")] {
+        // The shell gets the socket on 0, as only std's streams can be handed to a child.
+        let script = "export LISTEN_PID=$$; exec \"$0\" \"$@\" 3<&0 </dev/null";
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_cgigate")]).args(listen).env_clear();
+        shell.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", fdname);
+        shell.env("NOTIFY_SOCKET", folder.join("notify"));
+        let socket = OwnedFd::from(listener.try_clone().unwrap());
+        let server = Server::of(shell.stdin(socket).stderr(Stdio::piped()));
+        let ready = format!("cgigate: fastcgi on unix:{}, ", path.display());
+        assert!(server.ready.starts_with(&ready), "{}", server.ready);
+        let mut state = [0; 64];
+        let n = manager.recv(&mut state).unwrap();
+        assert_eq!(&state[..n], b"READY=1");
+        assert!(answers(&mut UnixStream::connect(&path).unwrap()));
+    }
+    assert!(path.exists(), "the file is the manager's");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_socket_and_a_pid_file_are_there_while_it_serves() {
+    let folder = folder("owner");
+    let (path, pid) = (folder.join("s"), folder.join("pid"));
+    let uid = std::fs::metadata("/proc/self").unwrap().uid();
+    // Only root can give files away.
+    let owner = if uid == 0 { 54321 } else { uid };
+    let listen = format!("unix:{}", path.display());
+    let mut command = command(&["fastcgi", "--listen", &listen, "--socket-mode", "0606"]);
+    command.args(["--socket-owner", &owner.to_string()]).arg("--pid-file").arg(&pid);
+    let mut server = Server::of(&mut command);
+    let found = std::fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.mode() & 0o777), (owner, 0o606), "{}", server.ready);
+    let number = server.child.id().to_string();
+    assert_eq!(std::fs::read_to_string(&pid).unwrap(), format!("{number}\n"));
+    assert!(Command::new("kill").arg(&number).status().unwrap().success());
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "both are gone");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn rights_are_given_up_for_good() {
+    let server = Server::start(&["http", "--listen", ":0", "--user", "nobody"]);
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        assert!(server.ready.starts_with("cgigate: become nobody (only root can): "));
+        return;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let ids = |name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().map(|id| id.parse::<u32>().unwrap()).collect::<Vec<_>>()
+    };
+    let (uids, gids) = (ids("Uid:"), ids("Gid:"));
+    assert!(uids.iter().all(|uid| *uid == uids[0] && *uid != 0), "{status}");
+    assert!(gids.iter().all(|gid| *gid == gids[0] && *gid != 0), "{status}");
+    assert!(!ids("Groups:").contains(&0), "{status}");
+    assert!(get(server.port()).starts_with(b"HTTP/1.1 200 OK"));
+    let unknown = Server::start(&["http", "--listen", ":0", "--user", "no-such-user"]);
+    assert_eq!(unknown.ready, "cgigate: --user no-such-user: there is no such user\n");
 }

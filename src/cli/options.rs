@@ -3,7 +3,7 @@
 use super::values::{duration, mode, size};
 use crate::{
     gateway::MountPoint,
-    net::{Address, Network},
+    net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -110,6 +110,18 @@ pub(super) struct Server {
     /// Derive SCRIPT_NAME and PATH_INFO from REQUEST_URI and this path; outside of it: 404
     #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH")]
     pub(super) mount: Option<MountPoint>,
+    /// Whom a Unix socket's file shall belong to, user[:group]
+    #[arg(long, env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
+    pub(super) socket_owner: Option<Owner>,
+    /// Run as this user, by name, once the sockets are bound
+    #[arg(long, env = "CGIGATE_USER")]
+    pub(super) user: Option<String>,
+    /// Run in this group, by name [default: that of --user]
+    #[arg(long, env = "CGIGATE_GROUP")]
+    pub(super) group: Option<String>,
+    /// Where the number of the process is written while it serves
+    #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
     /// What GET_VALUES is told; interleaved requests are served either way
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,

@@ -2,6 +2,7 @@
 
 use super::{
     Usage,
+    identity::{self, PidFile},
     options::{Protocol, Server as Options},
     own_name,
 };
@@ -9,7 +10,7 @@ use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
-    net::{self, Address, Allow, Listener},
+    net::{self, Address, Allow, BindOptions, Listener},
     simple_server,
     sys::{Signal, Signals},
     types::{Application, Vars},
@@ -43,6 +44,8 @@ pub(super) fn run(
     }
     let allow = allow(protocol, &server)?;
     let listeners = listeners(protocol, &server, &allow)?;
+    let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
+    identity::become_user(&server)?;
     gateway.build()?;
     let max_body = server.max_body.unwrap_or(match protocol {
         Protocol::FastCgi => u64::MAX,
@@ -73,6 +76,13 @@ fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
         let address = listener.address();
         eprintln!("cgigate: {protocol} on {address}, 1 workers x {threads} threads");
     }
+    tell_manager("READY=1");
+}
+
+fn tell_manager(state: &str) {
+    if let Err(error) = net::notify(state) {
+        eprintln!("cgigate: tell the service manager {state}: {error}");
+    }
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
@@ -84,6 +94,7 @@ fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
                 Signal::Stop if stopping => std::process::exit(1),
                 Signal::Stop => {
                     stopping = true;
+                    tell_manager("STOPPING=1");
                     stop();
                 }
                 Signal::Reload | Signal::Reopen => {}
@@ -216,7 +227,7 @@ fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Res
     let mut addresses = server.listen.clone();
     if addresses.is_empty() {
         let default = match protocol {
-            _ if net::handed_over(None).is_some() => "systemd",
+            _ if !net::handed_over(None).is_empty() => "systemd",
             Protocol::FastCgi => "127.0.0.1:9000",
             Protocol::Http => "127.0.0.1:8000",
         };
@@ -230,8 +241,16 @@ fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Res
         );
         return Err(Usage(why).into());
     }
-    let bind = |address| Listener::bind(address, server.backlog, server.socket_mode);
-    Ok(addresses.iter().map(bind).collect::<Result<_, _>>()?)
+    let options = BindOptions {
+        backlog: server.backlog,
+        socket_mode: server.socket_mode,
+        socket_owner: server.socket_owner.clone(),
+    };
+    let mut listeners = Vec::new();
+    for address in &addresses {
+        listeners.extend(Listener::bind(address, &options)?);
+    }
+    Ok(listeners)
 }
 
 fn settings(server: &Options) -> Settings {

@@ -1,5 +1,6 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
 
+mod accounts;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod linger;
@@ -9,6 +10,7 @@ mod socket;
 #[cfg(target_os = "linux")]
 mod thread;
 
+pub(crate) use accounts::{become_user, group, user};
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Ready};
 pub(crate) use linger::reset_on_close;
