@@ -1,6 +1,14 @@
-//! Where a server listens: addresses, and the sockets behind them.
+//! Where a server listens: addresses, the sockets behind them, and who may connect.
+
+mod allow;
+mod notify;
+mod owner;
 
 use crate::sys;
+pub use crate::sys::Peer;
+pub use allow::{Allow, Network, NetworkError};
+pub(crate) use notify::notify;
+pub use owner::{Owner, OwnerError};
 use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -8,7 +16,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         linux::net::SocketAddrExt,
         unix::{
-            fs::{FileTypeExt, MetadataExt, PermissionsExt},
+            fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
             net::{SocketAddr as UnixAddr, UnixListener, UnixStream},
         },
     },
@@ -120,6 +128,23 @@ pub enum ListenError {
     NotHandedOver(Address),
 }
 
+/// How sockets are made.
+#[derive(Clone, Debug)]
+pub struct BindOptions {
+    /// Connections that may wait to be accepted.
+    pub backlog: i32,
+    /// Rights of a Unix socket's file.
+    pub socket_mode: u32,
+    /// Whom that file shall belong to; `None`: to whom it comes to belong.
+    pub socket_owner: Option<Owner>,
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        Self { backlog: 4096, socket_mode: 0o660, socket_owner: None }
+    }
+}
+
 /// A socket that listens; what it put into the file system goes when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
@@ -130,18 +155,29 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `address`; a Unix socket's file has the rights `mode`.
+    /// Listens on `address`: one socket, but of [`Address::Systemd`] all that are meant.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub fn bind(address: &Address, backlog: i32, mode: u32) -> Result<Self, ListenError> {
+    pub fn bind(address: &Address, options: &BindOptions) -> Result<Vec<Self>, ListenError> {
+        let Address::Systemd(name) = address else {
+            return Ok(vec![Self::bind_one(address, options)?]);
+        };
+        let numbers = handed_over(name.as_deref());
+        if numbers.is_empty() {
+            return Err(ListenError::NotHandedOver(address.clone()));
+        }
+        numbers.into_iter().map(|fd| Self::bind_one(&Address::Fd(fd), options)).collect()
+    }
+
+    fn bind_one(address: &Address, options: &BindOptions) -> Result<Self, ListenError> {
         let system = |error| ListenError::System { address: address.clone(), error };
         let mut file = None;
         let fd: OwnedFd = match address {
             Address::Tcp(at) => TcpListener::bind(at).map_err(system)?.into(),
             Address::Unix(path) => {
                 clear(path).map_err(|e| e.unwrap_or_else(system))?;
-                let (fd, device, inode) = bind_unix(path, mode).map_err(system)?;
+                let (fd, device, inode) = bind_unix(path, options).map_err(system)?;
                 file = Some((path.clone(), device, inode));
                 fd
             }
@@ -150,12 +186,9 @@ impl Listener {
                 UnixListener::bind_addr(&at).map_err(system)?.into()
             }
             Address::Fd(number) => adopt(*number, address)?,
-            Address::Systemd(name) => {
-                let found = handed_over(name.as_deref());
-                adopt(found.ok_or_else(|| ListenError::NotHandedOver(address.clone()))?, address)?
-            }
+            Address::Systemd(_) => return Err(ListenError::NotHandedOver(address.clone())),
         };
-        sys::listen(fd.as_fd(), backlog).map_err(system)?;
+        sys::listen(fd.as_fd(), options.backlog).map_err(system)?;
         Ok(Self { fd, address: address.clone(), file })
     }
 
@@ -168,12 +201,28 @@ impl Listener {
         Ok(Self { fd: adopt(0, &address)?, address, file: None })
     }
 
-    /// The address, with the port that the system chose if it was left to it.
+    /// The address, with the port that the system chose if it was left to it; of a socket that was
+    /// handed over, its own.
     pub fn address(&self) -> Address {
-        let tcp = self.fd.try_clone().map(TcpListener::from).and_then(|tcp| tcp.local_addr());
-        match (&self.address, tcp) {
-            (Address::Tcp(_), Ok(address)) => Address::Tcp(address),
-            (address, _) => address.clone(),
+        let own = || -> io::Result<Address> {
+            let tcp = TcpListener::from(self.fd.try_clone()?).local_addr();
+            if let Ok(address) = tcp {
+                return Ok(Address::Tcp(address));
+            }
+            let unix = UnixListener::from(self.fd.try_clone()?).local_addr()?;
+            let name = unix.as_abstract_name().map(String::from_utf8_lossy);
+            match (unix.as_pathname(), name) {
+                (Some(path), _) => Ok(Address::Unix(path.into())),
+                (None, Some(name)) => Ok(Address::Abstract(name.into_owned())),
+                (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
+            }
+        };
+        match &self.address {
+            // Its file was moved here after it was bound; the socket tells where it was before.
+            Address::Unix(_) | Address::Abstract(_) => self.address.clone(),
+            Address::Tcp(_) | Address::Fd(_) | Address::Systemd(_) => {
+                own().unwrap_or_else(|_| self.address.clone())
+            }
         }
     }
 }
@@ -209,23 +258,35 @@ fn clear(path: &Path) -> Result<(), Result<ListenError, io::Error>> {
     }
 }
 
-/// Binds under a name of its own and moves the file to its place when it has its rights: at no
-/// moment can somebody connect who may not.
-fn bind_unix(path: &Path, mode: u32) -> io::Result<(OwnedFd, u64, u64)> {
+/// Binds in a folder that nobody else can enter, and moves the file to its place when it has its
+/// rights: at no moment can somebody connect who may not, and at none is a part of it there.
+fn bind_unix(path: &Path, options: &BindOptions) -> io::Result<(OwnedFd, u64, u64)> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let hidden = PathBuf::from(name);
-    let listener = UnixListener::bind(&hidden)?;
-    let placed = fs::set_permissions(&hidden, fs::Permissions::from_mode(mode))
-        .and_then(|()| fs::symlink_metadata(&hidden))
-        .and_then(|found| fs::rename(&hidden, path).map(|()| found));
-    match placed {
-        Ok(found) => Ok((listener.into(), found.dev(), found.ino())),
-        Err(e) => {
-            let _ = fs::remove_file(&hidden);
-            Err(e)
-        }
+    // Left behind by a process that was killed here and had the same number.
+    let _ = fs::remove_file(hidden.join("s"));
+    let _ = fs::remove_dir(&hidden);
+    fs::DirBuilder::new().mode(0o700).create(&hidden)?;
+    let bound = bind_hidden(&hidden.join("s"), options).and_then(|(listener, found)| {
+        fs::rename(hidden.join("s"), path)?;
+        Ok((listener.into(), found.dev(), found.ino()))
+    });
+    if bound.is_err() {
+        let _ = fs::remove_file(hidden.join("s"));
     }
+    let _ = fs::remove_dir(&hidden);
+    bound
+}
+
+fn bind_hidden(path: &Path, options: &BindOptions) -> io::Result<(UnixListener, fs::Metadata)> {
+    let listener = UnixListener::bind(path)?;
+    if let Some(owner) = &options.socket_owner {
+        let (user, group) = owner.numbers()?;
+        chown(path, Some(user), group)?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(options.socket_mode))?;
+    Ok((listener, fs::symlink_metadata(path)?))
 }
 
 fn adopt(number: RawFd, address: &Address) -> Result<OwnedFd, ListenError> {
@@ -235,18 +296,28 @@ fn adopt(number: RawFd, address: &Address) -> Result<OwnedFd, ListenError> {
     sys::adopt(number).map_err(|error| ListenError::System { address: address.clone(), error })
 }
 
-/// The first descriptor of LISTEN_FDS, or the one of that name (sd_listen_fds(3)).
-pub(crate) fn handed_over(name: Option<&str>) -> Option<RawFd> {
-    const FIRST: RawFd = 3; // SD_LISTEN_FDS_START
+/// The descriptors of LISTEN_FDS, or those of that name (sd_listen_fds_with_names(3)); none where
+/// LISTEN_PID names another process.
+pub(crate) fn handed_over(name: Option<&str>) -> Vec<RawFd> {
     let variable = |name| std::env::var(name).ok();
-    if variable("LISTEN_PID")?.parse() != Ok(std::process::id()) {
-        return None;
+    let ours = variable("LISTEN_PID").is_some_and(|pid| pid.parse() == Ok(std::process::id()));
+    let fds = variable("LISTEN_FDS").filter(|_| ours).unwrap_or_default();
+    named(&fds, &variable("LISTEN_FDNAMES").unwrap_or_default(), name)
+}
+
+/// What LISTEN_FDS and LISTEN_FDNAMES say.
+fn named(fds: &str, names: &str, name: Option<&str>) -> Vec<RawFd> {
+    const FIRST: RawFd = 3; // SD_LISTEN_FDS_START
+    const MOST: RawFd = 1 << 16; // No table of descriptors; a number that is no nonsense.
+    let count = fds.parse().ok().filter(|count| (1..=MOST).contains(count)).unwrap_or(0);
+    let all = FIRST..FIRST + count;
+    match name {
+        None => all.collect(),
+        Some(name) => {
+            let named = all.zip(names.split(':')).filter(|(_, found)| *found == name);
+            named.map(|(fd, _)| fd).collect()
+        }
     }
-    let count: RawFd = variable("LISTEN_FDS")?.parse().ok().filter(|count| *count > 0)?;
-    let Some(name) = name else { return Some(FIRST) };
-    let names = variable("LISTEN_FDNAMES")?;
-    let at = names.split(':').position(|found| found == name)?;
-    RawFd::try_from(at).ok().filter(|at| *at < count).map(|at| FIRST + at)
 }
 
 /// Whether descriptor 0 is a socket to accept connections from.
@@ -286,14 +357,17 @@ mod tests {
         let path = folder.join("s");
         let address = Address::Unix(path.clone());
         drop(UnixListener::bind(&path).unwrap()); // Leaves its file behind.
-        let listener = Listener::bind(&address, 16, 0o600).unwrap();
+        let options = BindOptions { socket_mode: 0o600, ..BindOptions::default() };
+        let listener = Listener::bind(&address, &options).unwrap().remove(0);
+        let entries = fs::read_dir(&folder).unwrap().count();
+        assert_eq!(entries, 1, "nothing else is left in the folder");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        let again = Listener::bind(&address, 16, 0o600);
+        let again = Listener::bind(&address, &options);
         assert!(matches!(again, Err(ListenError::Answers(_))), "{again:?}");
         drop(listener);
         assert!(!path.exists(), "removed at the end");
         fs::write(&path, "precious").unwrap();
-        let file = Listener::bind(&address, 16, 0o600);
+        let file = Listener::bind(&address, &options);
         assert!(matches!(file, Err(ListenError::NoSocket(_))), "{file:?}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         fs::remove_dir_all(folder).unwrap();
@@ -301,8 +375,19 @@ mod tests {
 
     #[test]
     fn a_port_of_the_systems_choice_is_told() {
-        let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap(), 16, 0).unwrap();
-        let Address::Tcp(address) = listener.address() else { panic!("tcp") };
+        let listener =
+            Listener::bind(&"127.0.0.1:0".parse().unwrap(), &BindOptions::default()).unwrap();
+        let Address::Tcp(address) = listener[0].address() else { panic!("tcp") };
         assert_ne!(address.port(), 0);
+    }
+
+    #[test]
+    fn sockets_that_were_handed_over_are_known_by_name() {
+        assert_eq!(named("3", "", None), [3, 4, 5]);
+        assert_eq!(named("3", "web:admin:web", Some("web")), [3, 5]);
+        assert_eq!(named("2", "a:b:c", Some("c")), [], "a name without a socket");
+        for fds in ["", "0", "-1", "x", "99999999999", "2147483647"] {
+            assert_eq!(named(fds, "", None), [], "{fds}");
+        }
     }
 }

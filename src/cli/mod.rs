@@ -6,6 +6,7 @@
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
 mod desk;
+mod identity;
 mod options;
 mod request;
 mod serve;
@@ -30,7 +31,7 @@ impl Gateway {
 fn main(gateway: Gateway) -> ExitCode {
     // Before any thread: programs take this variable for a proxy that the operator configured.
     sys::remove_var("HTTP_PROXY");
-    let handed_over = net::stdin_listens() || net::handed_over(None).is_some();
+    let handed_over = net::stdin_listens() || !net::handed_over(None).is_empty();
     if !handed_over && is_cgi() {
         return request::respond(gateway);
     }

@@ -1,7 +1,10 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::values::{duration, mode, size};
-use crate::net::Address;
+use crate::{
+    gateway::MountPoint,
+    net::{Address, Network, Owner},
+};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
@@ -98,6 +101,27 @@ pub(super) struct Server {
     /// Rights of a Unix socket's file
     #[arg(long, env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
     pub(super) socket_mode: u32,
+    /// Networks that may connect, as 10.0.0.0/8; repeatable [default: loopback]
+    #[arg(long, env = "CGIGATE_ALLOW", value_name = "CIDR", value_delimiter = ' ')]
+    pub(super) allow: Vec<Network>,
+    /// Users that may connect to a Unix socket, by number; repeatable [default: any]
+    #[arg(long, env = "CGIGATE_ALLOW_UID", value_name = "UID", value_delimiter = ' ')]
+    pub(super) allow_uid: Vec<u32>,
+    /// Derive SCRIPT_NAME and PATH_INFO from REQUEST_URI and this path; outside of it: 404
+    #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH")]
+    pub(super) mount: Option<MountPoint>,
+    /// Whom a Unix socket's file shall belong to, user[:group]
+    #[arg(long, env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
+    pub(super) socket_owner: Option<Owner>,
+    /// Run as this user, by name, once the sockets are bound
+    #[arg(long, env = "CGIGATE_USER")]
+    pub(super) user: Option<String>,
+    /// Run in this group, by name [default: that of --user]
+    #[arg(long, env = "CGIGATE_GROUP")]
+    pub(super) group: Option<String>,
+    /// Where the number of the process is written while it serves
+    #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
     /// What GET_VALUES is told; interleaved requests are served either way
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,

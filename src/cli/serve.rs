@@ -2,6 +2,7 @@
 
 use super::{
     Usage,
+    identity::{self, PidFile},
     options::{Protocol, Server as Options},
     own_name,
 };
@@ -9,14 +10,15 @@ use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
-    net::{self, Address, Listener},
+    net::{self, Address, Allow, BindOptions, Listener},
     simple_server,
     sys::{Signal, Signals},
     types::{Application, Vars},
 };
 use std::{
+    env,
     net::TcpListener,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     process::ExitCode,
     sync::{
         Arc,
@@ -40,7 +42,10 @@ pub(super) fn run(
         let why = format!("--app {name}: no such application; `cgigate apps` lists them");
         return Err(Usage(why).into());
     }
-    let listeners = listeners(protocol, &server)?;
+    let allow = allow(protocol, &server)?;
+    let listeners = listeners(protocol, &server, &allow)?;
+    let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
+    identity::become_user(&server)?;
     gateway.build()?;
     let max_body = server.max_body.unwrap_or(match protocol {
         Protocol::FastCgi => u64::MAX,
@@ -53,11 +58,13 @@ pub(super) fn run(
     match protocol {
         Protocol::FastCgi => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
-            fastcgi(dispatcher, &listeners, settings(&server), signals)?;
+            let dispatcher = dispatcher.mounted(server.mount.clone());
+            fastcgi(dispatcher, &listeners, allow, settings(&server), signals)?;
         }
         Protocol::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
-            http(&dispatcher, &listeners, &server, max_body, signals)?;
+            let dispatcher = dispatcher.mounted(server.mount.clone());
+            http(&dispatcher, &listeners, allow, &server, max_body, signals)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -71,6 +78,13 @@ fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
             "cgigate: {protocol} on {address}, 1 workers x {threads} threads"
         ));
     }
+    tell_manager("READY=1");
+}
+
+fn tell_manager(state: &str) {
+    if let Err(error) = net::notify(state) {
+        crate::sys::say(format_args!("cgigate: tell the service manager {state}: {error}"));
+    }
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
@@ -82,6 +96,7 @@ fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
                 Signal::Stop if stopping => std::process::exit(1),
                 Signal::Stop => {
                     stopping = true;
+                    tell_manager("STOPPING=1");
                     stop();
                 }
                 Signal::Reload | Signal::Reopen => {}
@@ -94,6 +109,7 @@ fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
 fn http(
     dispatcher: &Dispatcher,
     listeners: &[Listener],
+    allow: Allow,
     server: &Options,
     max_body: u64,
     signals: Signals,
@@ -101,7 +117,8 @@ fn http(
     let default = simple_server::Options::default();
     let threads = server.threads.map_or(default.threads, usize::from);
     let read_timeout = server.read_timeout;
-    let options = simple_server::Options { threads, max_body, read_timeout, ..default };
+    let options =
+        simple_server::Options { threads, max_body, read_timeout, allow: Some(allow), ..default };
     let mut sockets = Vec::new();
     for listener in listeners {
         let address = listener.address();
@@ -138,6 +155,9 @@ fn http(
 struct FastCgi {
     dispatcher: Dispatcher,
     handler: Plain,
+    allow: Allow,
+    /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
+    refused: AtomicBool,
 }
 
 impl Dispatch for FastCgi {
@@ -152,12 +172,25 @@ impl Dispatch for FastCgi {
     fn handler(&self) -> &(dyn Handler + Sync) {
         &self.handler
     }
+
+    fn admits(&self, socket: &OwnedFd) -> bool {
+        let Err(peer) = self.allow.admits_socket(socket) else { return true };
+        if let Some(peer) = peer
+            && !self.refused.swap(true, Ordering::Relaxed)
+        {
+            self.log(&format!(
+                "accept {peer}: not among those who may connect, see --allow and --allow-uid (not told again)"
+            ));
+        }
+        false
+    }
 }
 
 /// Serves until a signal says to stop, and what was in flight has ended.
 fn fastcgi(
     dispatcher: Dispatcher,
     listeners: &[Listener],
+    allow: Allow,
     settings: Settings,
     signals: Signals,
 ) -> anyhow::Result<()> {
@@ -169,7 +202,8 @@ fn fastcgi(
         ..Attributes::BASE
     };
     announce("fastcgi", listeners, settings.threads);
-    let apps = FastCgi { dispatcher, handler: Plain(attributes) };
+    let refused = AtomicBool::new(false);
+    let apps = FastCgi { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
@@ -177,27 +211,48 @@ fn fastcgi(
     Ok(server.run()?)
 }
 
-fn listeners(protocol: Protocol, server: &Options) -> anyhow::Result<Vec<Listener>> {
+/// Who may connect.
+fn allow(protocol: Protocol, server: &Options) -> anyhow::Result<Allow> {
+    const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
+    let mut allow = Allow::new(server.allow.clone(), server.allow_uid.clone());
+    if let (Protocol::FastCgi, Some(addresses)) = (protocol, env::var_os(WEB_SERVERS)) {
+        let added = allow.add_web_servers(&addresses.to_string_lossy());
+        added.map_err(|why| Usage(format!("{WEB_SERVERS}: {why}")))?;
+    }
+    Ok(allow)
+}
+
+fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
     if server.listen.is_empty() && net::stdin_listens() {
         return Ok(vec![Listener::stdin()?]);
     }
     let mut addresses = server.listen.clone();
     if addresses.is_empty() {
         let default = match protocol {
-            _ if net::handed_over(None).is_some() => "systemd",
+            _ if !net::handed_over(None).is_empty() => "systemd",
             Protocol::FastCgi => "127.0.0.1:9000",
             Protocol::Http => "127.0.0.1:8000",
         };
         addresses.extend(default.parse::<Address>());
     }
-    if let Some(exposed) = addresses.iter().find(|address| address.is_exposed()) {
+    if let Some(exposed) = addresses.iter().find(|address| address.is_exposed())
+        && !allow.has_networks()
+    {
         let why = format!(
-            "--listen {exposed}: others than this machine could connect, and --allow is not there yet to say who may; listen on loopback or a unix socket"
+            "--listen {exposed}: others than this machine could connect; say who may by --allow CIDR, or listen on loopback or a unix socket"
         );
         return Err(Usage(why).into());
     }
-    let bind = |address| Listener::bind(address, server.backlog, server.socket_mode);
-    Ok(addresses.iter().map(bind).collect::<Result<_, _>>()?)
+    let options = BindOptions {
+        backlog: server.backlog,
+        socket_mode: server.socket_mode,
+        socket_owner: server.socket_owner.clone(),
+    };
+    let mut listeners = Vec::new();
+    for address in &addresses {
+        listeners.extend(Listener::bind(address, &options)?);
+    }
+    Ok(listeners)
 }
 
 fn settings(server: &Options) -> Settings {

@@ -1,12 +1,13 @@
 //! Which application answers a request.
 
-use super::{App, Gateway};
+use super::{App, Gateway, MountPoint};
 use crate::{
     fcgi::Role,
     handlers::Content,
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::shift_path_info_strict,
 };
+use std::io::Write as _;
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
@@ -17,6 +18,8 @@ pub(crate) struct Dispatcher {
     own_name: Option<&'static str>,
     /// `--max-body`, in bytes.
     max_body: u64,
+    /// `--mount`.
+    mount: Option<MountPoint>,
 }
 
 /// A request that no application sees: the answer is its status.
@@ -30,8 +33,21 @@ impl Application for Refusal {
     }
 }
 
+/// A CGIGATE_MOUNT that is no path: the web server's configuration is wrong, not the request.
+struct BadMount;
+
+impl Application for BadMount {
+    fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
+        let mut errors = environ.errors;
+        writeln!(errors, "cgigate: CGIGATE_MOUNT: no path to mount at; use / or /path")?;
+        start.call("500 Internal Server Error", &[("Content-Type", "text/plain")])?;
+        Ok("500 Internal Server Error\n".into())
+    }
+}
+
 const NOT_FOUND: &Refusal = &Refusal("404 Not Found");
 const BAD_REQUEST: &Refusal = &Refusal("400 Bad Request");
+const BAD_MOUNT: &BadMount = &BadMount;
 const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
 
 impl Dispatcher {
@@ -67,7 +83,13 @@ impl Dispatcher {
             let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
             responders.map(|mount| mount.name).find(|name| *name == own)
         });
-        Self { gateway, app, own_name, max_body }
+        Self { gateway, app, own_name, max_body, mount: None }
+    }
+
+    /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
+    /// is `None`.
+    pub(crate) fn mounted(self, mount: Option<MountPoint>) -> Self {
+        Self { mount, ..self }
     }
 
     /// Whether any application has that role.
@@ -79,6 +101,7 @@ impl Dispatcher {
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         let asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
+        let at = vars.get("CGIGATE_MOUNT").filter(|at| !at.is_empty()).map(MountPoint::new);
         if asked.is_some() || vars.iter().any(|(name, _)| name.starts_with(b"CGIGATE_")) {
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
@@ -88,6 +111,17 @@ impl Dispatcher {
             Ok(_) => {}
             Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
             Err(_) => return BAD_REQUEST,
+        }
+        // Authorizers are asked about the paths of others, which are below no mount.
+        if role == Role::Responder {
+            let outside = match (&self.mount, &at) {
+                (Some(mount), _) | (None, Some(Ok(mount))) => mount.apply(vars).is_err(),
+                (None, Some(Err(_))) => return BAD_MOUNT,
+                (None, None) => false,
+            };
+            if outside {
+                return NOT_FOUND;
+            }
         }
         let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
         let name = name.or(self.own_name.map(str::as_bytes));
@@ -171,6 +205,23 @@ mod tests {
         let dispatcher = Dispatcher::new(gateway(), None, None, u64::MAX);
         assert_eq!(answer(&dispatcher, Role::Authorizer, &[]), "three ");
         assert!(dispatcher.has_role(Role::Authorizer) && !dispatcher.has_role(Role::Filter));
+    }
+
+    #[test]
+    fn below_a_mount_the_path_is_that_of_request_uri() {
+        let mount = |at: &str| Some(at.parse().unwrap());
+        let dispatcher = Dispatcher::new(gateway(), None, None, u64::MAX).mounted(mount("/app"));
+        let responder = |vars: &[(&str, &str)]| answer(&dispatcher, Role::Responder, vars);
+        let stock = [("SCRIPT_NAME", "/app/two/x"), ("REQUEST_URI", "/app/two/x?y")];
+        assert_eq!(responder(&stock), "two /app/two");
+        assert_eq!(responder(&[("REQUEST_URI", "/two")]), "404 Not Found ");
+        assert_eq!(responder(&[stock[1], ("CGIGATE_MOUNT", "/app/two")]), "two /app/two");
+        assert_eq!(answer(&dispatcher, Role::Authorizer, &[("REQUEST_URI", "/x")]), "three ");
+        let free = Dispatcher::new(gateway(), None, None, u64::MAX);
+        let responder = |at| answer(&free, Role::Responder, &[stock[1], ("CGIGATE_MOUNT", at)]);
+        assert_eq!(responder("/app"), "two /app/two");
+        assert_eq!(responder("/else"), "404 Not Found ");
+        assert_eq!(responder("a/.."), "500 Internal Server Error ");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub(crate) mod cgi;
 mod dispatch;
+mod mount;
 mod settings;
 mod spool;
 
@@ -39,6 +40,7 @@ use crate::{
 use std::fmt;
 
 pub(crate) use dispatch::Dispatcher;
+pub(crate) use mount::MountPoint;
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;

@@ -10,6 +10,7 @@ mod server;
 
 use crate::{
     handlers::{Handler, Outcome, Slate, Streams, run},
+    net::Allow,
     types::{Application, Exception},
 };
 use std::{io, net::TcpListener, sync::atomic::AtomicBool, time::Duration};
@@ -27,6 +28,8 @@ pub struct Options {
     pub read_timeout: Duration,
     /// How long a client may take nothing of its answer.
     pub write_timeout: Duration,
+    /// Who may connect; `None` is whoever reaches the listener.
+    pub allow: Option<Allow>,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             max_body: 16 << 20,
             read_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            allow: None,
         }
     }
 }

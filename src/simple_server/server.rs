@@ -4,6 +4,7 @@ use super::{Options, Respond, connection};
 use crate::{
     handlers::{Attributes, Handler, Slate},
     headers::Headers,
+    net::{Allow, Peer},
     sys,
 };
 use std::{
@@ -47,7 +48,7 @@ pub fn serve(
             })?;
         }
         while !stop.load(Ordering::Acquire) {
-            if let Some(stream) = accept(listener)?
+            if let Some(stream) = accept(listener, options.allow.as_ref())?
                 && hand_over.send(stream).is_err()
             {
                 break;
@@ -63,11 +64,12 @@ fn next(connections: &Mutex<Receiver<TcpStream>>) -> Option<TcpStream> {
 }
 
 /// The next connection, if one comes soon.
-fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
+fn accept(listener: &TcpListener, allow: Option<&Allow>) -> io::Result<Option<TcpStream>> {
     if !sys::poll(listener.as_raw_fd(), sys::Readiness::Read, Some(NOTICE))? {
         return Ok(None);
     }
     match listener.accept() {
+        Ok((_, from)) if allow.is_some_and(|allow| !allow.admits(Peer::Ip(from.ip()))) => Ok(None),
         Ok((stream, _)) => Ok(stream.set_nonblocking(false).is_ok().then_some(stream)),
         Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput) => Err(e),
         // Gone again already, taken by another process, or no descriptor is free just now.

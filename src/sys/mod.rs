@@ -7,7 +7,7 @@
 mod unix;
 #[cfg(unix)]
 #[allow(unused_imports)]
-pub(crate) use unix::*;
+pub use unix::*;
 
 /// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
 /// when the pipe is closed.

@@ -1,16 +1,21 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
 
+mod accounts;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod linger;
+mod peer;
 mod process;
 mod socket;
 #[cfg(target_os = "linux")]
 mod thread;
 
+pub(crate) use accounts::{become_user, group, user};
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 pub(crate) use linger::reset_on_close;
+pub use peer::Peer;
+pub(crate) use peer::peer;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };

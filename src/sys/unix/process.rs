@@ -40,17 +40,28 @@ fn socket_option(fd: RawFd, option: libc::c_int) -> Option<libc::c_int> {
     (done == 0).then_some(value)
 }
 
-/// Makes a number that the process was started with an owned descriptor.
+/// Makes a number that the process was started with an owned descriptor, once.
+///
+/// What came through exec does not close on exec, and what this process opens itself does: so the
+/// flag tells what somebody here owns already, and is set on what is taken.
 ///
 /// # Errors
-/// No such descriptor is open.
+/// No such descriptor is open, or it is not one that was handed over.
 pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl takes any number; F_GETFD touches no memory.
-    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    if flags < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: it is open, as was just asked, and it was handed over by whoever started us: nothing
-    // in this process owns it.
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is in use already"));
+    }
+    // SAFETY: as above.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, flags | libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, it was handed over by whoever started us, and nothing in this process owns
+    // it: both by the flag.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
