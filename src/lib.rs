@@ -28,6 +28,7 @@
 //! | `wsgiref.headers` | [`headers`] | response header fields |
 //! | `wsgiref.util` | [`util`] | what can be told from an environ |
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
+//! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
@@ -42,6 +43,7 @@ pub mod gateway;
 pub mod handlers;
 pub mod headers;
 pub mod net;
+pub mod simple_server;
 mod sys;
 pub mod types;
 pub mod util;

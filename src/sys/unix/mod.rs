@@ -2,11 +2,13 @@
 
 #[cfg(target_os = "linux")]
 mod epoll;
+mod linger;
 mod process;
 mod socket;
 
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Ready};
+pub(crate) use linger::reset_on_close;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };
