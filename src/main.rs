@@ -17,5 +17,7 @@ fn main() -> ExitCode {
         .about("the body of the request")
         .responder("files", apps::files)
         .about("the files below CGIGATE_FILES_ROOT")
+        .responder("welcome", apps::welcome)
+        .welcome()
         .main()
 }

@@ -1,6 +1,9 @@
 //! What real web servers sent over FastCGI (`fixtures/streams/fastcgi/SERVER/REQUEST`), through the
 //! core: whole, byte by byte, and cut at every place.
 
+// A test that cannot read its fixtures has nothing better to do than to panic.
+#![allow(clippy::unwrap_used)]
+
 use cgigate::fcgi::{Connection, Event, Limits, RequestId, pairs};
 use std::{
     collections::BTreeMap,

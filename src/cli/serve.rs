@@ -8,12 +8,22 @@ use super::{
 use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
-    handlers::{Attributes, Handler, Plain, Preamble},
+    handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
     net::{self, Address, Listener},
+    simple_server,
     sys::{Signal, Signals},
     types::{Application, Vars},
 };
-use std::{os::fd::AsFd, process::ExitCode, sync::Arc, thread};
+use std::{
+    net::TcpListener,
+    os::fd::AsFd,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 pub(super) fn run(
     mut gateway: Gateway,
@@ -37,21 +47,89 @@ pub(super) fn run(
         Protocol::Http => 16 << 20,
     });
     let (own_name, _) = own_name();
-    let settings = settings(&server);
-    let dispatcher = Dispatcher::new(gateway, server.app, own_name.as_deref(), max_body);
-    for listener in &listeners {
-        let name = match protocol {
-            Protocol::FastCgi => "fastcgi",
-            Protocol::Http => "http",
-        };
-        let (address, threads) = (listener.address(), settings.threads);
-        eprintln!("cgigate: {name} on {address}, 1 workers x {threads} threads");
-    }
+    let own_name = own_name.as_deref();
+    // Before anybody is told that the server is ready to be told something.
+    let signals = Signals::install()?;
     match protocol {
-        Protocol::FastCgi => fastcgi(dispatcher, &listeners, settings)?,
-        Protocol::Http => {}
+        Protocol::FastCgi => {
+            let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            fastcgi(dispatcher, &listeners, settings(&server), signals)?;
+        }
+        Protocol::Http => {
+            let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            http(&dispatcher, &listeners, &server, max_body, signals)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One line for each listener, with the real port: the server is ready.
+fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
+    for listener in listeners {
+        let address = listener.address();
+        eprintln!("cgigate: {protocol} on {address}, 1 workers x {threads} threads");
+    }
+}
+
+/// Calls `stop` when a signal says so; a second one ends the process at once.
+fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
+    thread::spawn(move || {
+        let mut stopping = false;
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Stop if stopping => std::process::exit(1),
+                Signal::Stop => {
+                    stopping = true;
+                    stop();
+                }
+                Signal::Reload | Signal::Reopen => {}
+            }
+        }
+    });
+}
+
+/// Serves HTTP on TCP listeners until a signal says to stop.
+fn http(
+    dispatcher: &Dispatcher,
+    listeners: &[Listener],
+    server: &Options,
+    max_body: u64,
+    signals: Signals,
+) -> anyhow::Result<()> {
+    let default = simple_server::Options::default();
+    let threads = server.threads.map_or(default.threads, usize::from);
+    let read_timeout = server.read_timeout;
+    let options = simple_server::Options { threads, max_body, read_timeout, ..default };
+    let mut sockets = Vec::new();
+    for listener in listeners {
+        let address = listener.address();
+        if matches!(address, Address::Unix(_) | Address::Abstract(_)) {
+            let why = format!("--listen {address}: http is served on TCP addresses only");
+            return Err(Usage(why).into());
+        }
+        sockets.push(TcpListener::from(listener.as_fd().try_clone_to_owned()?));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = Arc::clone(&stop);
+    obey(signals, move || stopper.store(true, Ordering::Release));
+    announce("http", listeners, threads);
+    for listener in listeners {
+        eprintln!("cgigate: open http://{}/", listener.address());
+    }
+    let respond = |handler: &dyn Handler, slate: &mut Slate, streams: Streams<'_>| {
+        let app = dispatcher.dispatch(Role::Responder, &mut slate.vars);
+        run_app(handler, app, slate, streams)
+    };
+    thread::scope(|scope| {
+        let (options, stop, respond) = (&options, &*stop, &respond);
+        let serve = |socket: &'_ TcpListener| simple_server::serve(socket, options, stop, respond);
+        let serve = |socket| scope.spawn(move || serve(socket));
+        let servers: Vec<_> = sockets.iter().map(serve).collect();
+        servers.into_iter().try_for_each(|server| match server.join() {
+            Ok(served) => Ok(served?),
+            Err(_) => anyhow::bail!("serve http: a server thread panicked"),
+        })
+    })
 }
 
 /// The applications as a FastCGI server runs them.
@@ -79,6 +157,7 @@ fn fastcgi(
     dispatcher: Dispatcher,
     listeners: &[Listener],
     settings: Settings,
+    signals: Signals,
 ) -> anyhow::Result<()> {
     let attributes = Attributes {
         origin_server: false,
@@ -87,18 +166,12 @@ fn fastcgi(
         preamble: Preamble::StatusLast,
         ..Attributes::BASE
     };
+    announce("fastcgi", listeners, settings.threads);
     let apps = FastCgi { dispatcher, handler: Plain(attributes) };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
-    let (stopper, mut signals) = (server.stopper(), Signals::install()?);
-    thread::spawn(move || {
-        while let Ok(signal) = signals.wait() {
-            match signal {
-                Signal::Stop => stopper.stop(),
-                Signal::Reload | Signal::Reopen => {}
-            }
-        }
-    });
+    let stopper = server.stopper();
+    obey(signals, move || stopper.stop());
     Ok(server.run()?)
 }
 

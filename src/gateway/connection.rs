@@ -63,6 +63,7 @@ enum Body {
 
 /// What a thread has at hand while it takes in what came, and what comes of that.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
 pub(super) struct Sorting {
     /// Requests that can be run.
     pub(super) ready: Vec<Box<Call>>,

@@ -69,7 +69,7 @@ impl Desk {
                     front.discard();
                 }
                 drop(front);
-                slot.say(&mut self.sorting.answers, shared.settings.write_timeout);
+                shared.say(token, &mut self.sorting.answers);
                 if end {
                     slot.socket.shutdown_write();
                 }
@@ -91,7 +91,7 @@ impl Desk {
             }
             Err(_) => self.end(slot, true),
         };
-        slot.say(&mut self.sorting.answers, shared.settings.write_timeout);
+        shared.say(token, &mut self.sorting.answers);
         intake
     }
 
@@ -122,7 +122,7 @@ impl Desk {
         let slot = shared.table.slot(call.token);
         let out = &mut self.sorting.answers;
         let close = slot.front().turn_away(call, Refusal::OVERLOADED, out);
-        slot.say(out, shared.settings.write_timeout);
+        shared.say(call.token, out);
         shared.table.close_if_last(call.token, slot.end_run(close));
     }
 }

@@ -42,6 +42,27 @@ impl Dispatcher {
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
+        Self::of(gateway, false, app, own_name, max_body)
+    }
+
+    /// The same for `cgigate http`.
+    pub(crate) fn http(
+        gateway: Gateway,
+        app: Option<String>,
+        own_name: Option<&str>,
+        max_body: u64,
+    ) -> Self {
+        Self::of(gateway, true, app, own_name, max_body)
+    }
+
+    fn of(
+        mut gateway: Gateway,
+        http: bool,
+        app: Option<String>,
+        own_name: Option<&str>,
+        max_body: u64,
+    ) -> Self {
+        gateway.settle_on(http);
         let own_name = own_name.and_then(|own| {
             let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
             responders.map(|mount| mount.name).find(|name| *name == own)

@@ -66,6 +66,8 @@ struct Mount {
     name: &'static str,
     about: &'static str,
     index: bool,
+    /// Of `cgigate http` alone, where it is the index.
+    welcome: bool,
     role: Role,
     app: App,
 }
@@ -143,14 +145,33 @@ impl Gateway {
         self
     }
 
+    /// Leaves the application registered last to `cgigate http`, as the index there: what greets
+    /// somebody who tries the executable out, and no web server's clients.
+    #[must_use]
+    pub fn welcome(mut self) -> Self {
+        if let Some(last) = self.mounts.last_mut() {
+            last.welcome = true;
+        }
+        self
+    }
+
     /// Names and descriptions, in the order of registration.
     pub fn apps(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
-        self.mounts.iter().map(|mount| (mount.name, mount.about))
+        self.mounts.iter().filter(|mount| !mount.welcome).map(|mount| (mount.name, mount.about))
     }
 
     fn mount(mut self, name: &'static str, role: Role, app: App) -> Self {
-        self.mounts.push(Mount { name, about: "", index: false, role, app });
+        self.mounts.push(Mount { name, about: "", index: false, welcome: false, role, app });
         self
+    }
+
+    /// The applications as `cgigate http` has them, or as everybody else.
+    fn settle_on(&mut self, http: bool) {
+        if !http {
+            self.mounts.retain(|mount| !mount.welcome);
+        } else if self.mounts.iter().any(|mount| mount.welcome) {
+            self.mounts.iter_mut().for_each(|mount| mount.index = mount.welcome);
+        }
     }
 
     /// Builds what was left for this moment.

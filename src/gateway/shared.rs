@@ -7,12 +7,12 @@ use super::{
     queue::Queue,
     slot::{Table, Token},
 };
-use crate::sys::{Bell, Epoll};
+use crate::sys::{Bell, Epoll, ThreadState};
 use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) stopping: AtomicBool,
     /// The threads end.
     pub(super) done: AtomicBool,
+    /// Connections with answers that their peers have not taken.
+    unsaid: Mutex<Vec<Token>>,
     started: Instant,
 }
 
@@ -61,6 +63,7 @@ impl Shared {
             steward: Steward::default(),
             stopping: AtomicBool::new(false),
             done: AtomicBool::new(false),
+            unsaid: Mutex::default(),
             started: Instant::now(),
             settings,
             apps,
@@ -71,6 +74,26 @@ impl Shared {
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
         self.started.elapsed().as_millis() as u32
+    }
+
+    /// Says something short on a connection, now or when its peer has room for it.
+    pub(super) fn say(&self, token: Token, records: &mut Vec<u8>) {
+        if !self.table.slot(token).say(records) {
+            self.leave_unsaid(token);
+        }
+    }
+
+    pub(super) fn leave_unsaid(&self, token: Token) {
+        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+        if !unsaid.contains(&token) {
+            unsaid.push(token);
+        }
+        drop(unsaid);
+        self.steward.call();
+    }
+
+    pub(super) fn take_unsaid(&self) -> Vec<Token> {
+        std::mem::take(&mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -97,8 +120,8 @@ pub(super) struct Line {
     loan: AtomicU64,
     backlog: Mutex<VecDeque<Box<Call>>>,
     backlog_len: AtomicUsize,
-    /// The kernel's number of the thread.
-    pub(super) thread: AtomicU64,
+    /// What the kernel says of the thread, where it says anything.
+    pub(super) thread: OnceLock<ThreadState>,
     /// The steward has counted it out: it sleeps in an application.
     pub(super) stuck: AtomicBool,
     /// How many threads were wanted when it last looked.

@@ -38,7 +38,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Slot {
     pub(super) writer: Mutex<()>,
     /// Short answers of the protocol that found the writer busy; its holder sends them along.
     pub(super) outbox: Mutex<Vec<u8>>,
+    /// Whether there is anything in it: changed with it locked.
+    pub(super) unsaid: AtomicBool,
     front: Mutex<Front>,
 }
 
@@ -79,6 +81,7 @@ impl Slot {
             touched: AtomicU32::new(0),
             writer: Mutex::new(()),
             outbox: Mutex::new(Vec::new()),
+            unsaid: AtomicBool::new(false),
             front: Mutex::new(Front::default()),
         }
     }
@@ -95,8 +98,8 @@ impl Slot {
         self.front.try_lock().ok()
     }
 
-    fn update(&self, mut change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
-        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| change(word))
+    fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
     }
 
     fn state(&self) -> u64 {
@@ -294,7 +297,8 @@ impl Table {
         }
         // The generation has changed: nobody reaches the slot until it is among the free ones.
         slot.front().clear();
-        slot.outbox.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        slot.unsaid.store(false, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -88,6 +88,15 @@ impl Spool {
         self.changed.notify_all();
     }
 
+    /// Waits until more has come, or the end: false after `limit` without either.
+    pub(super) fn wait_for_more(&self, limit: Duration) -> bool {
+        let state = self.lock();
+        let before = state.total;
+        let still = |state: &mut State| state.end.is_none() && state.total == before;
+        let waited = self.changed.wait_timeout_while(state, limit, still);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     /// Moves what is there into `into`, which is empty. `Ok(false)`: nothing yet.
     /// `Ok(true)` with nothing in `into`: the end.
     ///

@@ -12,7 +12,7 @@ use super::{
     slot::{Slot, Token},
     threads::{admit, register},
 };
-use crate::sys::{Epoll, thread_sleeps};
+use crate::sys::{Epoll, ThreadState};
 use std::{
     os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
@@ -20,6 +20,9 @@ use std::{
 };
 
 const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks without a sleeping thread from which on every second tick is enough.
+const BRISK: u32 = 50;
 
 /// Ticks without anything to look after before it parks itself.
 const QUIET: u32 = 50;
@@ -71,7 +74,7 @@ impl Stewardship {
 
     /// One look at everything. True: there was something to look at.
     fn tick(&mut self) -> bool {
-        std::thread::sleep(TICK);
+        std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
         let shared = Arc::clone(&self.shared);
         self.calm += 1;
         if self.calm >= CALM {
@@ -92,6 +95,7 @@ impl Stewardship {
         if all_stay {
             self.stand_in();
         }
+        busy |= self.say_more();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
             self.sweep();
@@ -105,7 +109,7 @@ impl Stewardship {
         let sampled = stays || self.calm.is_multiple_of(SAMPLE);
         if sampled
             && !line.stuck.load(Ordering::Relaxed)
-            && thread_sleeps(line.thread.load(Ordering::Relaxed))
+            && line.thread.get().is_some_and(ThreadState::sleeps)
             && line.epoch.load(Ordering::Acquire) == epoch
         {
             self.calm = 0;
@@ -200,6 +204,19 @@ impl Stewardship {
         }
     }
 
+    /// Answers that their peers had no room for. True: there are some.
+    fn say_more(&mut self) -> bool {
+        let unsaid = self.shared.take_unsaid();
+        for token in &unsaid {
+            let slot = self.shared.table.slot(*token);
+            // A slot that was given back has nothing unsaid; one taken anew has its own.
+            if !slot.say_more() {
+                self.shared.leave_unsaid(*token);
+            }
+        }
+        !unsaid.is_empty()
+    }
+
     /// Deadlines of connections on which nothing happens.
     fn sweep(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -234,7 +251,7 @@ impl Stewardship {
     fn refuse_slow(&mut self, slot: &Slot, token: Token, since: u32) {
         let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
         if any {
-            slot.say(&mut self.desk.sorting.answers, self.shared.settings.write_timeout);
+            self.shared.say(token, &mut self.desk.sorting.answers);
             if slot.front().wants_end() {
                 slot.set_closing();
             }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
-    handlers::Output,
+    handlers::{Content, Output},
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
 };
@@ -242,6 +242,15 @@ pub(super) struct Records<'c> {
     limit: Option<Duration>,
     stderr_used: bool,
     gone: bool,
+    /// The body, if it has to be whole before the first byte is sent.
+    body_first: Option<Arc<Spool>>,
+}
+
+/// nginx stops sending a body that it has buffered as soon as the response's header block has gone
+/// on to its client: an application that answers while it reads would wait for the rest for ever.
+fn wants_body_first(call: &Call) -> bool {
+    matches!(call.content, Content::Length(1..))
+        && call.slate.vars.get("SERVER_SOFTWARE").is_some_and(|name| name.starts_with(b"nginx/"))
 }
 
 /// From here on a block is sent from where it lies, and not copied.
@@ -260,7 +269,8 @@ impl<'c> Records<'c> {
         out.clear();
         let request = Arc::clone(call.slate.request());
         let (open, stderr_used, gone) = (None, false, false);
-        Self { out, open, slot, id: call.id, request, limit, stderr_used, gone }
+        let body_first = wants_body_first(call).then(|| Arc::clone(&call.spool));
+        Self { out, open, slot, id: call.id, request, limit, stderr_used, gone, body_first }
     }
 
     fn open_len(&self) -> usize {
@@ -342,8 +352,21 @@ impl<'c> Records<'c> {
         if self.out.is_empty() { Ok(()) } else { self.send(&mut []) }
     }
 
+    /// Others receive the rest of the body meanwhile: the steward sees that this thread stands.
+    fn await_body(&mut self) {
+        /// A web server that has the whole body sends it without a pause; one that has not is not
+        /// waited for.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Some(spool) = self.body_first.take() else { return };
+        while self.slot.front().is_body_open(self.id)
+            && !self.request.is_cancelled()
+            && spool.wait_for_more(PAUSE)
+        {}
+    }
+
     /// Sends the buffer and `behind` it what belongs to its last record.
     fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.await_body();
         if self.gone || self.request.is_cancelled() {
             self.out.clear();
             return Err(ClientGone.into());
@@ -363,6 +386,7 @@ impl<'c> Records<'c> {
     }
 
     fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
+        self.await_body();
         // Half a record could not be taken back if the file shrinks, and its neighbours on the
         // connection would pay for it.
         if !self.slot.front().is_alone(self.id) {

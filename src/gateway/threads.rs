@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     handlers::{self, ContentInput, Ending, Streams},
-    sys::{Epoll, Ready, accept, this_thread},
+    sys::{Epoll, Ready, ThreadState, accept},
 };
 use std::{
     cell::RefCell,
@@ -45,7 +45,9 @@ impl Thread {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let line = &shared.lines[self.number];
-        line.thread.store(this_thread(), Ordering::Relaxed);
+        if let Ok(state) = ThreadState::of_this_thread() {
+            line.thread.get_or_init(|| state);
+        }
         if self.number >= shared.spares.least() {
             shared.spares.sleep(&shared.done);
         }

@@ -5,7 +5,7 @@ use crate::{sys::Readiness, types::ClientGone};
 use std::{
     fs::File,
     io::{self, IoSlice},
-    sync::{MutexGuard, PoisonError, TryLockError},
+    sync::{MutexGuard, PoisonError, TryLockError, atomic::Ordering},
     time::Duration,
 };
 
@@ -20,9 +20,13 @@ impl Slot {
         limit: Option<Duration>,
     ) -> io::Result<()> {
         let whole_records = self.lock_writer();
+        // What was begun before comes first: it may be half a record.
+        if self.unsaid.load(Ordering::Acquire) {
+            self.empty_outbox(limit)?;
+        }
         let sent = self.push(slices, limit);
         drop(whole_records);
-        self.flush_outbox(limit);
+        self.say_more();
         sent
     }
 
@@ -37,6 +41,9 @@ impl Slot {
         limit: Option<Duration>,
     ) -> io::Result<()> {
         let whole_records = self.lock_writer();
+        if self.unsaid.load(Ordering::Acquire) {
+            self.empty_outbox(limit)?;
+        }
         self.push(&mut [IoSlice::new(header)], limit)?;
         let mut sent = 0;
         while sent < len {
@@ -47,53 +54,82 @@ impl Slot {
             }
         }
         drop(whole_records);
-        self.flush_outbox(limit);
+        self.say_more();
         Ok(())
     }
 
-    /// Says something short without ever waiting for another sender: if one is at it, he sends
-    /// this along when he is done.
-    pub(super) fn say(&self, records: &mut Vec<u8>, limit: Option<Duration>) {
+    /// Says something short, without ever waiting: not for another sender, who sends it along
+    /// when he is done, and not for the peer. False: some of it is still unsaid, and
+    /// [`say_more`](Self::say_more) has to be tried again.
+    #[must_use]
+    pub(super) fn say(&self, records: &mut Vec<u8>) -> bool {
         if records.is_empty() {
-            return;
+            return true;
         }
         /// A peer that has so many answers unread asks without listening.
-        const MOST: usize = 256 << 10;
-        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if outbox.len() > MOST {
-            self.set_closing();
-        } else {
+        const MOST: usize = 1 << 20;
+        let mut outbox = self.lock_outbox();
+        let too_many = outbox.len() + records.len() > MOST;
+        if !too_many {
             outbox.append(records);
+            self.unsaid.store(true, Ordering::Release);
         }
-        records.clear();
         drop(outbox);
-        self.flush_outbox(limit);
+        records.clear();
+        if too_many {
+            self.give_up();
+            return true;
+        }
+        self.say_more()
     }
 
     /// Whoever puts something into the outbox tries the writer afterwards, and whoever lets the
     /// writer go looks into the outbox afterwards: one of the two finds it.
-    fn flush_outbox(&self, limit: Option<Duration>) {
-        loop {
-            let whole_records = match self.writer.try_lock() {
+    pub(super) fn say_more(&self) -> bool {
+        while self.unsaid.load(Ordering::Acquire) {
+            let _whole_records = match self.writer.try_lock() {
                 Ok(guard) => guard,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::WouldBlock) => return true,
             };
-            let records = {
-                let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut *outbox)
-            };
-            if records.is_empty() {
-                drop(whole_records);
-                // Something may have come between the look and the release.
-                let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-                if outbox.is_empty() {
-                    return;
-                }
-                continue;
+            match self.empty_outbox(Some(Duration::ZERO)) {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(_) => return true,
             }
-            let _closing_if_not = self.push(&mut [IoSlice::new(&records)], limit);
         }
+        true
+    }
+
+    /// The writer is ours: sends what others left. `Ok(false)`: the peer takes no more of it now.
+    fn empty_outbox(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let mut outbox = self.lock_outbox();
+        let mut sent = 0;
+        while sent < outbox.len() {
+            match self.socket.send(&outbox[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if limit == Some(Duration::ZERO) && is_full(&error) => {
+                    outbox.drain(..sent);
+                    return Ok(false);
+                }
+                Err(error) => {
+                    // Nobody can put a record into the middle of another: the outbox is locked.
+                    if let Err(gone) = self.wait_for_room(&error, limit) {
+                        outbox.clear();
+                        self.unsaid.store(false, Ordering::Release);
+                        return Err(gone);
+                    }
+                }
+            }
+        }
+        // Memory that a flood of answers took is given back.
+        *outbox = Vec::new();
+        self.unsaid.store(false, Ordering::Release);
+        Ok(true)
+    }
+
+    fn lock_outbox(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_writer(&self) -> MutexGuard<'_, ()> {
@@ -115,9 +151,7 @@ impl Slot {
     }
 
     fn wait_for_room(&self, error: &io::Error, limit: Option<Duration>) -> io::Result<()> {
-        if error.kind() == io::ErrorKind::WouldBlock
-            && self.socket.wait(Readiness::Write, limit).unwrap_or(false)
-        {
+        if is_full(error) && self.socket.wait(Readiness::Write, limit).unwrap_or(false) {
             return Ok(());
         }
         Err(self.give_up())
@@ -130,4 +164,8 @@ impl Slot {
         self.socket.shutdown_write();
         ClientGone.into()
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }

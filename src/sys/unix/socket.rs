@@ -137,22 +137,6 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// The kernel's number of this thread.
-#[cfg(target_os = "linux")]
-pub(crate) fn this_thread() -> u64 {
-    // SAFETY: gettid has no arguments and does not fail; thread numbers are positive.
-    unsafe { libc::gettid() as u64 }
-}
-
-/// Whether that thread of this process sleeps in the kernel (and does not merely wait for a CPU).
-#[cfg(target_os = "linux")]
-pub(crate) fn thread_sleeps(thread: u64) -> bool {
-    let stat = std::fs::read(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
-    // proc(5): the state follows the name, which is in parentheses and may hold any character.
-    let state = stat.iter().rposition(|&c| c == b')').and_then(|at| stat.get(at + 2));
-    matches!(state, Some(b'S' | b'D'))
-}
-
 fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
     loop {
         if let Ok(n) = usize::try_from(call()) {

@@ -1,0 +1,395 @@
+//! A web server's side of FastCGI for the tests, and a house to serve it.
+
+use cgigate::{
+    Application, Vars, app,
+    fcgi::{self, RecordType, RequestId, Role},
+    gateway::{Dispatch, Server, Settings, Stopper},
+    handlers::{Attributes, Handler, Plain, Preamble},
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    num::NonZeroU16,
+    os::{
+        fd::OwnedFd,
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener, UnixStream},
+    },
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Applications by path.
+pub(crate) struct Apps {
+    apps: Vec<(&'static str, Box<dyn Application>)>,
+    none: Box<dyn Application>,
+    handler: Plain,
+    log: Arc<Mutex<String>>,
+}
+
+impl Default for Apps {
+    fn default() -> Self {
+        let none = app(|_, start_response| {
+            start_response.call("404 Not Found", &[("Content-Type", "text/plain")])?;
+            Ok("".into())
+        });
+        let attributes = Attributes {
+            origin_server: false,
+            preamble: Preamble::StatusLast,
+            ..Attributes::BASE
+        };
+        let handler = Plain(attributes);
+        Self { apps: Vec::new(), none: Box::new(none), handler, log: Arc::default() }
+    }
+}
+
+impl Apps {
+    pub(crate) fn with(mut self, path: &'static str, app: impl Application + 'static) -> Self {
+        self.apps.push((path, Box::new(app)));
+        self
+    }
+}
+
+impl Dispatch for Apps {
+    fn dispatch(&self, _: Role, vars: &mut Vars) -> &dyn Application {
+        let path = vars.get("PATH_INFO").unwrap_or_default();
+        let found = self.apps.iter().find(|(name, _)| name.as_bytes() == path);
+        found.map_or(&*self.none, |(_, app)| &**app)
+    }
+
+    fn serves(&self, role: Role) -> bool {
+        role == Role::Responder
+    }
+
+    fn handler(&self) -> &(dyn Handler + Sync) {
+        &self.handler
+    }
+
+    fn log(&self, line: &str) {
+        self.log.lock().expect("no panic while logging").push_str(line);
+    }
+}
+
+/// A server in this process, on a Unix socket and on TCP.
+pub(crate) struct House {
+    unix: String,
+    tcp: std::net::SocketAddr,
+    stopper: Stopper,
+    server: Mutex<Option<thread::JoinHandle<()>>>,
+    log: Arc<Mutex<String>>,
+}
+
+impl House {
+    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let unix = format!("cgigate-test-{}-{number}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&unix).expect("a short name");
+        let listener = UnixListener::bind_addr(&address).expect("a name of our own");
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = tcp.local_addr().expect("it is bound");
+        let log = Arc::clone(&apps.log);
+        let listeners = vec![OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let server = Server::new(listeners, Arc::new(apps), settings).expect("descriptors");
+        let stopper = server.stopper();
+        let server = thread::spawn(move || server.run().expect("threads"));
+        Self { unix, tcp: port, stopper, server: Mutex::new(Some(server)), log }
+    }
+
+    pub(crate) fn unix(&self) -> Peer {
+        let address = SocketAddr::from_abstract_name(&self.unix).expect("a short name");
+        Peer::new(Socket::Unix(UnixStream::connect_addr(&address).expect("the house is open")))
+    }
+
+    pub(crate) fn tcp(&self) -> Peer {
+        let socket = TcpStream::connect(self.tcp).expect("the house is open");
+        socket.set_nodelay(true).expect("a socket");
+        Peer::new(Socket::Tcp(socket))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("no panic while logging").clone()
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopper.stop();
+    }
+
+    /// Waits for the server's threads.
+    pub(crate) fn await_end(&self) {
+        let server = self.server.lock().expect("one waits").take().expect("only once");
+        server.join().expect("the server did not panic");
+    }
+
+    /// Connections that this house's Unix listener has accepted and that are open: the kernel
+    /// lists them under the listener's name.
+    pub(crate) fn sockets(&self) -> usize {
+        let table = fs::read_to_string("/proc/net/unix").expect("Linux");
+        let name = format!("@{}", self.unix);
+        table.lines().filter(|line| line.ends_with(&name)).count() - 1
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.stopper.stop();
+        self.stopper.stop();
+    }
+}
+
+pub(crate) enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// One connection, as a web server has it.
+pub(crate) struct Peer {
+    socket: Socket,
+    received: Vec<u8>,
+    answers: Vec<(u16, Answer)>,
+}
+
+/// What came back under one id.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) records: usize,
+    pub(crate) app_status: u32,
+    pub(crate) protocol_status: u8,
+    ended: bool,
+}
+
+impl Answer {
+    fn split(&self) -> usize {
+        let blank = self.stdout.windows(4).position(|window| window == b"\r\n\r\n");
+        blank.unwrap_or_else(|| panic!("no header block in {:?}", self.stdout))
+    }
+
+    pub(crate) fn head(&self) -> String {
+        String::from_utf8_lossy(&self.stdout[..self.split()]).into_owned()
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.stdout[self.split() + 4..]
+    }
+}
+
+impl Peer {
+    fn new(socket: Socket) -> Self {
+        // Long beyond all patience: a test that waits for it has failed.
+        let limit = Some(Duration::from_secs(30));
+        match &socket {
+            Socket::Unix(socket) => socket.set_read_timeout(limit),
+            Socket::Tcp(socket) => socket.set_read_timeout(limit),
+        }
+        .expect("a timeout");
+        Self { socket, received: Vec::new(), answers: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        match &mut self.socket {
+            Socket::Unix(socket) => socket.write_all(bytes),
+            Socket::Tcp(socket) => socket.write_all(bytes),
+        }
+        .expect("the house listens");
+    }
+
+    /// Sends from a thread of its own, so that this one can read meanwhile.
+    pub(crate) fn send_aside(&self, bytes: Vec<u8>) {
+        let Socket::Unix(socket) = &self.socket else { panic!("a Unix socket") };
+        let mut socket = socket.try_clone().expect("a descriptor");
+        thread::spawn(move || socket.write_all(&bytes));
+    }
+
+    pub(crate) fn stop_sending(&self) {
+        match &self.socket {
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+        }
+        .expect("an open socket");
+    }
+
+    fn receive(&mut self) -> bool {
+        let mut buffer = [0; 65536];
+        let n = match &mut self.socket {
+            Socket::Unix(socket) => socket.read(&mut buffer),
+            Socket::Tcp(socket) => socket.read(&mut buffer),
+        };
+        let n = n.expect("an answer before the timeout");
+        self.received.extend_from_slice(&buffer[..n]);
+        n > 0
+    }
+
+    fn try_record(&mut self) -> Option<(u8, u16, Vec<u8>)> {
+        loop {
+            if let [1, kind, id1, id0, len1, len0, padding, 0, rest @ ..] = &self.received[..] {
+                let len = usize::from(u16::from_be_bytes([*len1, *len0]));
+                let whole = len + usize::from(*padding);
+                if rest.len() >= whole {
+                    let record = (*kind, u16::from_be_bytes([*id1, *id0]), rest[..len].to_vec());
+                    self.received.drain(..8 + whole);
+                    return Some(record);
+                }
+            }
+            if !self.receive() {
+                return None;
+            }
+        }
+    }
+
+    /// The next record: type, id, content.
+    pub(crate) fn record(&mut self) -> (u8, u16, Vec<u8>) {
+        self.try_record().expect("a record, and not the end of the connection")
+    }
+
+    fn file(&mut self, (kind, id, content): (u8, u16, Vec<u8>)) {
+        let at = self.answers.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+            self.answers.push((id, Answer::default()));
+            self.answers.len() - 1
+        });
+        let answer = &mut self.answers[at].1;
+        answer.records += 1;
+        match kind {
+            6 => answer.stdout.extend(content),
+            7 => answer.stderr.extend(content),
+            3 => {
+                let status = content[..4].try_into().expect("four bytes");
+                answer.app_status = u32::from_be_bytes(status);
+                answer.protocol_status = content[4];
+                assert!(!std::mem::replace(&mut answer.ended, true), "END_REQUEST came twice");
+            }
+            kind => panic!("a record of type {kind}"),
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(u16) -> bool) -> (u16, Answer) {
+        loop {
+            let ended = |(id, answer): &(u16, Answer)| wanted(*id) && answer.ended;
+            if let Some(at) = self.answers.iter().position(ended) {
+                return self.answers.remove(at);
+            }
+            let record = self.record();
+            self.file(record);
+        }
+    }
+
+    /// All of the answer under `id`.
+    pub(crate) fn answer(&mut self, id: u16) -> Answer {
+        self.take(|known| known == id).1
+    }
+
+    /// The answer that is whole first.
+    pub(crate) fn any_answer(&mut self) -> (u16, Answer) {
+        self.take(|_| true)
+    }
+
+    /// Whether the connection ends here.
+    pub(crate) fn at_end(&mut self) -> bool {
+        self.received.is_empty() && !self.receive()
+    }
+
+    /// Whether it ends, and no request with it.
+    pub(crate) fn ends_without_end_request(&mut self) -> bool {
+        while let Some((kind, ..)) = self.try_record() {
+            if kind == 3 {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn id(number: u16) -> RequestId {
+    RequestId(NonZeroU16::new(number).expect("not the management id"))
+}
+
+pub(crate) fn begin(number: u16) -> Vec<u8> {
+    let mut wire = Vec::new();
+    fcgi::begin_request(&mut wire, id(number), Role::Responder, true);
+    wire
+}
+
+pub(crate) fn abort(number: u16) -> Vec<u8> {
+    fcgi::header(RecordType::AbortRequest, number, 0).to_vec()
+}
+
+pub(crate) fn get_values() -> Vec<u8> {
+    let mut body = Vec::new();
+    fcgi::pair(&mut body, b"FCGI_MPXS_CONNS", b"");
+    let mut wire = fcgi::header(RecordType::GetValues, 0, body.len() as u16).to_vec();
+    wire.extend(body);
+    wire
+}
+
+/// Some PARAMS, and their end.
+pub(crate) fn params(wire: &mut Vec<u8>, number: u16, stream: &[u8]) {
+    fcgi::stream(wire, RecordType::Params, id(number), stream);
+    fcgi::stream(wire, RecordType::Params, id(number), b"");
+}
+
+/// A record of STDIN; an empty one ends it.
+pub(crate) fn stdin(wire: &mut Vec<u8>, number: u16, piece: &[u8]) {
+    fcgi::stream(wire, RecordType::Stdin, id(number), piece);
+}
+
+/// A request as far as the end of its PARAMS.
+pub(crate) fn head(
+    number: u16,
+    role: Role,
+    path: &str,
+    keep_conn: bool,
+    content_length: Option<usize>,
+) -> Vec<u8> {
+    let length = content_length.map(|length| length.to_string());
+    let length = length.iter().map(|length| ("CONTENT_LENGTH", &length[..]));
+    head_with(number, role, path, keep_conn, length)
+}
+
+fn head_with<'v>(
+    number: u16,
+    role: Role,
+    path: &'v str,
+    keep_conn: bool,
+    more: impl IntoIterator<Item = (&'v str, &'v str)>,
+) -> Vec<u8> {
+    let mut wire = Vec::new();
+    fcgi::begin_request(&mut wire, id(number), role, keep_conn);
+    let usual = [("REQUEST_METHOD", "POST"), ("PATH_INFO", path), ("SCRIPT_NAME", "")];
+    let mut stream = Vec::new();
+    for (name, value) in usual.into_iter().chain(more) {
+        fcgi::pair(&mut stream, name.as_bytes(), value.as_bytes());
+    }
+    params(&mut wire, number, &stream);
+    wire
+}
+
+/// A whole request without a body.
+pub(crate) fn request(number: u16, path: &str, keep_conn: bool) -> Vec<u8> {
+    let mut wire = head(number, Role::Responder, path, keep_conn, None);
+    stdin(&mut wire, number, b"");
+    wire
+}
+
+/// The same with more variables.
+pub(crate) fn request_with(number: u16, path: &str, keep_conn: bool, vars: &[(&str, &str)]) -> Vec<u8> {
+    let vars = vars.iter().copied();
+    let mut wire = head_with(number, Role::Responder, path, keep_conn, vars);
+    stdin(&mut wire, number, b"");
+    wire
+}
+
+/// A whole request with a body, kept.
+pub(crate) fn post(number: u16, path: &str, body: &[u8]) -> Vec<u8> {
+    let mut wire = head(number, Role::Responder, path, true, Some(body.len()));
+    for piece in body.chunks(32 << 10) {
+        stdin(&mut wire, number, piece);
+    }
+    stdin(&mut wire, number, b"");
+    wire
+}
