@@ -30,6 +30,7 @@
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
 //! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
+//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
@@ -43,10 +44,12 @@ pub mod gateway;
 pub mod handlers;
 pub mod headers;
 pub mod net;
+pub mod scgi;
 pub mod simple_server;
 mod sys;
 pub mod types;
 pub mod util;
+pub mod uwsgi;
 
 pub use gateway::Gateway;
 pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

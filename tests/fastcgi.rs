@@ -551,10 +551,8 @@ fn no_wake_up_is_lost() {
         start_response.call("200 OK", &[PLAIN])?;
         Ok("slept\n".into())
     });
-    let house = House::open(
-        apps().with("/sleepy", sleepy),
-        Settings { threads: 4, ..Settings::default() },
-    );
+    let house =
+        House::open(apps().with("/sleepy", sleepy), Settings { threads: 4, ..Settings::default() });
     let until = Instant::now() + Duration::from_secs(4);
     thread::scope(|scope| {
         for seed in 1..=12u64 {

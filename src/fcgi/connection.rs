@@ -43,7 +43,8 @@ pub enum Event<'i> {
         /// The request.
         id: RequestId,
     },
-    /// PARAMS went over [`Limits::max_params`]: what comes of it from here on is read over.
+    /// PARAMS goes over [`Limits::max_params`]. Told once: all further input of the request but an
+    /// ABORT_REQUEST is read over.
     ParamsTooLong {
         /// The request, still open until [`Connection::finish`].
         id: RequestId,
@@ -141,6 +142,18 @@ struct Open {
     keep_conn: bool,
     phase: Phase,
     params_left: usize,
+}
+
+impl Open {
+    /// Whether PARAMS may grow by `more` bytes; if not, nothing more of the request's input counts.
+    fn takes(&mut self, more: u16) -> bool {
+        let left = self.params_left.checked_sub(more.into());
+        match left {
+            Some(left) => self.params_left = left,
+            None => self.phase = Phase::TooLong,
+        }
+        left.is_some()
+    }
 }
 
 /// Where in a record the next byte lies.
@@ -268,7 +281,13 @@ impl Connection {
         let kind = RecordType::from_wire(header.kind);
         match (kind, NonZeroU16::new(header.id).map(RequestId)) {
             (Some(RecordType::GetValues), None) => self.get_values(header, content),
-            (_, None) => Ok(self.answer(header, 0, Answer::UnknownType(header.kind))),
+            // An answer of the kind that we give would be answered for ever.
+            (Some(RecordType::GetValuesResult | RecordType::UnknownType), None) => {
+                self.skip(header, 0);
+                Ok(Step::Silent(HEADER_LEN))
+            }
+            (Some(_), None) => Err(ProtocolError::Order { kind: header.kind, id: 0 }),
+            (None, None) => Ok(self.answer(header, 0, Answer::UnknownType(header.kind))),
             (Some(RecordType::BeginRequest), Some(id)) => self.begin(header, id, content),
             (Some(RecordType::AbortRequest), Some(id)) => {
                 self.skip(header, 0);
@@ -345,8 +364,13 @@ impl Connection {
             .map_or(Turn::Ignore, |at| turn(self.open[at].phase, kind, empty, self.open[at].role));
         match (turn, at) {
             (Turn::Wrong, _) => Err(ProtocolError::Order { kind: header.kind, id: id.0.get() }),
-            (Turn::Piece, Some(_)) => {
+            (Turn::Piece, Some(at)) => {
                 let Header { content_len: left, padding_len, .. } = header;
+                // By the whole record, so that it is told at the same place however it is cut.
+                if kind == RecordType::Params && !self.open[at].takes(left) {
+                    self.skip(header, 0);
+                    return Ok(Step::Event(HEADER_LEN, Event::ParamsTooLong { id }));
+                }
                 self.decode = Decode::Content { kind, id, left, padding_len };
                 Ok(Step::Silent(HEADER_LEN))
             }
@@ -367,19 +391,15 @@ impl Connection {
         }
     }
 
-    fn piece<'i>(&mut self, kind: RecordType, id: RequestId, piece: &'i [u8]) -> Step<'i> {
+    fn piece<'i>(&self, kind: RecordType, id: RequestId, piece: &'i [u8]) -> Step<'i> {
         // The request may have been finished while its record was still coming in.
-        let Some(at) = self.position(id) else { return Step::Silent(piece.len()) };
+        if self.position(id).is_none() {
+            return Step::Silent(piece.len());
+        }
         let event = match kind {
             RecordType::Stdin => Event::Stdin { id, piece },
             RecordType::Data => Event::Data { id, piece },
-            _ => match self.open[at].params_left.checked_sub(piece.len()) {
-                Some(left) => {
-                    self.open[at].params_left = left;
-                    Event::Params { id, piece }
-                }
-                None => Event::ParamsTooLong { id },
-            },
+            _ => Event::Params { id, piece },
         };
         Step::Event(piece.len(), event)
     }
@@ -403,3 +423,7 @@ impl Connection {
 #[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod model;

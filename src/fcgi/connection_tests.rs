@@ -194,16 +194,49 @@ fn what_breaks_the_protocol_says_so() {
 }
 
 #[test]
-fn params_over_the_limit_are_told_of_and_read_over() {
+fn params_over_the_limit_are_told_of_once_and_the_rest_is_read_over() {
     let mut wire = Vec::new();
     begin_request(&mut wire, id(1), Role::Responder, true);
-    stream(&mut wire, RecordType::Params, id(1), &[b'x'; 101]);
+    for len in [60, 41, 10, 0] {
+        stream(&mut wire, RecordType::Params, id(1), &vec![b'x'; len]);
+    }
+    stream(&mut wire, RecordType::Stdin, id(1), b"body");
+    padded(&mut wire, 2, 1, b"", 0);
+    let (seen, error) = the_same_however_cut(&wire);
+    assert_eq!(error, None);
+    assert_eq!(others(&seen), ["Begin", "ParamsTooLong", "Abort"]);
+    assert!(seen.contains(&Seen::Bytes("params", 1, vec![b'x'; 60])));
+}
+
+#[test]
+fn id_zero_is_for_management_records_alone() {
+    for kind in 1..=8 {
+        let mut wire = Vec::new();
+        padded(&mut wire, kind, 0, &[0; 8], 0);
+        let (_, error) = the_same_however_cut(&wire);
+        assert_eq!(error, Some(ProtocolError::Order { kind, id: 0 }));
+    }
+    // The answers of management records are not answered.
+    for kind in [10, 11] {
+        let mut wire = Vec::new();
+        padded(&mut wire, kind, 0, &[0; 8], 3);
+        assert_eq!(the_same_however_cut(&wire), (vec![], None));
+    }
+}
+
+#[test]
+fn a_flood_of_requests_is_refused_and_takes_no_memory() {
     let mut connection = Connection::new(LIMITS);
-    let (used, _) = connection.next(&wire).unwrap();
-    let (_, event) = connection.next(&wire[used..]).unwrap();
-    assert_eq!(event, Some(Event::ParamsTooLong { id: id(1) }));
-    assert_eq!(connection.finish(id(1)), Some(true));
-    assert!(connection.is_idle());
+    let mut refused = 0;
+    for n in 1..=u16::MAX {
+        let mut wire = Vec::new();
+        begin_request(&mut wire, id(n), Role::Responder, true);
+        let (used, event) = connection.next(&wire).unwrap();
+        assert_eq!(used, wire.len());
+        refused += usize::from(matches!(event, Some(Event::Answer(Answer::Refuse { .. }))));
+    }
+    assert_eq!(refused, usize::from(u16::MAX) - LIMITS.max_requests);
+    assert!(connection.open.capacity() <= 2 * LIMITS.max_requests);
 }
 
 /// Records of a few requests, each stream in order, in any interleaving.

@@ -18,15 +18,21 @@
 //! | 3.4 name-value pairs | `pairs.rs` |
 //! | 4 management records | `connection.rs`, [`Answer`] |
 //! | 5 application records, 6 roles | `phase.rs`: the table of what may follow what |
+//! | the web server's side of all that | `client.rs`, [`Client`] |
+//! | a capture in words | [`words`] |
 
+mod client;
 mod connection;
 mod pairs;
 mod phase;
 mod record;
+mod words;
 
+pub use client::{Client, IdInUse, Reply, ReplyError, Request, abort_request, get_values};
 pub use connection::{Answer, Connection, Event, Limits, ProtocolError};
 pub use pairs::{PairError, Pairs, VALUES, Values, pair, pairs, values_result};
 pub use record::{
     HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId, Role, begin_request,
     end_request, header, stream, unknown_type,
 };
+pub use words::{Words, words};

@@ -6,7 +6,6 @@
 use super::record::{HEADER_LEN, RecordType, header};
 use nom::{
     IResult, Parser,
-    bytes::complete::take,
     number::complete::{be_u8, be_u32},
 };
 use std::ops::Range;
@@ -40,29 +39,47 @@ impl Iterator for Pairs<'_> {
     type Item = Result<(Range<usize>, Range<usize>), PairError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (at, end) = (self.at, self.stream.len());
-        if at == end {
-            return None;
-        }
-        let Ok((rest, (name, value))) = parse_pair(&self.stream[at..]) else {
-            self.at = end;
-            return Some(Err(PairError { at }));
+        let at = self.at;
+        let (name, name_len, value_len) = match self.stream[at..] {
+            [] => return None,
+            // What parse_lengths makes of nearly every pair, at a fifth of the instructions.
+            [name @ ..=SHORT, value @ ..=SHORT, ..] => (at + 2, name.into(), value.into()),
+            ref pair => match parse_lengths(pair) {
+                Ok((rest, (name, value))) => (self.stream.len() - rest.len(), name, value),
+                Err(_) => return Some(self.cut_short()),
+            },
         };
-        self.at = end - rest.len();
-        let middle = self.at - value.len();
-        Some(Ok((middle - name.len()..middle, middle..self.at)))
+        // Saturated lengths are beyond the end of any stream.
+        let value = name.saturating_add(name_len);
+        let end = value.saturating_add(value_len);
+        if end > self.stream.len() {
+            return Some(self.cut_short());
+        }
+        self.at = end;
+        Some(Ok((name..value, value..end)))
     }
 }
 
-fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
-    let (input, (name_len, value_len)) = (parse_length, parse_length).parse(input)?;
-    (take(name_len), take(value_len)).parse(input)
+impl Pairs<'_> {
+    /// Nothing follows an error.
+    fn cut_short(&mut self) -> Result<(Range<usize>, Range<usize>), PairError> {
+        let at = std::mem::replace(&mut self.at, self.stream.len());
+        Err(PairError { at })
+    }
 }
 
-fn parse_length(input: &[u8]) -> IResult<&[u8], u32> {
+/// The longest length of one byte.
+const SHORT: u8 = 127;
+
+fn parse_lengths(input: &[u8]) -> IResult<&[u8], (usize, usize)> {
+    (parse_length, parse_length).parse(input)
+}
+
+fn parse_length(input: &[u8]) -> IResult<&[u8], usize> {
     match input.first() {
-        Some(byte) if byte >> 7 == 0 => be_u8.map(u32::from).parse(input),
-        _ => be_u32.map(|len| len & 0x7fff_ffff).parse(input),
+        Some(..=SHORT) => be_u8.map(usize::from).parse(input),
+        // 31 bits, which every usize here has.
+        _ => be_u32.map(|len| (len & 0x7fff_ffff) as usize).parse(input),
     }
 }
 
@@ -73,7 +90,7 @@ fn parse_length(input: &[u8]) -> IResult<&[u8], u32> {
 pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     for len in [name.len(), value.len()] {
         match u8::try_from(len) {
-            Ok(short) if short < 128 => out.push(short),
+            Ok(short) if short <= SHORT => out.push(short),
             _ => {
                 let long = u32::try_from(len).ok().filter(|len| len >> 31 == 0);
                 let long = long.expect("names and values are shorter than 2 GiB");

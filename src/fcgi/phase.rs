@@ -6,6 +6,7 @@
 //! Stdin      error       error                Stdin     Done | Data (F)    Data-  Data-
 //! Data       error       error                error     error              Data   Done
 //! Done       error       error                ignored   ignored            ignored
+//! TooLong    ignored     ignored              ignored   ignored            ignored
 //! ```
 //!
 //! (A) an authorizer has no STDIN (section 6.3), and most servers send none; what comes is ignored.
@@ -21,6 +22,8 @@ pub(super) enum Phase {
     Stdin,
     Data,
     Done,
+    /// Its PARAMS went over the limit, and it is only waiting to be refused.
+    TooLong,
 }
 
 /// What a record of a stream means in a phase.
@@ -51,7 +54,7 @@ pub(super) fn turn(phase: Phase, kind: RecordType, empty: bool, role: Role) -> T
         (Phase::Data, RecordType::Data, false) => Turn::Piece,
         (Phase::Data, RecordType::Data, true) => Turn::End(Phase::Done),
         (Phase::Done, RecordType::Stdin | RecordType::Data, _) => Turn::Ignore,
-        (Phase::Params, RecordType::Stdin, true) => Turn::Ignore,
+        (Phase::Params, RecordType::Stdin, true) | (Phase::TooLong, ..) => Turn::Ignore,
         _ => Turn::Wrong,
     }
 }

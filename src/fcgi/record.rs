@@ -8,7 +8,7 @@
 use nom::{
     IResult, Parser,
     bytes::complete::take,
-    number::complete::{be_u8, be_u16},
+    number::complete::{be_u8, be_u16, be_u32},
 };
 use std::num::NonZeroU16;
 
@@ -71,6 +71,29 @@ pub enum ProtocolStatus {
     Overloaded = 2,
     /// `FCGI_UNKNOWN_ROLE`
     UnknownRole = 3,
+}
+
+impl ProtocolStatus {
+    /// The status of a number on the wire.
+    pub const fn from_wire(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::RequestComplete),
+            1 => Some(Self::CantMpxConn),
+            2 => Some(Self::Overloaded),
+            3 => Some(Self::UnknownRole),
+            _ => None,
+        }
+    }
+
+    /// The name that the specification gives it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestComplete => "REQUEST_COMPLETE",
+            Self::CantMpxConn => "CANT_MPX_CONN",
+            Self::Overloaded => "OVERLOADED",
+            Self::UnknownRole => "UNKNOWN_ROLE",
+        }
+    }
 }
 
 /// The type of a record (section 8).
@@ -140,6 +163,18 @@ pub(super) fn parse_header(input: &[u8]) -> IResult<&[u8], Header> {
 pub(super) fn parse_begin(input: &[u8]) -> IResult<&[u8], (u16, bool)> {
     let (input, (role, flags, _reserved)) = (be_u16, be_u8, take(5usize)).parse(input)?;
     Ok((input, (role, flags & KEEP_CONN != 0)))
+}
+
+/// `FCGI_EndRequestBody`: appStatus and the number of the protocol status.
+pub(super) fn parse_end(input: &[u8]) -> IResult<&[u8], (u32, u8)> {
+    let (input, (app_status, status, _reserved)) = (be_u32, be_u8, take(3usize)).parse(input)?;
+    Ok((input, (app_status, status)))
+}
+
+/// `FCGI_UnknownTypeBody`: the type that was not understood.
+pub(super) fn parse_unknown_type(input: &[u8]) -> IResult<&[u8], u8> {
+    let (input, (kind, _reserved)) = (be_u8, take(7usize)).parse(input)?;
+    Ok((input, kind))
 }
 
 /// The header of a record without padding: for whoever writes the content elsewhere.

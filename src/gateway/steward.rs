@@ -178,7 +178,7 @@ impl Stewardship {
                 }
             }
             Look::Enter(token) => {
-                if self.shared.table.slot(token).enter(token.generation()) {
+                if let Some(token) = self.shared.table.enter(token) {
                     self.listen(token);
                 }
             }

@@ -147,7 +147,7 @@ impl Thread {
                 }
             }
             _ => {
-                if self.shared.table.slot(token).enter(token.generation()) {
+                if let Some(token) = self.shared.table.enter(token) {
                     self.serve(line, token);
                 }
             }

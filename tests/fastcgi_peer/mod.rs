@@ -38,11 +38,8 @@ impl Default for Apps {
             start_response.call("404 Not Found", &[("Content-Type", "text/plain")])?;
             Ok("".into())
         });
-        let attributes = Attributes {
-            origin_server: false,
-            preamble: Preamble::StatusLast,
-            ..Attributes::BASE
-        };
+        let attributes =
+            Attributes { origin_server: false, preamble: Preamble::StatusLast, ..Attributes::BASE };
         let handler = Plain(attributes);
         Self { apps: Vec::new(), none: Box::new(none), handler, log: Arc::default() }
     }
@@ -377,7 +374,12 @@ pub(crate) fn request(number: u16, path: &str, keep_conn: bool) -> Vec<u8> {
 }
 
 /// The same with more variables.
-pub(crate) fn request_with(number: u16, path: &str, keep_conn: bool, vars: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn request_with(
+    number: u16,
+    path: &str,
+    keep_conn: bool,
+    vars: &[(&str, &str)],
+) -> Vec<u8> {
     let vars = vars.iter().copied();
     let mut wire = head_with(number, Role::Responder, path, keep_conn, vars);
     stdin(&mut wire, number, b"");

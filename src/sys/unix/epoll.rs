@@ -23,6 +23,10 @@ const BATCH: usize = 16;
 impl Epoll {
     pub(crate) const BATCH: usize = BATCH;
 
+    /// Set in a token that `wait` gives when the peer has stopped sending, or hung up. Tokens that
+    /// are added must not use it.
+    pub(crate) const HANG_UP: u64 = 1 << 31;
+
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is used.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
@@ -66,7 +70,9 @@ impl Epoll {
         // Negative: interrupted by a signal. The caller's loop comes round again.
         let n = usize::try_from(n).unwrap_or(0);
         for (token, event) in tokens.iter_mut().zip(&events[..n]) {
-            *token = event.u64;
+            let hang_up = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+            let flag = if event.events & hang_up as u32 == 0 { 0 } else { Self::HANG_UP };
+            *token = event.u64 | flag;
         }
         n
     }

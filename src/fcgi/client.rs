@@ -1,0 +1,351 @@
+//! The web server's side of a connection: requests to bytes, bytes to what was answered.
+//!
+//! For `cgigate get`, which talks to any responder, and for tests of both sides against each other.
+//! The bodies of requests are written by [`stream`] as they come; what came back is told apart by
+//! [`Client::next`].
+
+use super::{
+    pairs::pair,
+    record::{
+        HEADER_LEN, Header, ProtocolStatus, RecordType, RequestId, Role, VERSION, begin_request,
+        header, parse_end, parse_header, parse_unknown_type, stream,
+    },
+};
+use std::num::NonZeroU16;
+
+/// What a request begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'r> {
+    /// Its id, in use by no other request of the connection.
+    pub id: RequestId,
+    /// What the application is asked to be.
+    pub role: Role,
+    /// Whether the application is to keep the connection open.
+    pub keep_conn: bool,
+    /// Names and values, in the order in which they are sent.
+    pub params: &'r [(&'r [u8], &'r [u8])],
+}
+
+/// What the application has said. Borrows from the caller's buffer, never from the client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply<'i> {
+    /// Some bytes of STDOUT.
+    Stdout {
+        /// The request.
+        id: RequestId,
+        /// Never empty.
+        piece: &'i [u8],
+    },
+    /// STDOUT is whole. Many applications leave this to END_REQUEST.
+    StdoutEnd {
+        /// The request.
+        id: RequestId,
+    },
+    /// Some bytes of STDERR.
+    Stderr {
+        /// The request.
+        id: RequestId,
+        /// Never empty.
+        piece: &'i [u8],
+    },
+    /// STDERR is whole.
+    StderrEnd {
+        /// The request.
+        id: RequestId,
+    },
+    /// END_REQUEST: the last of a request, whose id is free again.
+    End {
+        /// The request.
+        id: RequestId,
+        /// What a CGI program would have exited with (section 5.5).
+        app_status: u32,
+        /// Whether it was served at all.
+        protocol_status: ProtocolStatus,
+    },
+    /// GET_VALUES_RESULT, for [`pairs`](super::pairs()).
+    Values {
+        /// The whole content.
+        pairs: &'i [u8],
+    },
+    /// UNKNOWN_TYPE: a management record of this type was not understood.
+    UnknownType(u8),
+}
+
+/// The application broke the protocol: nothing behind this can be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// Not version 1, or not FastCGI at all.
+    #[error("a record of FastCGI version {0}, which is not 1")]
+    Version(u8),
+    /// A record of fixed or limited length has another.
+    #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]
+    Length {
+        /// Its type.
+        kind: u8,
+        /// What its header says.
+        content_len: u16,
+    },
+    /// A record that no application may send, or under an id that it cannot have.
+    #[error("a record of type {kind} for request {id}, which no application may send")]
+    Unexpected {
+        /// Its type.
+        kind: u8,
+        /// Its id.
+        id: u16,
+    },
+    /// A record for a request that was never begun, or has ended.
+    #[error("a record of type {kind} for request {}, which is not under way", .id.0)]
+    NotOpen {
+        /// Its type.
+        kind: u8,
+        /// Its id.
+        id: RequestId,
+    },
+    /// A protocol status that the specification does not know.
+    #[error("request {} ended with protocol status {status}, which there is not", .id.0)]
+    Status {
+        /// The request.
+        id: RequestId,
+        /// The number.
+        status: u8,
+    },
+}
+
+/// A request cannot begin under the id of one that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("request {} is under way already", .0.0)]
+pub struct IdInUse(pub RequestId);
+
+/// Where in a record the next byte lies.
+#[derive(Clone, Copy, Debug)]
+enum Decode {
+    Header,
+    Content { stderr: bool, id: RequestId, left: u16, padding_len: u8 },
+    Padding { left: u8 },
+}
+
+enum Step<'i> {
+    Reply(usize, Reply<'i>),
+    Silent(usize),
+    Hungry,
+}
+
+/// The web server's side of one connection. It touches no socket: what it appends to `out` is to
+/// be written, and what was read is given to [`next`](Self::next).
+///
+/// ```
+/// use cgigate::fcgi::{self, Client, ProtocolStatus, RecordType, Reply, Request, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let id = RequestId(NonZeroU16::MIN);
+/// let (mut client, mut out) = (Client::new(), Vec::new());
+/// let params: &[(&[u8], &[u8])] = &[(b"REQUEST_METHOD", b"GET")];
+/// client.begin(&mut out, &Request { id, role: Role::Responder, keep_conn: false, params })?;
+/// fcgi::stream(&mut out, RecordType::Stdin, id, b"");
+///
+/// let mut answer = Vec::new();
+/// fcgi::end_request(&mut answer, id, 0, ProtocolStatus::RequestComplete);
+/// let (used, reply) = client.next(&answer)?;
+/// let protocol_status = ProtocolStatus::RequestComplete;
+/// assert_eq!(reply, Some(Reply::End { id, app_status: 0, protocol_status }));
+/// assert_eq!(used, answer.len());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    decode: Decode,
+    open: Vec<RequestId>,
+}
+
+/// The answer to GET_VALUES is three short pairs; what is much longer is none.
+const MAX_VALUES: u16 = 4096;
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Client {
+    /// A connection on which nothing was said yet.
+    pub const fn new() -> Self {
+        Self { decode: Decode::Header, open: Vec::new() }
+    }
+
+    /// Appends BEGIN_REQUEST and the whole of PARAMS. STDIN is to follow, and for a filter DATA:
+    /// each by [`stream`], once with no data to end it.
+    ///
+    /// # Errors
+    /// The id is in use, and nothing is appended.
+    ///
+    /// # Panics
+    /// When a name or a value is of 2 GiB or more, which the wire cannot say.
+    pub fn begin(&mut self, out: &mut Vec<u8>, request: &Request<'_>) -> Result<(), IdInUse> {
+        let Request { id, role, keep_conn, params } = *request;
+        if self.open.contains(&id) {
+            return Err(IdInUse(id));
+        }
+        self.open.push(id);
+        begin_request(out, id, role, keep_conn);
+        let mut pairs = Vec::new();
+        for (name, value) in params {
+            pair(&mut pairs, name, value);
+        }
+        if !pairs.is_empty() {
+            stream(out, RecordType::Params, id, &pairs);
+        }
+        stream(out, RecordType::Params, id, b"");
+        Ok(())
+    }
+
+    /// Reads from the front of `input`, as far as the next reply: how many bytes were used, and
+    /// the reply. No reply means that the whole of `input` was understood and more is needed;
+    /// bytes not used must be there again at the next call.
+    ///
+    /// # Errors
+    /// The application broke the protocol; the connection is of no more use.
+    pub fn next<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Option<Reply<'i>>), ReplyError> {
+        let mut used = 0;
+        loop {
+            match self.step(&input[used..])? {
+                Step::Reply(n, reply) => return Ok((used + n, Some(reply))),
+                Step::Silent(n) => used += n,
+                Step::Hungry => return Ok((used, None)),
+            }
+        }
+    }
+
+    /// No request is under way.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn step<'i>(&mut self, input: &'i [u8]) -> Result<Step<'i>, ReplyError> {
+        match self.decode {
+            Decode::Header => {
+                let Ok((content, header)) = parse_header(input) else { return Ok(Step::Hungry) };
+                self.record(header, content)
+            }
+            Decode::Padding { left } => {
+                let n = input.len().min(left.into());
+                let left = left - n as u8; // At most `left`.
+                self.decode = if left == 0 { Decode::Header } else { Decode::Padding { left } };
+                Ok(if n == 0 && left > 0 { Step::Hungry } else { Step::Silent(n) })
+            }
+            Decode::Content { stderr, id, left, padding_len } => {
+                let piece = &input[..input.len().min(left.into())];
+                if piece.is_empty() {
+                    return Ok(Step::Hungry);
+                }
+                let left = left - piece.len() as u16; // At most `left`.
+                self.decode = match left {
+                    0 => Decode::Padding { left: padding_len },
+                    _ => Decode::Content { stderr, id, left, padding_len },
+                };
+                let reply = match stderr {
+                    true => Reply::Stderr { id, piece },
+                    false => Reply::Stdout { id, piece },
+                };
+                Ok(Step::Reply(piece.len(), reply))
+            }
+        }
+    }
+
+    /// A header has come whole; `content` is what there is behind it.
+    fn record<'i>(&mut self, header: Header, content: &'i [u8]) -> Result<Step<'i>, ReplyError> {
+        let Header { version, kind, id, content_len, padding_len } = header;
+        if version != VERSION {
+            return Err(ReplyError::Version(version));
+        }
+        let request = NonZeroU16::new(id).map(RequestId);
+        match (RecordType::from_wire(kind), request) {
+            (Some(RecordType::Stdout), Some(id)) => self.stream(header, id, false),
+            (Some(RecordType::Stderr), Some(id)) => self.stream(header, id, true),
+            (Some(RecordType::EndRequest), Some(id)) => self.end(header, id, content),
+            (Some(RecordType::GetValuesResult), None) if content_len <= MAX_VALUES => {
+                let Some(pairs) = content.get(..content_len.into()) else {
+                    return Ok(Step::Hungry);
+                };
+                self.decode = Decode::Padding { left: padding_len };
+                Ok(Step::Reply(HEADER_LEN + pairs.len(), Reply::Values { pairs }))
+            }
+            (Some(RecordType::UnknownType), None) if content_len == 8 => {
+                let Ok((_, strange)) = parse_unknown_type(content) else {
+                    return Ok(Step::Hungry);
+                };
+                self.decode = Decode::Padding { left: padding_len };
+                Ok(Step::Reply(HEADER_LEN + 8, Reply::UnknownType(strange)))
+            }
+            (Some(RecordType::GetValuesResult | RecordType::UnknownType), None) => {
+                Err(ReplyError::Length { kind, content_len })
+            }
+            // Management records of types yet to come would not be meant for us either.
+            (_, _) => Err(ReplyError::Unexpected { kind, id }),
+        }
+    }
+
+    /// A record of STDOUT or STDERR.
+    fn stream<'i>(
+        &mut self,
+        header: Header,
+        id: RequestId,
+        stderr: bool,
+    ) -> Result<Step<'i>, ReplyError> {
+        let Header { kind, content_len: left, padding_len, .. } = header;
+        if !self.open.contains(&id) {
+            return Err(ReplyError::NotOpen { kind, id });
+        }
+        if left > 0 {
+            self.decode = Decode::Content { stderr, id, left, padding_len };
+            return Ok(Step::Silent(HEADER_LEN));
+        }
+        self.decode = Decode::Padding { left: padding_len };
+        let reply = if stderr { Reply::StderrEnd { id } } else { Reply::StdoutEnd { id } };
+        Ok(Step::Reply(HEADER_LEN, reply))
+    }
+
+    fn end<'i>(
+        &mut self,
+        header: Header,
+        id: RequestId,
+        content: &'i [u8],
+    ) -> Result<Step<'i>, ReplyError> {
+        let Header { kind, content_len, padding_len, .. } = header;
+        if content_len != 8 {
+            return Err(ReplyError::Length { kind, content_len });
+        }
+        let Ok((_, (app_status, status))) = parse_end(content) else { return Ok(Step::Hungry) };
+        let at = self.open.iter().position(|open| *open == id);
+        let Some(at) = at else { return Err(ReplyError::NotOpen { kind, id }) };
+        let protocol_status =
+            ProtocolStatus::from_wire(status).ok_or(ReplyError::Status { id, status })?;
+        self.open.swap_remove(at);
+        self.decode = Decode::Padding { left: padding_len };
+        let reply = Reply::End { id, app_status, protocol_status };
+        Ok(Step::Reply(HEADER_LEN + 8, reply))
+    }
+}
+
+/// Appends an ABORT_REQUEST record (section 5.4). END_REQUEST still comes.
+pub fn abort_request(out: &mut Vec<u8>, id: RequestId) {
+    out.extend_from_slice(&header(RecordType::AbortRequest, id.0.get(), 0));
+}
+
+/// Appends a GET_VALUES record (section 4.1) that asks for `names`.
+///
+/// # Panics
+/// When the names do not fit into a record of 65,535 bytes.
+pub fn get_values(out: &mut Vec<u8>, names: &[&[u8]]) {
+    let mut asked = Vec::new();
+    for name in names {
+        pair(&mut asked, name, b"");
+    }
+    let len = u16::try_from(asked.len()).expect("the names fit into a record");
+    out.extend_from_slice(&header(RecordType::GetValues, 0, len));
+    out.extend_from_slice(&asked);
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
