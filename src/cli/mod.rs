@@ -52,7 +52,7 @@ fn main(gateway: Gateway) -> ExitCode {
         None => return help(),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("cgigate: {error:#}");
+        crate::sys::say(format_args!("cgigate: {error:#}"));
         match error.is::<Usage>() {
             true => USAGE.into(),
             false => ExitCode::FAILURE,
@@ -71,7 +71,7 @@ fn is_cgi() -> bool {
 
 fn help() -> ExitCode {
     use clap::CommandFactory as _;
-    eprintln!("{}", Options::command().render_help());
+    crate::sys::say(format_args!("{}", Options::command().render_help()));
     USAGE.into()
 }
 

@@ -9,7 +9,11 @@ use crate::{
     },
     handlers::Slate,
 };
-use std::{env, process::ExitCode};
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
     let mut slate = Slate::default();
@@ -26,11 +30,12 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(reason) => {
-            eprintln!("cgigate: answer the request: {reason}");
-            print!(
-                "Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\
-                 Content-Length: 59\r\n\r\n\
-                 A server error occurred.  Please contact the administrator."
+            crate::sys::say(format_args!("cgigate: answer the request: {reason}"));
+            // What cannot be said to anybody is not said.
+            let _ = io::stdout().write_all(
+                b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\
+                  Content-Length: 59\r\n\r\n\
+                  A server error occurred.  Please contact the administrator.",
             );
             // The answer is whole, and says what there is to say to the client.
             ExitCode::SUCCESS

@@ -67,7 +67,9 @@ pub(super) fn run(
 fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
     for listener in listeners {
         let address = listener.address();
-        eprintln!("cgigate: {protocol} on {address}, 1 workers x {threads} threads");
+        crate::sys::say(format_args!(
+            "cgigate: {protocol} on {address}, 1 workers x {threads} threads"
+        ));
     }
 }
 
@@ -114,7 +116,7 @@ fn http(
     obey(signals, move || stopper.store(true, Ordering::Release));
     announce("http", listeners, threads);
     for listener in listeners {
-        eprintln!("cgigate: open http://{}/", listener.address());
+        crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
     }
     let respond = |handler: &dyn Handler, slate: &mut Slate, streams: Streams<'_>| {
         let app = dispatcher.dispatch(Role::Responder, &mut slate.vars);

@@ -7,6 +7,7 @@ use super::{
     shared::Shared,
     slot::{Slot, Token},
 };
+use crate::sys::Happened;
 use std::io;
 
 /// A thread's buffers. A connection that says nothing owns none.
@@ -23,12 +24,37 @@ pub(super) struct Desk {
 /// What one read of a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Intake {
-    /// The socket is empty: epoll(7) allows to tell that by a read that did not fill its buffer.
+    /// The socket is empty, and what comes next makes an event.
     Drained,
     /// There may be more.
     More,
     /// The peer sends nothing more, or nothing that can be understood.
     Ended,
+}
+
+/// Who runs what gets ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// The first request is this thread's, and its body may stay in the buffer.
+    Mine,
+    /// Other threads.
+    Others,
+}
+
+/// What a read that did not fill its buffer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Short {
+    /// The socket is empty, as epoll(7) has it.
+    MeansEmpty,
+    /// Perhaps that: but the event may also have told of the peer's end, behind the bytes, and
+    /// will not tell of it again. Only a read that finds nothing, or the end, makes sure.
+    MayHideEnd,
+}
+
+impl Short {
+    pub(super) fn after(happened: &Happened) -> Self {
+        if happened.ended { Self::MayHideEnd } else { Self::MeansEmpty }
+    }
 }
 
 const INPUT: usize = 80 << 10;
@@ -44,8 +70,15 @@ impl Desk {
     }
 
     /// Receives once, understands all of it, and says what is to be said at once. The caller holds
-    /// the reading half. `direct`: this thread will run the first request that gets ready.
-    pub(super) fn take_in(&mut self, shared: &Shared, token: Token, direct: bool) -> Intake {
+    /// the reading half.
+    pub(super) fn take_in(
+        &mut self,
+        shared: &Shared,
+        token: Token,
+        run: Run,
+        short: Short,
+    ) -> Intake {
+        let direct = run == Run::Mine;
         let slot = shared.table.slot(token);
         let stood_over = slot.front().tail(&mut self.input);
         let room = &mut self.input[stood_over..];
@@ -74,7 +107,7 @@ impl Desk {
                     slot.socket.shutdown_write();
                 }
                 match fed {
-                    Ok(()) if n < size => Intake::Drained,
+                    Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
                     Ok(()) => Intake::More,
                     Err(error) => {
                         shared.apps.log(&format!("a connection was closed: {error}"));

@@ -38,7 +38,7 @@ pub trait Dispatch: Send + Sync {
 
     /// One line about something that went wrong outside of applications.
     fn log(&self, line: &str) {
-        eprintln!("cgigate: {line}");
+        crate::sys::say(format_args!("cgigate: {line}"));
     }
 }
 

@@ -33,7 +33,7 @@
 //! slot goes back to the free ones last.
 
 use super::connection::Front;
-use crate::sys::{Epoll, SocketCell};
+use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
     sync::{
@@ -109,19 +109,13 @@ impl Slot {
     /// An event came. True: the reading half is ours. False: it was meant for a connection that
     /// is no more, or its holder knows of it now.
     pub(super) fn enter(&self, generation: u32) -> bool {
-        self.enter_with(generation, false)
-    }
-
-    /// The same; after a hang-up the holder has to look again even if its first read was short:
-    /// the last bytes and the end behind them may have come as one event, and no other follows.
-    fn enter_with(&self, generation: u32, hang_up: bool) -> bool {
         let before = self.update(|word| {
             if generation_of(word) != generation {
                 None
             } else if word & HELD != 0 {
                 Some(word | MORE)
             } else {
-                Some(word | HELD | if hang_up { MORE } else { 0 })
+                Some(word | HELD)
             }
         });
         before.is_ok_and(|word| word & HELD == 0)
@@ -208,8 +202,7 @@ fn generation_of(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// A connection's name in events: its slot in the lower half, its generation in the upper, and
-/// between them whether its peer has hung up.
+/// A connection's name in events: its slot in the lower half, its generation in the upper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token(pub(super) u64);
 
@@ -288,13 +281,6 @@ impl Table {
         let generation = slot.state.fetch_or(HELD, Ordering::AcqRel) >> 32 << 32;
         slot.socket.put(socket);
         Some(Token(generation | u64::from(index)))
-    }
-
-    /// An event came. The connection's name, if its reading half is ours now.
-    pub(super) fn enter(&self, event: Token) -> Option<Token> {
-        let token = Token(event.0 & !Epoll::HANG_UP);
-        let hang_up = event != token;
-        self.slot(token).enter_with(token.generation(), hang_up).then_some(token)
     }
 
     /// Closes if `word`, which the caller brought about, says that nobody is left.

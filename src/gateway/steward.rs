@@ -6,13 +6,13 @@
 //! hang-ups, deadlines, 503. It never runs an application.
 
 use super::{
-    desk::{Desk, Intake},
+    desk::{Desk, Intake, Run, Short},
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Slot, Token},
     threads::{admit, register},
 };
-use crate::sys::{Epoll, ThreadState};
+use crate::sys::{Epoll, Happened, ThreadState};
 use std::{
     os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
@@ -151,11 +151,12 @@ impl Stewardship {
         while let Some(look) = shared.queue.pop_look() {
             self.look(look);
         }
-        let mut tokens = [0; Epoll::BATCH];
-        let n = shared.epoll.wait(&mut tokens, 0);
-        for token in &tokens[..n] {
+        let mut happened = [Happened::default(); Epoll::BATCH];
+        let n = shared.epoll.wait(&mut happened, 0);
+        for Happened { token, .. } in &happened[..n] {
             match *token {
-                // What is in the queue waits for a thread: whoever comes back looks there first.
+                // The ring was for a thread; one may have come back and missed it by a moment.
+                BELL if !shared.queue.is_empty() => shared.bell.ring(),
                 BELL => {}
                 LISTENERS..BELL => {
                     if let Some(token) = admit(&shared, Token(*token)) {
@@ -178,7 +179,7 @@ impl Stewardship {
                 }
             }
             Look::Enter(token) => {
-                if let Some(token) = self.shared.table.enter(token) {
+                if self.shared.table.slot(token).enter(token.generation()) {
                     self.listen(token);
                 }
             }
@@ -191,7 +192,7 @@ impl Stewardship {
         let slot = shared.table.slot(token);
         loop {
             self.desk.sorting.forget();
-            let intake = self.desk.take_in(&shared, token, false);
+            let intake = self.desk.take_in(&shared, token, Run::Others, Short::MayHideEnd);
             self.desk.hand_on(&shared, token);
             if intake == Intake::More {
                 continue;
@@ -291,7 +292,8 @@ impl Stewardship {
                 if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
                     // What has come meanwhile is still answered.
                     self.desk.sorting.forget();
-                    let _intake = self.desk.take_in(&shared, token, false);
+                    let run = Run::Others;
+                    let _intake = self.desk.take_in(&shared, token, run, Short::MayHideEnd);
                     self.desk.hand_on(&shared, token);
                     if matches!(slot.try_idle(), Ok(Idle::Quiet)) {
                         slot.set_closing();

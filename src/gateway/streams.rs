@@ -2,7 +2,7 @@
 
 use super::{
     call::Call,
-    desk::{Desk, Intake},
+    desk::{Desk, Intake, Run, Short},
     shared::{Line, Shared},
     slot::{Reading, Slot, Token},
     spool::{End, Spool},
@@ -150,7 +150,7 @@ impl<'c> Stdin<'c> {
         self.desk.sorting.mine = Some(self.id);
         self.slot.front().take_body(self.id);
         loop {
-            let intake = self.desk.take_in(self.shared, self.token, false);
+            let intake = self.desk.take_in(self.shared, self.token, Run::Others, Short::MayHideEnd);
             // What got ready meanwhile is for other threads: this one is busy.
             self.desk.hand_on(self.shared, self.token);
             let sorting = &self.desk.sorting;

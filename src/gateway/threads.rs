@@ -9,7 +9,7 @@
 use super::{
     call::Call,
     connection::Front,
-    desk::{Desk, Intake},
+    desk::{Desk, Intake, Run, Short},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Token},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     handlers::{self, ContentInput, Ending, Streams},
-    sys::{Epoll, Ready, ThreadState, accept},
+    sys::{Epoll, Happened, Ready, ThreadState, accept},
 };
 use std::{
     cell::RefCell,
@@ -51,7 +51,7 @@ impl Thread {
         if self.number >= shared.spares.least() {
             shared.spares.sleep(&shared.done);
         }
-        let mut tokens = [0; Epoll::BATCH];
+        let mut happened = [Happened::default(); Epoll::BATCH];
         while !shared.is_done() {
             if let Some((work, more)) = shared.queue.pop() {
                 if more {
@@ -64,15 +64,15 @@ impl Thread {
             }
             line.waits();
             self.step_back(line);
-            let n = shared.epoll.wait(&mut tokens, -1);
+            let n = shared.epoll.wait(&mut happened, -1);
             if shared.is_done() {
                 break;
             }
             self.begin(line);
-            if let [token] = tokens[..n] {
-                self.event(line, Token(token));
+            if let [one] = &happened[..n] {
+                self.event(line, Token(one.token), Short::after(one));
             } else {
-                self.batch(line, &tokens[..n]);
+                self.batch(line, &happened[..n]);
             }
             self.backlog(line);
         }
@@ -103,15 +103,15 @@ impl Thread {
     }
 
     /// Several events at once: those not begun can be taken away by the steward.
-    fn batch(&mut self, line: &Line, tokens: &[u64]) {
-        for (place, token) in line.batch.iter().zip(tokens) {
-            place.store(*token, Ordering::Release);
+    fn batch(&mut self, line: &Line, happened: &[Happened]) {
+        for (place, one) in line.batch.iter().zip(happened) {
+            place.store(one.token, Ordering::Release);
         }
         self.shared.steward.call();
-        for place in &line.batch[..tokens.len()] {
+        for (place, one) in line.batch.iter().zip(happened) {
             let Some(token) = take(place) else { continue };
             line.progress();
-            self.event(line, token);
+            self.event(line, token, Short::after(one));
         }
     }
 
@@ -125,13 +125,13 @@ impl Thread {
 
     fn work(&mut self, line: &Line, work: Work) {
         match work {
-            Work::Look(Look::Enter(token)) => self.event(line, token),
-            Work::Look(Look::Held(token)) => self.serve(line, token),
+            Work::Look(Look::Enter(token)) => self.event(line, token, Short::MayHideEnd),
+            Work::Look(Look::Held(token)) => self.serve(line, token, Short::MayHideEnd),
             Work::Call(call) => self.call(line, call),
         }
     }
 
-    fn event(&mut self, line: &Line, token: Token) {
+    fn event(&mut self, line: &Line, token: Token, short: Short) {
         match token.0 {
             BELL => {
                 if let Some((work, more)) = self.shared.queue.pop() {
@@ -143,24 +143,27 @@ impl Thread {
             }
             LISTENERS..BELL => {
                 if let Some(token) = admit(&self.shared, token) {
-                    self.serve(line, token);
+                    // It is not registered yet, and registering reports an end.
+                    self.serve(line, token, Short::MeansEmpty);
                 }
             }
             _ => {
-                if let Some(token) = self.shared.table.enter(token) {
-                    self.serve(line, token);
+                if self.shared.table.slot(token).enter(token.generation()) {
+                    self.serve(line, token, short);
                 }
             }
         }
     }
 
     /// A connection whose reading half is ours, until it has no more to say.
-    fn serve(&mut self, line: &Line, token: Token) {
+    fn serve(&mut self, line: &Line, token: Token, mut short: Short) {
         let shared = Arc::clone(&self.shared);
         let slot = shared.table.slot(token);
         loop {
             self.desk.sorting.forget();
-            let intake = self.desk.take_in(&shared, token, true);
+            let intake = self.desk.take_in(&shared, token, Run::Mine, short);
+            // What makes us come round may be an event that told of bytes and of the end at once.
+            short = Short::MayHideEnd;
             if !self.desk.sorting.ready.is_empty() {
                 if self.serve_ready(line, slot, token, intake) {
                     continue;
@@ -246,14 +249,14 @@ impl Thread {
         self.put_away(call);
         let word = slot.end_run(close);
         if held {
-            self.serve(line, token);
+            self.serve(line, token, Short::MayHideEnd);
             return;
         }
         shared.table.close_if_last(token, word);
         if let Some(owed) = line.settle()
             && slot_enter(&shared, owed)
         {
-            self.serve(line, owed);
+            self.serve(line, owed, Short::MayHideEnd);
         }
     }
 

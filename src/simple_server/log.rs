@@ -13,5 +13,5 @@ pub(super) fn request_line(vars: &Vars) -> String {
 /// Says what became of a request.
 pub(super) fn access(peer: IpAddr, line: &str, status: u16, bytes: u64) {
     let date = httpdate::fmt_http_date(SystemTime::now());
-    eprintln!("{peer} - - [{date}] \"{line}\" {status} {bytes}");
+    crate::sys::say(format_args!("{peer} - - [{date}] \"{line}\" {status} {bytes}"));
 }

@@ -8,3 +8,10 @@ mod unix;
 #[cfg(unix)]
 #[allow(unused_imports)]
 pub(crate) use unix::*;
+
+/// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
+/// when the pipe is closed.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}

@@ -17,15 +17,19 @@ pub(crate) enum Ready {
     Once,
 }
 
+/// One event.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Happened {
+    pub(crate) token: u64,
+    /// The peer has stopped sending, or is gone.
+    pub(crate) ended: bool,
+}
+
 /// Events taken together by one `epoll_wait`.
 const BATCH: usize = 16;
 
 impl Epoll {
     pub(crate) const BATCH: usize = BATCH;
-
-    /// Set in a token that `wait` gives when the peer has stopped sending, or hung up. Tokens that
-    /// are added must not use it.
-    pub(crate) const HANG_UP: u64 = 1 << 31;
 
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: no pointers; the result is checked before it is used.
@@ -60,8 +64,8 @@ impl Epoll {
         check(done)
     }
 
-    /// Waits up to `millis` (for ever: -1), and gives the tokens of what happened.
-    pub(crate) fn wait(&self, tokens: &mut [u64; BATCH], millis: i32) -> usize {
+    /// Waits up to `millis` (for ever: -1), and gives what happened.
+    pub(crate) fn wait(&self, happened: &mut [Happened; BATCH], millis: i32) -> usize {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         // SAFETY: `events` has room for BATCH events, as is said.
         let n = unsafe {
@@ -69,10 +73,10 @@ impl Epoll {
         };
         // Negative: interrupted by a signal. The caller's loop comes round again.
         let n = usize::try_from(n).unwrap_or(0);
-        for (token, event) in tokens.iter_mut().zip(&events[..n]) {
-            let hang_up = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
-            let flag = if event.events & hang_up as u32 == 0 { 0 } else { Self::HANG_UP };
-            *token = event.u64 | flag;
+        const END: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
+        for (happened, event) in happened.iter_mut().zip(&events[..n]) {
+            let flags = event.events;
+            *happened = Happened { token: event.u64, ended: flags & END != 0 };
         }
         n
     }

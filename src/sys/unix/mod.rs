@@ -9,7 +9,7 @@ mod socket;
 mod thread;
 
 #[cfg(target_os = "linux")]
-pub(crate) use epoll::{Bell, Epoll, Ready};
+pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 pub(crate) use linger::reset_on_close;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
