@@ -3,8 +3,8 @@
 
     scripts/oracle.py CASE            the bytes that CPython answers to one case
     scripts/oracle.py --write CASE... store them as the case's stdout
-    scripts/oracle.py --check CASE... compare; `differs` must be there exactly where the bytes or
-                                      the exit status differ
+    scripts/oracle.py --check [CASE...] compare, by default all; `differs` must be there exactly
+                                      where the bytes or the exit status differ
 
 The executable under test has no part in this: the applications here are Python twins of ours, run
 by wsgiref.handlers.CGIHandler or IISCGIHandler in a process that has the case's environment and no
@@ -219,12 +219,18 @@ def check(case):
     return same != says
 
 
+def all_cases():
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "cgi")
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+
+
 def main(words):
     if words == ["--answer"]:
         answer()
     elif words[:1] == ["--check"]:
-        failed = [case for case in words[1:] if not check(case)]
-        print("%d passed, %d failed" % (len(words) - 1 - len(failed), len(failed)))
+        cases = words[1:] or all_cases()
+        failed = [case for case in cases if not check(case)]
+        print("%d passed, %d failed" % (len(cases) - len(failed), len(failed)))
         return bool(failed)
     elif words[:1] == ["--write"]:
         for case in words[1:]:
