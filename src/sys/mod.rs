@@ -6,7 +6,6 @@
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
-#[allow(unused_imports)]
 pub use unix::*;
 
 /// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
