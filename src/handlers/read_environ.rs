@@ -15,7 +15,7 @@ pub fn read_environ() -> Vars {
 }
 
 #[cfg(unix)]
-pub(crate) fn read_into(vars: &mut Vars) {
+fn read_into(vars: &mut Vars) {
     use std::os::unix::ffi::OsStrExt;
     for (name, value) in std::env::vars_os() {
         let start = vars.appended().len();
@@ -27,7 +27,7 @@ pub(crate) fn read_into(vars: &mut Vars) {
 }
 
 #[cfg(windows)]
-pub(crate) fn read_into(vars: &mut Vars) {
+fn read_into(vars: &mut Vars) {
     use std::os::windows::ffi::OsStrExt;
     let software = std::env::var_os("SERVER_SOFTWARE").unwrap_or_default();
     let encoding = Encoding::of(&software.to_string_lossy());
