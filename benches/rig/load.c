@@ -1,5 +1,5 @@
-// fcgiload - FastCGI load generator: one thread, epoll, every response checked.
-// Usage: fcgiload --connect unix:/path|host:port [options]   (--help lists them)
+// load - FastCGI load generator: one thread, epoll, every response checked.
+// Usage: load --connect unix:/path|host:port [options]   (--help lists them)
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -52,12 +52,12 @@ typedef struct {
 } Conn;
 
 static struct {
-    const char *connect, *path, *params, *script, *method;
-    int conns, keep, idle, mux, verify;
+    const char *connect, *path, *script, *method;
+    int conns, keep, idle, mux, verify, params;
     long long requests, body, expect;
     double seconds, warmup, timeout, pause;
 } o = {.path = "/hello",
-       .params = "nginx",
+
        .conns = 1,
        .mux = 1,
        .expect = -2,
@@ -149,59 +149,63 @@ static uint8_t *nv(uint8_t *p, const char *k, const char *v)
     memcpy(p + a, v, b);
     return p + a + b;
 }
+// nginx's parameters and a browser's header fields; or the first N of them, and more fields up to
+// N.
 static size_t build_params(uint8_t *out)
 {
-    char uri[1024], name[1024], clen[32];
+    char uri[1024], name[1024], length[32] = "";
     uint8_t *p = out;
     snprintf(uri, sizeof uri, "%s", o.path);
     snprintf(name, sizeof name, "%s", o.path);
-    char *q = strchr(name, '?');
-    const char *qs = "";
-    if (q) {
-        *q = 0;
-        qs = q + 1;
-    }
+    char *query = strchr(name, '?');
+    if (query)
+        *query++ = 0;
     if (o.body)
-        snprintf(clen, sizeof clen, "%lld", o.body);
-    else
-        clen[0] = 0;
-    const char *ct = o.body ? "application/octet-stream" : "";
-    p = nv(p, "SCRIPT_FILENAME", o.script);
-    p = nv(p, "QUERY_STRING", qs);
-    p = nv(p, "REQUEST_METHOD", o.method);
-    p = nv(p, "CONTENT_TYPE", ct);
-    p = nv(p, "CONTENT_LENGTH", clen);
-    p = nv(p, "SCRIPT_NAME", name);
-    p = nv(p, "REQUEST_URI", uri);
-    p = nv(p, "SERVER_PROTOCOL", "HTTP/1.1");
-    p = nv(p, "HTTP_HOST", "app.example.org");
-    if (!strcmp(o.params, "nginx")) {
-        p = nv(p, "DOCUMENT_URI", name);
-        p = nv(p, "DOCUMENT_ROOT", "/var/www/html");
-        p = nv(p, "REQUEST_SCHEME", "https");
-        p = nv(p, "HTTPS", "on");
-        p = nv(p, "GATEWAY_INTERFACE", "CGI/1.1");
-        p = nv(p, "SERVER_SOFTWARE", "nginx/1.22.1");
-        p = nv(p, "REMOTE_ADDR", "203.0.113.57");
-        p = nv(p, "REMOTE_PORT", "51234");
-        p = nv(p, "REMOTE_USER", "");
-        p = nv(p, "SERVER_ADDR", "198.51.100.10");
-        p = nv(p, "SERVER_PORT", "443");
-        p = nv(p, "SERVER_NAME", "app.example.org");
-        p = nv(p, "REDIRECT_STATUS", "200");
-        p = nv(p, "HTTP_USER_AGENT",
-               "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0");
-        p = nv(p, "HTTP_ACCEPT", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
-        p = nv(p, "HTTP_ACCEPT_LANGUAGE", "en-GB,en;q=0.7,de;q=0.3");
-        p = nv(p, "HTTP_ACCEPT_ENCODING", "gzip, deflate, br, zstd");
-        p = nv(p, "HTTP_COOKIE", "session=3f6c1e0b2a9d4c5e8f7a6b5c4d3e2f10; theme=dark");
-        p = nv(p, "HTTP_REFERER", "https://app.example.org/start");
+        snprintf(length, sizeof length, "%lld", o.body);
+    const char *const pairs[][2] = {
+        {"REQUEST_METHOD", o.method},
+        {"REQUEST_URI", uri},
+        {"SCRIPT_NAME", name},
+        {"SERVER_PROTOCOL", "HTTP/1.1"},
+        {"QUERY_STRING", query ? query : ""},
+        {"CONTENT_LENGTH", length},
+        {"CONTENT_TYPE", o.body ? "application/octet-stream" : ""},
+        {"SCRIPT_FILENAME", o.script},
+        {"HTTP_HOST", "app.example.org"},
+        {"DOCUMENT_URI", name},
+        {"DOCUMENT_ROOT", "/var/www/html"},
+        {"REQUEST_SCHEME", "https"},
+        {"HTTPS", "on"},
+        {"GATEWAY_INTERFACE", "CGI/1.1"},
+        {"SERVER_SOFTWARE", "nginx/1.22.1"},
+        {"REMOTE_ADDR", "203.0.113.57"},
+        {"REMOTE_PORT", "51234"},
+        {"REMOTE_USER", ""},
+        {"SERVER_ADDR", "198.51.100.10"},
+        {"SERVER_PORT", "443"},
+        {"SERVER_NAME", "app.example.org"},
+        {"REDIRECT_STATUS", "200"},
+        {"HTTP_USER_AGENT",
+         "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
+        {"HTTP_ACCEPT", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+        {"HTTP_ACCEPT_LANGUAGE", "en-GB,en;q=0.7,de;q=0.3"},
+        {"HTTP_ACCEPT_ENCODING", "gzip, deflate, br, zstd"},
+        {"HTTP_COOKIE", "session=3f6c1e0b2a9d4c5e8f7a6b5c4d3e2f10; theme=dark"},
+        {"HTTP_REFERER", "https://app.example.org/start"},
+    };
+    int known = sizeof pairs / sizeof *pairs, wanted = o.params ? o.params : known;
+    for (int i = 0; i < wanted && i < known; i++)
+        p = nv(p, pairs[i][0], pairs[i][1]);
+    for (int i = known; i < wanted; i++) {
+        char field[32];
+        snprintf(field, sizeof field, "HTTP_X_FIELD_%d", i);
+        p = nv(p, field, "a value as long as most of them are");
     }
     return p - out;
 }
 static void build(Req *r, int id)
 {
-    uint8_t *par = malloc(8192);
+    uint8_t *par = malloc(1 << 16);
     size_t np = build_params(par), pad = -np & 7;
     r->head = malloc(16 + 8 + np + pad + 8 + SMALL + 64);
     uint8_t *p = rec(r->head, BEGIN, id, 8, 0);
@@ -635,13 +639,14 @@ static double cpu(void)
 }
 static void usage(void)
 {
-    puts("fcgiload --connect unix:/path|host:port\n"
+    puts("load --connect unix:/path|host:port\n"
          "  --connections N   active connections (1)      --keep          keep connections (else "
          "one per request)\n"
          "  --requests N | --seconds S                    --warmup S      not counted, with "
          "--seconds\n"
          "  --path /hello     request path (and query)    --body BYTES    POST that many bytes\n"
-         "  --params small|nginx                          --mux K         K multiplexed ids per "
+         "  --params N        so many parameters (nginx's)                --mux K         K "
+         "multiplexed ids per "
          "connection\n"
          "  --idle N          N extra kept connections, each idle after one request\n"
          "  --idle-pause S    wait so long once they are open, for a look from outside (0.5)\n"
@@ -672,7 +677,7 @@ int main(int argc, char **argv)
         case 'w': o.warmup = atof(optarg); break;
         case 'p': o.path = optarg; break;
         case 'b': o.body = atoll(optarg); break;
-        case 'P': o.params = optarg; break;
+        case 'P': o.params = atoi(optarg); break;
         case 'i': o.idle = atoi(optarg); break;
         case 'm': o.mux = atoi(optarg); break;
         case 'e': o.expect = atoll(optarg); break;
@@ -684,7 +689,7 @@ int main(int argc, char **argv)
         default: return 2;
         }
     if (!o.connect || o.mux < 1 || o.mux > 65535 || o.conns < 0 || (o.mux > 1 && !o.keep)) {
-        fputs("fcgiload: --connect is needed; --mux needs --keep\n", stderr);
+        fputs("load: --connect is needed; --mux needs --keep\n", stderr);
         return 2;
     }
     if (!o.requests && o.seconds <= 0)
@@ -705,7 +710,7 @@ int main(int argc, char **argv)
         char host[64];
         const char *k = strrchr(o.connect, ':');
         if (!k) {
-            fputs("fcgiload: host:port\n", stderr);
+            fputs("load: host:port\n", stderr);
             return 2;
         }
         snprintf(host, sizeof host, "%.*s", (int)(k - o.connect), o.connect);
