@@ -13,7 +13,7 @@ def run(rig):
     keep = ["--keep", "--seconds", rig.seconds, "--timeout", 5]
     curve(rig, "connections", "CPU µs a request", [1, 16] if quick else
           [1, 4, 16, 64, 256, 1000, 3000, 10000],
-          lambda n: ("hello", [*keep, "--connections", n]))
+          lambda n: ("hello", [*keep, "--connections", n, "--warmup", 0.1 + n / 10_000]))
     curve(rig, "parameters", "CPU µs a request", [5, 50] if quick else
           [5, 10, 20, 50, 100, 200, 300, 400, 500],
           lambda n: ("hello", [*keep, "--connections", 16, "--params", n]))

@@ -22,8 +22,8 @@ class Rig:
     def __init__(self, options, scratch, peers):
         self.rounds, self.seconds, self.quick = options.rounds, options.seconds, options.quick
         self.pinned, self.scratch, self.peers = options.pin == "one", scratch, peers
-        self.places = {"scratch": scratch, "file": scratch + "/file"}
         self.file_size = (1 if options.quick else 64) << 20
+        self.places = {"scratch": scratch, "file": scratch + "/file", "size": self.file_size}
         self.raw = {}
 
     def cpu(self, at):
@@ -41,6 +41,11 @@ class Rig:
             preexec_fn=prepare_child(cpu))
         if watch:
             watch(generator)
+        if "--warmup" in arguments:  # What it costs to open the connections shall not count.
+            for line in generator.stderr:
+                if line.startswith("measuring"):
+                    before, switches = cpu_clocks(responder.pid), voluntary_switches(responder.pid)
+                    break
         try:
             out, err = generator.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

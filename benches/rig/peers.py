@@ -13,7 +13,7 @@ STATIC = f"{TARGET}/{os.uname().machine}-unknown-linux-musl/release/cgigate"
 
 # The order is that of the tables. {socket}, {mode}, {file}, {scratch}: see Responder.
 FASTCGI = {
-    "canned": BUILT + "/canned --socket {socket} --mode {mode} --file {file}",
+    "canned": BUILT + "/canned --socket {socket} --mode {mode} --file {file} --n {size}",
     "cgigate": "env CGIGATE_FILES_ROOT={scratch} " + TARGET + "/release/examples/testbed fastcgi "
                "--listen unix:{socket} --mount / --max-connections 20000 --threads 4",
     "cgigate, default threads": "env CGIGATE_FILES_ROOT={scratch} " + TARGET
