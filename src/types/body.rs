@@ -176,10 +176,10 @@ impl<'r> FileWrapper<'r> {
         Self { filelike, blksize: Self::BLKSIZE, block: Vec::new(), ended: false }
     }
 
-    /// The same with blocks of another size: bytes, at least one.
+    /// The same with blocks of another size, in bytes. Of size 0 there is none.
     #[must_use]
     pub fn blksize(mut self, blksize: usize) -> Self {
-        self.blksize = blksize.max(1);
+        self.blksize = blksize;
         self
     }
 }
@@ -191,7 +191,7 @@ impl Blocks for FileWrapper<'_> {
         if self.ended {
             return Ok(None);
         }
-        self.block.resize(self.blksize.max(1), 0);
+        self.block.resize(self.blksize, 0);
         let n = loop {
             let read = match &mut self.filelike {
                 FileLike::File { file, len: None } => file.read(&mut self.block),
