@@ -313,5 +313,4 @@ impl fmt::Debug for Headers {
 }
 
 #[cfg(test)]
-#[path = "headers_tests.rs"]
 mod tests;
