@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn the_end_is_final_and_the_file_is_closed_with_its_wrapper_not_before() {
-        let file =
-            Scripted { reads: [&b"ab"[..], b"c", b"", b"more"].into(), ..Default::default() };
+        let mut file = Scripted::default();
+        file.reads.extend([&b"ab"[..], b"c", b"", b"more"]);
         let (asked, closed) = (file.asked.clone(), file.closed.clone());
         let mut wrapper = FileWrapper::new(file);
         assert_eq!(sizes(&mut wrapper), [2, 1]);
