@@ -133,6 +133,11 @@ impl Vars {
         self.entries.iter().map(|at| (self.slice(at.name), self.slice(at.value)))
     }
 
+    /// The names alone, in the order they came.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
+        self.entries.iter().map(|entry| self.slice(entry.name))
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -435,7 +440,33 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_hash_are_told_apart() {
+    fn names_of_one_key_are_told_apart() {
+        let names = ["HTTP_AB_x_TAIL_AB", "HTTP_AB_y_TAIL_AB", "HTTP_AB_z_TAIL_AB"];
+        assert_eq!(key(names[0].as_bytes()), key(names[1].as_bytes()));
+        let mut vars: Vars = names.iter().map(|name| (name, name)).collect();
+        assert!(names.iter().all(|name| vars.get(name) == Some(name.as_bytes())));
+        assert!(vars.remove(names[1]));
+        let there: Vec<_> = names.iter().map(|name| vars.contains(name)).collect();
+        assert_eq!(there, [true, false, true]);
+    }
+
+    #[test]
+    fn a_few_more_or_less_are_found_all_the_same() {
+        let names: Vec<_> = (0..500).map(|n| format!("N{n}")).collect();
+        let mut vars = Vars::default();
+        for round in [500, 3, 70, 0, 500] {
+            for name in &names[..round] {
+                vars.set(name, name);
+            }
+            assert!(names.iter().take(round).all(|name| vars.get(name) == Some(name.as_bytes())));
+            assert_eq!(vars.len(), round);
+            vars.clear();
+            assert!(!vars.contains("N0"));
+        }
+    }
+
+    #[test]
+    fn short_and_empty_names_are_names() {
         let vars = wire(&[("AB", "1"), ("CB", "2"), ("", "3"), ("AB", "4")]);
         assert_eq!(vars.iter().collect::<Vec<_>>().len(), 3);
         assert_eq!(vars.get("AB"), Some(&b"4"[..]));
