@@ -7,10 +7,11 @@ use crate::types::Vars;
 use std::time::SystemTime;
 
 /// Reads the process environment: bytes as they are on Unix; on Windows what
-/// [`transcode_windows`] makes of it.
+/// [`transcode_environ`] makes of it. HTTP_PROXY stays away, as from every request.
 pub fn read_environ() -> Vars {
     let mut vars = Vars::default();
     read_into(&mut vars);
+    vars.settle();
     vars
 }
 
@@ -18,11 +19,7 @@ pub fn read_environ() -> Vars {
 pub(crate) fn read_into(vars: &mut Vars) {
     use std::os::unix::ffi::OsStrExt;
     for (name, value) in std::env::vars_os() {
-        let start = vars.appended().len();
-        vars.append(name.as_bytes());
-        let middle = vars.appended().len();
-        vars.append(value.as_bytes());
-        vars.index(start..middle, middle..vars.appended().len());
+        note(vars, name.as_bytes(), value.as_bytes());
     }
 }
 
@@ -32,8 +29,17 @@ pub(crate) fn read_into(vars: &mut Vars) {
     let wide = |text: std::ffi::OsString| text.encode_wide().collect();
     let environ: Vec<_> = std::env::vars_os().map(|(n, v)| (wide(n), wide(v))).collect();
     for (name, value) in transcode_environ(&environ).iter() {
-        vars.set(name, value);
+        note(vars, name, value);
     }
+}
+
+/// A variable as if it had come on a wire.
+fn note(vars: &mut Vars, name: &[u8], value: &[u8]) {
+    let start = vars.appended().len();
+    vars.append(name);
+    let middle = vars.appended().len();
+    vars.append(value);
+    vars.index(start..middle, middle..vars.appended().len());
 }
 
 /// How a web server on Windows turned the bytes of a URL into UTF-16.
@@ -77,14 +83,16 @@ pub fn transcode_environ(environ: &[(Vec<u16>, Vec<u16>)]) -> Vars {
     let software = named.clone().find(|(name, _)| name.eq_ignore_ascii_case(b"SERVER_SOFTWARE"));
     let software = software.map(|(_, value)| String::from_utf16_lossy(value)).unwrap_or_default();
     let encoding = Encoding::of(&software);
-    let transcoded = named.map(|(name, value)| {
+    let mut vars = Vars::default();
+    for (name, value) in named {
         let value = match needs_transcode(&String::from_utf8_lossy(&name)) {
             true => transcode_windows(value, encoding),
             false => utf8(value),
         };
-        (name, value)
-    });
-    transcoded.collect()
+        note(&mut vars, &name, &value);
+    }
+    vars.settle();
+    vars
 }
 
 /// The bytes that a web server meant by a UTF-16 value.
@@ -198,6 +206,14 @@ mod tests {
     fn no_character_is_lost_where_apache_did_not_write_bytes() {
         let units: Vec<u16> = "\u{fc}/\u{20ac}".encode_utf16().collect();
         assert_eq!(transcode_windows(&units, Encoding::Latin1), "\u{fc}/\u{20ac}".as_bytes());
+    }
+
+    #[test]
+    fn the_proxy_field_never_arrives() {
+        let wide = |text: &str| text.encode_utf16().collect::<Vec<_>>();
+        let environ = [("HTTP_PROXY", "http://evil"), ("HTTP_A", "1")];
+        let vars = transcode_environ(&environ.map(|(name, value)| (wide(name), wide(value))));
+        assert_eq!(format!("{vars:?}"), r#"{"HTTP_A": "1"}"#);
     }
 
     #[test]
