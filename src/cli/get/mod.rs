@@ -58,6 +58,26 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
+/// STDERR, as it is. That nobody reads it is no reason to break off.
+#[derive(Default)]
+struct Log {
+    unfinished: bool,
+}
+
+impl Log {
+    fn print(&mut self, piece: &[u8]) {
+        let _ = io::stderr().write_all(piece);
+        self.unfinished = !piece.ends_with(b"\n");
+    }
+
+    /// PHP leaves its last line open; what is said next begins a line of its own.
+    fn end(&self) {
+        if self.unfinished {
+            let _ = io::stderr().write_all(b"\n");
+        }
+    }
+}
+
 fn fetch(target: &OsStr, options: &Get) -> anyhow::Result<()> {
     let request = request::make(target, options)?;
     let params: Vec<_> = request.params.iter().collect();
@@ -65,12 +85,13 @@ fn fetch(target: &OsStr, options: &Get) -> anyhow::Result<()> {
     let (mut client, mut out) = (Client::new(), Vec::new());
     client.begin(&mut out, &head)?;
     let mut upload = Upload::new(ID, out, request.bodies);
-    let mut response = Response::default();
+    let (mut response, mut log) = (Response::default(), Log::default());
     let what = || format!("get {} from {}", target.display(), options.connect);
     let socket = connect(options).with_context(what)?;
-    let hear = |reply: Reply<'_>| hear(reply, &mut response, options.include);
-    let (app_status, protocol_status) =
-        converse(&socket, options.limit(), &mut client, &mut upload, hear).with_context(what)?;
+    let hear = |reply: Reply<'_>| hear(reply, &mut response, &mut log, options.include);
+    let ended = converse(&socket, options.limit(), &mut client, &mut upload, hear);
+    log.end();
+    let (app_status, protocol_status) = ended.with_context(what)?;
     judge(app_status, protocol_status, response, request::method(options)).with_context(what)
 }
 
@@ -78,6 +99,7 @@ fn fetch(target: &OsStr, options: &Get) -> anyhow::Result<()> {
 fn hear(
     reply: Reply<'_>,
     response: &mut Response,
+    log: &mut Log,
     include: bool,
 ) -> anyhow::Result<ControlFlow<(u32, ProtocolStatus)>> {
     match reply {
@@ -88,8 +110,7 @@ fn hear(
             }
             print(body)?;
         }
-        // That nobody reads it is no reason to break off.
-        Reply::Stderr { piece, .. } => drop(io::stderr().write_all(piece)),
+        Reply::Stderr { piece, .. } => log.print(piece),
         Reply::End { app_status, protocol_status, .. } => {
             return Ok(ControlFlow::Break((app_status, protocol_status)));
         }
@@ -111,7 +132,7 @@ fn judge(
         bail!("the request was refused with {}", protocol_status.as_str());
     }
     if app_status != 0 {
-        bail!("the application ended with status {app_status}");
+        bail!("the application ended with appStatus {app_status}");
     }
     let status = response.finish(method == "HEAD")?;
     match status.code {

@@ -18,8 +18,8 @@ pub(in crate::cli) struct Get {
     /// A header field, 'Name: value'; repeatable [env: CGIGATE_HEADER, one a line]
     #[arg(short = 'H', long, value_name = "FIELD")]
     pub(super) header: Vec<OsString>,
-    /// The body: these words, of a file (@FILE), of stdin (@-). A pipe's length is not sent, and
-    /// php-fpm wants one
+    /// The body: these words, of a file (@FILE), of stdin (@-). A pipe is read to its end first, for
+    /// its length; not so with -H 'Transfer-Encoding: chunked'
     #[arg(short, long, env = "CGIGATE_DATA", value_name = "DATA|@FILE")]
     pub(super) data: Option<OsString>,
     /// A parameter as it is sent, over the one made up; repeatable. php-fpm wants

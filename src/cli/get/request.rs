@@ -8,7 +8,11 @@ use crate::{
     types::Vars,
 };
 use percent_encoding::percent_decode;
-use std::{env, ffi::OsStr, path::Path};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 /// A request, and what follows its parameters.
 pub(super) struct Request {
@@ -17,59 +21,65 @@ pub(super) struct Request {
 }
 
 pub(super) fn make(target: &OsStr, options: &Get) -> anyhow::Result<Request> {
-    let stdin = match &options.data {
-        Some(_) if options.role == Role::Authorizer => {
-            return Err(usage("--data: an authorizer gets no body (section 6.3)"));
-        }
-        Some(data) => Some(body(data)?),
-        None => None,
-    };
-    let data = match (&options.filter_data, options.role) {
-        (Some(path), Role::Filter) => Some(Source::file(path)?),
-        (None, Role::Filter) => {
-            return Err(usage("--role filter: it needs --filter-data FILE, which it is to change"));
-        }
-        (Some(_), _) => {
-            return Err(usage("--filter-data: only a filter gets it; say --role filter"));
-        }
-        (None, _) => None,
-    };
-    let mut params = Vars::default();
-    make_up(&mut params, target, options)?;
-    if let Some(stdin) = &stdin {
-        params.set("CONTENT_TYPE", "application/x-www-form-urlencoded");
-        if let Some(length) = stdin.length() {
-            params.set("CONTENT_LENGTH", length.to_string());
+    let mut params = made_up(target, options)?;
+    add_given(&mut params, options)?;
+    let mut bodies = Vec::new();
+    match (options.role, &options.data) {
+        // Section 6.3: an authorizer has no STDIN, and most servers send not even its end.
+        (Role::Authorizer, None) => {}
+        (Role::Authorizer, Some(_)) => return Err(usage("--data: an authorizer gets no body")),
+        (Role::Responder | Role::Filter, data) => {
+            let stdin = match data {
+                Some(data) => stdin(&mut params, data)?,
+                None => Source::memory(Vec::new()),
+            };
+            bodies.push((RecordType::Stdin, stdin));
         }
     }
-    if let Some(data) = &data {
-        // Section 6.4: without its length it could not be told from one cut short.
-        let length = data.length();
-        let length = length.ok_or_else(|| usage("--filter-data: its length is not known"))?;
-        params.set("FCGI_DATA_LENGTH", length.to_string());
-        params.set("FCGI_DATA_LAST_MOD", data.modified().unwrap_or_default().to_string());
+    match (options.role, &options.filter_data) {
+        (Role::Filter, Some(path)) => {
+            let data = Source::file(path)?.with_length()?;
+            // Section 6.4: what tells it from data cut short.
+            params.set("FCGI_DATA_LENGTH", data.length().unwrap_or_default().to_string());
+            params.set("FCGI_DATA_LAST_MOD", data.modified().unwrap_or_default().to_string());
+            bodies.push((RecordType::Data, data));
+        }
+        (Role::Filter, None) => {
+            return Err(usage("--role filter: what shall it change? use --filter-data FILE"));
+        }
+        (Role::Responder | Role::Authorizer, Some(_)) => {
+            return Err(usage("--filter-data: only a filter gets it; use --role filter"));
+        }
+        (Role::Responder | Role::Authorizer, None) => {}
     }
-    let lines = of_environment("CGIGATE_HEADER", &options.header, |byte| byte == b'\n');
-    let given = options.header.iter().map(|field| field.as_encoded_bytes());
-    for field in lines.iter().map(Vec::as_slice).chain(given) {
-        add_header(&mut params, field)?;
+    Ok(Request { params, bodies })
+}
+
+/// What the command line says over what is made up, and the environment under it.
+fn add_given(params: &mut Vars, options: &Get) -> anyhow::Result<()> {
+    for field in given("CGIGATE_HEADER", &options.header, |byte| byte == b'\n') {
+        add_header(params, &field)?;
     }
-    let words = of_environment("CGIGATE_PARAM", &options.param, |byte| byte.is_ascii_whitespace());
-    let given = options.param.iter().map(|pair| pair.as_encoded_bytes());
-    for pair in words.iter().map(Vec::as_slice).chain(given) {
+    for pair in given("CGIGATE_PARAM", &options.param, |byte| byte.is_ascii_whitespace()) {
+        let wrong = || usage(&format!("--param {}: use NAME=VALUE", pair.escape_ascii()));
         let at = pair.iter().position(|&byte| byte == b'=').filter(|at| *at > 0);
-        let at =
-            at.ok_or_else(|| usage(&format!("--param {}: use NAME=VALUE", pair.escape_ascii())))?;
+        let at = at.ok_or_else(wrong)?;
         params.set(&pair[..at], &pair[at + 1..]);
     }
-    // Section 6.3: an authorizer has no STDIN, and most servers send none, not even its end.
-    let stdin = match options.role {
-        Role::Authorizer => None,
-        Role::Responder | Role::Filter => Some(stdin.unwrap_or_else(|| Source::memory(Vec::new()))),
-    };
-    let stdin = stdin.map(|stdin| (RecordType::Stdin, stdin));
-    let bodies = stdin.into_iter().chain(data.map(|data| (RecordType::Data, data)));
-    Ok(Request { params, bodies: bodies.collect() })
+    Ok(())
+}
+
+/// The body, and what the parameters say of it.
+fn stdin(params: &mut Vars, data: &OsStr) -> anyhow::Result<Source> {
+    let source = body(data)?;
+    params.set_default("CONTENT_TYPE", "application/x-www-form-urlencoded");
+    // As nginx does with `fastcgi_request_buffering off`: what comes in chunks goes on as it comes.
+    if params.contains("HTTP_TRANSFER_ENCODING") || params.contains("CONTENT_LENGTH") {
+        return Ok(source);
+    }
+    let source = source.with_length()?;
+    params.set("CONTENT_LENGTH", source.length().unwrap_or_default().to_string());
+    Ok(source)
 }
 
 /// `DATA`, `@FILE`, `@-`.
@@ -84,7 +94,7 @@ fn body(data: &OsStr) -> anyhow::Result<Source> {
 }
 
 /// What nginx would say of `target`, on behalf of a client here.
-fn make_up(params: &mut Vars, target: &OsStr, options: &Get) -> anyhow::Result<()> {
+fn made_up(target: &OsStr, options: &Get) -> anyhow::Result<Vars> {
     let uri = target.as_encoded_bytes();
     if uri.first() != Some(&b'/') {
         return Err(usage(&format!("{}: a PATH begins with /", uri.escape_ascii())));
@@ -92,6 +102,7 @@ fn make_up(params: &mut Vars, target: &OsStr, options: &Get) -> anyhow::Result<(
     let at = uri.iter().position(|&byte| byte == b'?');
     let (path, query) = at.map_or((uri, &b""[..]), |at| (&uri[..at], &uri[at + 1..]));
     let path: Vec<u8> = percent_decode(path).collect();
+    let mut params = Vars::default();
     let software = concat!("cgigate/", env!("CARGO_PKG_VERSION"));
     for (name, value) in [
         ("GATEWAY_INTERFACE", &b"CGI/1.1"[..]),
@@ -119,7 +130,7 @@ fn make_up(params: &mut Vars, target: &OsStr, options: &Get) -> anyhow::Result<(
         params.set("SCRIPT_NAME", "");
         params.set("PATH_INFO", path);
     }
-    Ok(())
+    Ok(params)
 }
 
 pub(super) fn method(options: &Get) -> &str {
@@ -153,14 +164,100 @@ fn add_header(params: &mut Vars, field: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The values of a variable that stands for a repeatable option, unless the command line has it.
-/// clap would cut those of the command line at the same bytes.
-fn of_environment(name: &str, given: &[impl Sized], cuts: fn(u8) -> bool) -> Vec<Vec<u8>> {
-    let text = env::var_os(name).filter(|_| given.is_empty()).unwrap_or_default();
+/// The values of a repeatable option, or of the variable that stands for it, cut at `cuts`. clap
+/// would cut those of the command line too.
+fn given(name: &str, said: &[OsString], cuts: fn(u8) -> bool) -> Vec<Vec<u8>> {
+    if !said.is_empty() {
+        return said.iter().map(|value| value.as_encoded_bytes().to_vec()).collect();
+    }
+    let text = env::var_os(name).unwrap_or_default();
     let values = text.as_encoded_bytes().split(|&byte| cuts(byte)).map(<[u8]>::trim_ascii);
     values.filter(|value| !value.is_empty()).map(<[u8]>::to_vec).collect()
 }
 
 fn usage(what: &str) -> anyhow::Error {
     Usage(format!("get: {what}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::options::{Command, Options};
+    use clap::Parser as _;
+
+    fn asked(args: &[&str]) -> anyhow::Result<Request> {
+        let options = Options::try_parse_from(["cgigate", "get"].iter().chain(args))?;
+        let Some(Command::Get(get)) = options.command else { panic!("another command") };
+        make(get.path.as_deref().unwrap_or_default(), &get)
+    }
+
+    fn params(args: &[&str]) -> Vars {
+        asked(args).map(|request| request.params).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn holds(vars: &Vars, expected: &[(&str, &str)]) {
+        for (name, value) in expected {
+            let found = vars.get(name).map(|found| String::from_utf8_lossy(found));
+            assert_eq!(found.as_deref(), Some(*value), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_told_as_nginx_tells_it() {
+        let vars = params(&["/a%20b%2fc?x=%20&y"]);
+        holds(&vars, &[("REQUEST_METHOD", "GET"), ("SCRIPT_NAME", ""), ("PATH_INFO", "/a b/c")]);
+        holds(&vars, &[("REQUEST_URI", "/a%20b%2fc?x=%20&y"), ("DOCUMENT_URI", "/a b/c")]);
+        holds(&vars, &[("QUERY_STRING", "x=%20&y"), ("GATEWAY_INTERFACE", "CGI/1.1")]);
+        assert!(!vars.contains("CONTENT_LENGTH") && !vars.contains("CONTENT_TYPE"));
+        holds(&params(&["/"]), &[("QUERY_STRING", ""), ("PATH_INFO", "/")]);
+        for wrong in ["", "hello", "?x", "http://localhost/"] {
+            assert!(asked(&[wrong]).is_err_and(|error| error.is::<Usage>()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_become_variables_and_parameters_win() {
+        let args = ["-H", "X-One: 1", "-H", "x_one:  2 ", "-H", "Cookie: a=1", "-H", "Cookie: b=2"];
+        let more = ["-H", "Host: example.test", "-H", "Content-Type: text/plain", "-H", "Empty:"];
+        let param = ["--param", "SERVER_NAME=a\nb =", "--param", "X=", "/"];
+        let vars = params(&[&args[..], &more, &param].concat());
+        holds(&vars, &[("HTTP_X_ONE", "1, 2"), ("HTTP_COOKIE", "a=1; b=2"), ("HTTP_EMPTY", "")]);
+        holds(&vars, &[("HTTP_HOST", "example.test"), ("CONTENT_TYPE", "text/plain")]);
+        holds(&vars, &[("SERVER_NAME", "a\nb ="), ("X", "")]);
+        for wrong in [["-H", "x"], ["-H", "a b: c"], ["-H", "a: \x01"], ["--param", "=x"]] {
+            let refused = asked(&[&wrong[..], &["/"]].concat());
+            assert!(refused.is_err_and(|error| error.is::<Usage>()), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_has_a_length_unless_it_comes_in_chunks() {
+        let vars = params(&["-d", "a=1", "/"]);
+        holds(&vars, &[("REQUEST_METHOD", "POST"), ("CONTENT_LENGTH", "3")]);
+        holds(&vars, &[("CONTENT_TYPE", "application/x-www-form-urlencoded")]);
+        let vars = params(&["-d", "a=1", "-X", "PUT", "-H", "Content-Length: 9", "/"]);
+        holds(&vars, &[("REQUEST_METHOD", "PUT"), ("CONTENT_LENGTH", "9")]);
+        let chunks = params(&["-d", "a=1", "-H", "Transfer-Encoding: chunked", "/"]);
+        assert!(!chunks.contains("CONTENT_LENGTH"));
+        let missing = asked(&["-d", "@/nonexistent/file", "/"]).err().unwrap();
+        assert!(!missing.is::<Usage>() && format!("{missing:#}").contains("/nonexistent/file"));
+    }
+
+    #[test]
+    fn each_role_gets_its_streams() {
+        let kinds = |args: &[&str]| -> Option<Vec<_>> {
+            Some(asked(args).ok()?.bodies.into_iter().map(|(kind, _)| kind).collect())
+        };
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(kinds(&["/"]), Some(vec![RecordType::Stdin]));
+        assert_eq!(kinds(&["--role", "authorizer", "/"]), Some(vec![]));
+        let filter = ["--role", "filter", "--filter-data", manifest, "/"];
+        assert_eq!(kinds(&filter), Some(vec![RecordType::Stdin, RecordType::Data]));
+        let vars = params(&filter);
+        assert!(vars.filled("FCGI_DATA_LENGTH").is_some() && vars.contains("FCGI_DATA_LAST_MOD"));
+        assert!(!params(&["--role", "authorizer", "/"]).contains("SCRIPT_NAME"));
+        assert_eq!(kinds(&["--role", "authorizer", "-d", "x", "/"]), None);
+        assert_eq!(kinds(&["--role", "filter", "/"]), None);
+        assert_eq!(kinds(&["--filter-data", manifest, "/"]), None);
+    }
 }

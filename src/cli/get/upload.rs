@@ -2,6 +2,7 @@
 
 use crate::{
     fcgi::{HEADER_LEN, RecordType, RequestId, header},
+    gateway::spool::nameless,
     sys::{Readiness, SocketCell},
 };
 use anyhow::{Context as _, bail};
@@ -38,13 +39,26 @@ impl Source {
 
     /// A file, or with `-` stdin.
     pub(super) fn file(path: &Path) -> anyhow::Result<Self> {
-        let name = path.display().to_string();
-        let opened = match &*name {
+        let (name, opened) = match path.to_str() {
             // Not std's: what its buffer held could not be waited for.
-            "-" => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-            _ => File::open(path),
+            Some("-") => ("stdin".into(), io::stdin().as_fd().try_clone_to_owned().map(File::from)),
+            _ => (path.display().to_string(), File::open(path)),
         };
-        opened.and_then(|file| Self::of(file, name.clone())).with_context(|| format!("read {name}"))
+        let source = opened.and_then(|file| Self::of(file, name.clone()));
+        source.with_context(|| format!("read {name}"))
+    }
+
+    /// The same with its length known: what comes from a pipe is kept in a file first.
+    pub(super) fn with_length(mut self) -> anyhow::Result<Self> {
+        if self.length.is_some() {
+            return Ok(self);
+        }
+        let kept = nameless().and_then(|mut file| {
+            io::copy(&mut self.reader, &mut file)?;
+            file.rewind()?;
+            Self::of(file, self.name.clone())
+        });
+        kept.with_context(|| format!("read {}", self.name))
     }
 
     fn of(mut file: File, name: String) -> io::Result<Self> {
