@@ -255,8 +255,11 @@ fn the_exit_status_is_the_answers() {
     cut.failed(": the connection was closed before the answer was whole");
     assert_eq!(cut.body, b"partial\n");
     testbed.get(&["/fault?when=after&length=9"]).failed(": the application ended with appStatus 1");
-    testbed.get(&["--timeout", "100ms", "/sleep?ms=60000"]).failed(": nothing came for 100ms");
+    testbed
+        .get(&["--timeout", "100ms", "/sleep?ms=60000"])
+        .failed(": no progress for 100ms (--timeout)");
     testbed.get(&["/nobody"]).failed(": the answer is 404 Not Found");
+    testbed.get(&["/fault?how=abort"]).failed(" before the answer was whole");
 }
 
 #[test]
@@ -269,6 +272,8 @@ fn stderr_goes_to_stderr_and_headers_are_shown_when_asked_for() {
         "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 12\r\nStatus: 200 OK\r\n\r\n";
     testbed.get(&["-i", "/hello"]).is(&format!("{head}Hello World\n"));
     testbed.get(&["-i", "-X", "HEAD", "/hello"]).is(head);
+    let many = String::from_utf8(testbed.get(&["-i", "/headers?n=2"]).body).unwrap();
+    assert!(many.contains("X-1: 1\r\nX-2: 2\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"), "{many}");
 }
 
 #[test]
@@ -548,7 +553,8 @@ fn nobody_there_and_nobody_listening_are_failures_of_one_line() {
         let _ = wait.recv();
     });
     let args = ["--timeout", "100ms", "-d", &at_file, "/x"];
-    got(command(&deaf.address, &args).output().unwrap()).failed(": nothing came for 100ms");
+    got(command(&deaf.address, &args).output().unwrap())
+        .failed(": no progress for 100ms (--timeout)");
     drop(done);
     deaf.thread.join().unwrap();
     let args = ["-d", "@/nonexistent/body", "/x"];

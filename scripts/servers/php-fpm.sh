@@ -77,7 +77,7 @@ if "$root/scripts/serve-php-fpm" --find >/dev/null; then
     done
     check 'php-fpm: what it logs' says 'PHP message: a line for the log' 0 '/?do=log'
     check 'php-fpm: no such script' says 'Primary script unknown' 1 --param SCRIPT_FILENAME=/nonexistent /
-    check 'php-fpm: too slow' says "cgigate: get /?do=sleep&seconds=2 from unix:$php/s: nothing came for 200ms" \
+    check 'php-fpm: too slow' says "cgigate: get /?do=sleep&seconds=2 from unix:$php/s: no progress for 200ms (--timeout)" \
         1 --timeout 200ms '/?do=sleep&seconds=2'
     # Its only child sleeps on, and takes the next request when it has done.
     check 'php-fpm: and the next request is served' answer_is 'Hello World' /

@@ -32,7 +32,7 @@ pub(super) fn converse<T>(
         if !readable {
             if !advances {
                 // poll(2) ends without anything only where there is a limit.
-                bail!("nothing came for {:?}", limit.unwrap_or_default());
+                bail!("no progress for {:?} (--timeout)", limit.unwrap_or_default());
             }
             continue;
         }
@@ -40,7 +40,11 @@ pub(super) fn converse<T>(
             Ok(0) => bail!("the connection was closed before the answer was whole"),
             Ok(n) => held += n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
+            // By one that closed, or died, without reading all of the request.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                bail!("the connection was reset before the answer was whole")
+            }
+            Err(error) => return Err(error).context("receive"),
         }
         let mut used = 0;
         loop {

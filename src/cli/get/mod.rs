@@ -166,7 +166,9 @@ fn connect(options: &Get) -> anyhow::Result<SocketCell> {
     let socket = SocketCell::empty();
     let limit = options.limit();
     socket.put(options.connect.connect(limit).map_err(|error| match (error.kind(), limit) {
-        (ErrorKind::TimedOut, Some(limit)) => anyhow::anyhow!("not connected after {limit:?}"),
+        (ErrorKind::TimedOut, Some(limit)) => {
+            anyhow::anyhow!("not connected after {limit:?} (--timeout)")
+        }
         _ => anyhow::Error::from(error).context("connect"),
     })?);
     Ok(socket)
