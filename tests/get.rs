@@ -346,7 +346,8 @@ fn ping_prints_what_the_responder_says_of_itself() {
     ping("ping-c", b"").failed(": the connection was closed before the answer was whole");
     ping("ping-d", b"\x01\x0a\0\0\0\x01\0\0\x05")
         .failed(": the name-value pair at byte 0 is cut short");
-    ping("ping-e", b"HTTP/1.1 400 Bad Request\r\n\r\n").failed(", which is not 1");
+    ping("ping-e", b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .failed(": version 72 where a record of FastCGI 1 should begin");
 }
 
 #[test]
@@ -389,7 +390,7 @@ fn what_a_responder_does_wrong_is_said() {
         (
             "garbage",
             b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
-            ": a record of FastCGI version 72, which is not 1",
+            ": version 72 where a record of FastCGI 1 should begin",
         ),
         (
             "id",
@@ -570,6 +571,7 @@ fn wrong_usage_is_2() {
         &["--ping", "--decode", "x"],
         &["--timeout", "soon", "/x"],
         &["--role", "king", "/x"],
+        &["-X", "NO METHOD", "/x"],
         &["-H", "nothing", "/x"],
         &["--param", "nothing", "/x"],
         &["--connect", "fd:3", "/x"],

@@ -77,7 +77,7 @@ pub enum Reply<'i> {
 #[non_exhaustive]
 pub enum ReplyError {
     /// Not version 1, or not FastCGI at all.
-    #[error("a record of FastCGI version {0}, which is not 1")]
+    #[error("version {0} where a record of FastCGI 1 should begin")]
     Version(u8),
     /// A record of fixed or limited length has another.
     #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]

@@ -40,8 +40,9 @@ pub(super) fn make(target: &OsStr, options: &Get) -> anyhow::Result<Request> {
         (Role::Filter, Some(path)) => {
             let data = Source::file(path)?.with_length()?;
             // Section 6.4: what tells it from data cut short.
-            params.set("FCGI_DATA_LENGTH", data.length().unwrap_or_default().to_string());
-            params.set("FCGI_DATA_LAST_MOD", data.modified().unwrap_or_default().to_string());
+            params.set_default("FCGI_DATA_LENGTH", data.length().unwrap_or_default().to_string());
+            let modified = data.modified().unwrap_or_default().to_string();
+            params.set_default("FCGI_DATA_LAST_MOD", modified);
             bodies.push((RecordType::Data, data));
         }
         (Role::Filter, None) => {
@@ -57,8 +58,19 @@ pub(super) fn make(target: &OsStr, options: &Get) -> anyhow::Result<Request> {
 
 /// What the command line says over what is made up, and the environment under it.
 fn add_given(params: &mut Vars, options: &Get) -> anyhow::Result<()> {
+    let mut said = Vec::new();
     for field in given("CGIGATE_HEADER", &options.header, |byte| byte == b'\n') {
-        add_header(params, &field)?;
+        let (variable, value) = header(&field)?;
+        // One that is said twice has both values (RFC 9110 section 5.3).
+        let joined = match params.get(&variable) {
+            Some(before) if said.contains(&variable) && variable.starts_with(b"HTTP_") => {
+                let between = if variable == b"HTTP_COOKIE" { &b"; "[..] } else { b", " };
+                [before, between, &value].concat()
+            }
+            _ => value,
+        };
+        params.set(&variable, joined);
+        said.push(variable);
     }
     for pair in given("CGIGATE_PARAM", &options.param, |byte| byte.is_ascii_whitespace()) {
         let wrong = || usage(&format!("--param {}: use NAME=VALUE", pair.escape_ascii()));
@@ -99,6 +111,9 @@ fn made_up(target: &OsStr, options: &Get) -> anyhow::Result<Vars> {
     if uri.first() != Some(&b'/') {
         return Err(usage(&format!("{}: a PATH begins with /", uri.escape_ascii())));
     }
+    let method = method(options);
+    check_name(method.as_bytes())
+        .map_err(|_| usage(&format!("--method {method:?}: use a word, as GET")))?;
     let at = uri.iter().position(|&byte| byte == b'?');
     let (path, query) = at.map_or((uri, &b""[..]), |at| (&uri[..at], &uri[at + 1..]));
     let path: Vec<u8> = percent_decode(path).collect();
@@ -113,7 +128,7 @@ fn made_up(target: &OsStr, options: &Get) -> anyhow::Result<Vars> {
         ("SERVER_PORT", b"80"),
         ("REMOTE_ADDR", b"127.0.0.1"),
         ("REQUEST_SCHEME", b"http"),
-        ("REQUEST_METHOD", method(options).as_bytes()),
+        ("REQUEST_METHOD", method.as_bytes()),
         ("REQUEST_URI", uri),
         ("DOCUMENT_URI", &path),
         ("QUERY_STRING", query),
@@ -138,8 +153,8 @@ pub(super) fn method(options: &Get) -> &str {
     options.method.as_deref().unwrap_or(body)
 }
 
-/// `Name: value`, as RFC 3875 section 4.1.18 and the two before it have it in a request.
-fn add_header(params: &mut Vars, field: &[u8]) -> anyhow::Result<()> {
+/// `Name: value` as a variable: RFC 3875 section 4.1.18, and 4.1.2 and 4.1.3 for two of them.
+fn header(field: &[u8]) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let wrong = || usage(&format!("--header {}: use 'Name: value'", field.escape_ascii()));
     let colon = field.iter().position(|&byte| byte == b':').ok_or_else(wrong)?;
     let (name, value) = (&field[..colon], field[colon + 1..].trim_ascii());
@@ -151,17 +166,7 @@ fn add_header(params: &mut Vars, field: &[u8]) -> anyhow::Result<()> {
     if !matches!(&*variable, b"CONTENT_TYPE" | b"CONTENT_LENGTH") {
         variable.splice(..0, *b"HTTP_");
     }
-    // One that came twice has both values (RFC 9110 section 5.3), but for those made up here.
-    let made_up = [&b"HTTP_HOST"[..], b"HTTP_USER_AGENT", b"HTTP_ACCEPT"].contains(&&*variable);
-    let joined = match params.get(&variable) {
-        Some(before) if !made_up && variable.starts_with(b"HTTP_") => {
-            let between = if variable == b"HTTP_COOKIE" { &b"; "[..] } else { b", " };
-            [before, between, value].concat()
-        }
-        _ => value.to_vec(),
-    };
-    params.set(variable, joined);
-    Ok(())
+    Ok((variable, value.to_vec()))
 }
 
 /// The values of a repeatable option, or of the variable that stands for it, cut at `cuts`. clap
@@ -218,11 +223,23 @@ mod tests {
     #[test]
     fn headers_become_variables_and_parameters_win() {
         let args = ["-H", "X-One: 1", "-H", "x_one:  2 ", "-H", "Cookie: a=1", "-H", "Cookie: b=2"];
-        let more = ["-H", "Host: example.test", "-H", "Content-Type: text/plain", "-H", "Empty:"];
+        let more = [
+            "-H",
+            "Host: example.test",
+            "-H",
+            "Accept: a/b",
+            "-H",
+            "Accept: c/d",
+            "-H",
+            "Content-Type: text/plain",
+            "-H",
+            "Empty:",
+        ];
         let param = ["--param", "SERVER_NAME=a\nb =", "--param", "X=", "/"];
         let vars = params(&[&args[..], &more, &param].concat());
         holds(&vars, &[("HTTP_X_ONE", "1, 2"), ("HTTP_COOKIE", "a=1; b=2"), ("HTTP_EMPTY", "")]);
         holds(&vars, &[("HTTP_HOST", "example.test"), ("CONTENT_TYPE", "text/plain")]);
+        holds(&vars, &[("HTTP_ACCEPT", "a/b, c/d")]);
         holds(&vars, &[("SERVER_NAME", "a\nb ="), ("X", "")]);
         for wrong in [["-H", "x"], ["-H", "a b: c"], ["-H", "a: \x01"], ["--param", "=x"]] {
             let refused = asked(&[&wrong[..], &["/"]].concat());

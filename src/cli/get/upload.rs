@@ -171,3 +171,35 @@ impl Upload {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_sent_as_long_as_it_was_when_it_was_opened() {
+        let path = std::env::temp_dir().join(format!("cgigate-upload-{}", std::process::id()));
+        let mut room = [0; 100];
+        fs::write(&path, "ten bytes!").unwrap();
+        let mut source = Source::file(&path).unwrap();
+        assert_eq!(source.length(), Some(10));
+        fs::write(&path, "ten bytes! and more").unwrap();
+        assert_eq!(source.read(&mut room).unwrap(), 10);
+        assert_eq!(source.read(&mut room).unwrap(), 0, "the rest is another's");
+        let mut source = Source::file(&path).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(10).unwrap();
+        assert_eq!(source.read(&mut room).unwrap(), 10);
+        let error = source.read(&mut room).unwrap_err().to_string();
+        assert!(error.ends_with(": it ended 9 bytes before its length"), "{error}");
+        fs::remove_file(path).unwrap();
+        assert!(Source::file(&std::env::temp_dir()).is_err(), "a folder is no body");
+    }
+
+    #[test]
+    fn what_has_no_length_gets_one() {
+        let source = Source::file(Path::new("/dev/null")).unwrap();
+        assert_eq!(source.length(), None);
+        assert_eq!(source.with_length().unwrap().length(), Some(0));
+    }
+}
