@@ -204,6 +204,10 @@ fn serve<'r>(how: &Value, body: Body<'r>, server: &mut Server) -> (Failed, Optio
         note("close", blocks.close());
     }
     if how["read_after_close"].as_bool().unwrap() {
+        // A Python iterable has no `begin` that a server could leave out.
+        if consume == 0 && !how["close"].as_bool().unwrap() {
+            note("after_close", blocks.begin(server));
+        }
         note("after_close", blocks.next_block().map(drop));
     }
     (failed, Some(Body::Blocks(blocks)))
@@ -287,7 +291,8 @@ impl Outcome {
             return Some("static in Rust");
         }
         // Strings are bytes.
-        if has_wide_character(app) && self.seen["raise"] == "UnicodeEncodeError" {
+        let swallowed = app["swallow"] == true && self.raised(|v| *v == Violation::NotStarted);
+        if has_wide_character(app) && (swallowed || self.seen["raise"] == "UnicodeEncodeError") {
             return Some("D35");
         }
         // Plain digits of at most 64 bits.
@@ -296,7 +301,6 @@ impl Outcome {
             !length.bytes().all(|byte| byte.is_ascii_digit()) || length.parse::<u64>().is_err();
         if !length.is_empty()
             && odd
-            && matches!(raise, "" | "ValueError")
             && self.raised(|violation| matches!(violation, Violation::ContentLength(_)))
         {
             return Some("D2");
@@ -338,7 +342,7 @@ impl Outcome {
         // The end of a body that never started is caught, too.
         let never = app["start_response"] == "never" && list_of(&app["chunks"]).is_empty();
         let caught = self.raised(|violation| *violation == Violation::NotStarted);
-        (raise.is_empty() && never && caught && self.seen["stage"] == "iterate").then_some("D33")
+        (never && caught).then_some("D33")
     }
 }
 
