@@ -47,9 +47,11 @@ fn is_known(method: &[u8]) -> bool {
 
 /// SCRIPT_NAME, PATH_INFO, and CONTENT_LENGTH between them.
 fn check_path(vars: &Vars, warn: &Sink) -> Result<(), Violation> {
+    // FastCGI section 6.3: an authorizer is told of no paths.
+    let pathless = vars.get("FCGI_ROLE") == Some(b"AUTHORIZER");
     // PEP 3333 lets a server omit what would be empty, and CGI servers do so.
     for key in ["SCRIPT_NAME", "PATH_INFO"] {
-        if !vars.contains(key) {
+        if !pathless && !vars.contains(key) {
             warn(WsgiWarning::EnvironKey(key));
         }
     }
@@ -66,7 +68,7 @@ fn check_path(vars: &Vars, warn: &Sink) -> Result<(), Violation> {
         return Err(Violation::ContentLength(length.into()));
     }
     match vars.filled("SCRIPT_NAME") {
-        None if !vars.contains("PATH_INFO") => Err(Violation::NoPath),
+        None if !pathless && !vars.contains("PATH_INFO") => Err(Violation::NoPath),
         Some(b"/") => Err(Violation::ScriptNameSlash),
         _ => Ok(()),
     }

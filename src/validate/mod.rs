@@ -24,6 +24,7 @@ pub use write::WriteWrapper;
 use crate::types::{
     Application, Body, Environ, ErrorStream, InputStream, Response, StartResponse, Violation,
 };
+use iterator::watch_file;
 use std::fmt;
 use watch::Watch;
 
@@ -108,26 +109,24 @@ impl<A: Application> Application for Validator<A> {
     }
 }
 
-/// The body as it is, with the watch on those shapes that are not over yet.
+/// The body as it is, with the watch on what of it is not over yet.
 fn wrap<'r>(body: Body<'r>, mut watch: Watch<'r>) -> Response<'r> {
-    match body {
-        Body::Blocks(blocks) => {
-            return Ok(Body::Blocks(Box::new(IteratorWrapper::new(blocks, watch))));
-        }
-        // Of the others nothing is left to run: whoever has not started never will.
-        Body::Empty | Body::One(_) | Body::File(_) => watch.check_started()?,
+    // What is no iterable has nothing left to run: who has not started never will.
+    if !matches!(body, Body::Blocks(_)) {
+        watch.check_started()?;
     }
     Ok(match body {
-        Body::File(file) => Body::File(iterator::watch_file(file, watch)?),
+        Body::Empty => {
+            watch.end();
+            Body::Empty
+        }
         Body::One(block) => {
             watch.count(block.len() as u64);
             watch.end();
             Body::One(block)
         }
-        other => {
-            watch.end();
-            other
-        }
+        Body::Blocks(blocks) => Body::Blocks(Box::new(IteratorWrapper::new(blocks, watch))),
+        Body::File(file) => Body::File(watch_file(file, watch)?),
     })
 }
 

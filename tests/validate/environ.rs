@@ -113,3 +113,10 @@ fn v36_v37_one_of_the_paths_says_something() {
         "SCRIPT_NAME cannot be '/'; it should instead be '', and PATH_INFO should be '/'"
     );
 }
+
+#[test]
+fn an_authorizer_is_told_of_no_paths() {
+    let role = ("FCGI_ROLE", Some("AUTHORIZER"));
+    let without = [role, ("SCRIPT_NAME", None), ("PATH_INFO", None)];
+    assert_eq!(environ(&without), (None, Vec::new()));
+}

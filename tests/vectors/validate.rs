@@ -237,7 +237,7 @@ fn is_added(warning: &WsgiWarning) -> bool {
 fn is_due(warning: &WsgiWarning, input: &Value) -> bool {
     let (environ, app) = (&input["environ"], &input["app"]);
     let heads = [&app["headers"], &app["second"][1]];
-    let fields: Vec<_> = heads.into_iter().flat_map(|fields| list_of(fields)).collect();
+    let fields: Vec<_> = heads.into_iter().flat_map(list_of).collect();
     let statuses = [&app["status"], &app["second"][0]];
     let name_is = |wanted: &[u8]| fields.iter().any(|field| bytes_of(&field[0]) == wanted);
     let absent = |key: &str| environ[key].as_str().is_none_or(str::is_empty);
@@ -276,74 +276,90 @@ impl Outcome {
 
     /// The rule by which the port differs in a case like this, if it does so as the rule says.
     fn differs(&self, case: &Case) -> Option<&'static str> {
-        let (environ, app) = (&case.input["environ"], &case.input["app"]);
-        let raise = case.expect["raise"].as_str().unwrap_or_default();
-        let message = case.expect["message"].as_str().unwrap_or_default();
+        let environ = self.differs_in_environ(case);
+        environ.or_else(|| self.differs_in_status(case)).or_else(|| self.differs_in_fields(case))
+    }
+
+    fn differs_in_environ(&self, case: &Case) -> Option<&'static str> {
+        let environ = &case.input["environ"];
+        let (raise, message) = expected(case);
+        let absent_and_named =
+            |key: &str| environ.get(key).is_none() && message.ends_with(&format!("'{key}'"));
 
         // Fields that cannot be absent, and an enum that has no third value.
-        let missing = |key: &&str| environ.get(*key).is_none();
-        let about_field = |key: &str| message.ends_with(&format!("'{key}'"));
         let scheme = environ["wsgi.url_scheme"].as_str();
-        if FIELDS.iter().filter(|key| missing(key)).any(|key| about_field(key))
-            || (message.starts_with("wsgi.url_scheme unknown: ")
-                && !matches!(scheme, Some("http" | "https")))
+        let other_scheme = !matches!(scheme, Some("http" | "https"));
+        if FIELDS.into_iter().any(absent_and_named)
+            || (message.starts_with("wsgi.url_scheme unknown: ") && other_scheme)
         {
             return Some("static in Rust");
         }
-        // Strings are bytes.
-        let swallowed = app["swallow"] == true && self.raised(|v| *v == Violation::NotStarted);
-        if has_wide_character(app) && (swallowed || self.seen["raise"] == "UnicodeEncodeError") {
-            return Some("D35");
-        }
         // Plain digits of at most 64 bits.
         let length = environ["CONTENT_LENGTH"].as_str().unwrap_or_default();
-        let odd =
-            !length.bytes().all(|byte| byte.is_ascii_digit()) || length.parse::<u64>().is_err();
-        if !length.is_empty()
-            && odd
+        let plain = length.bytes().all(|byte| byte.is_ascii_digit());
+        if !(length.is_empty() || plain && length.parse::<u64>().is_ok())
             && self.raised(|violation| matches!(violation, Violation::ContentLength(_)))
         {
             return Some("D2");
         }
         // What is absent may be empty, and is no reason to stumble.
-        for key in ["SCRIPT_NAME", "PATH_INFO"] {
-            if raise == "KeyError" && about_field(key) && environ.get(key).is_none() {
-                let told = self.added.contains(&WsgiWarning::EnvironKey(key));
-                return told.then_some("D33");
-            }
+        let key = ["SCRIPT_NAME", "PATH_INFO"].into_iter().find(|key| absent_and_named(key))?;
+        let told = raise == "KeyError" && self.added.contains(&WsgiWarning::EnvironKey(key));
+        told.then_some("D33")
+    }
+
+    fn differs_in_status(&self, case: &Case) -> Option<&'static str> {
+        let app = &case.input["app"];
+        let (raise, message) = expected(case);
+        let not_started = self.raised(|violation| *violation == Violation::NotStarted);
+
+        // Strings are bytes.
+        let refused = self.seen["raise"] == "UnicodeEncodeError";
+        if has_wide_character(app) && (refused || (app["swallow"] == true && not_started)) {
+            return Some("D35");
         }
         // A code that is no number is one rule broken, not an error of `int` or of a list.
-        if matches!(raise, "ValueError" | "IndexError") || message.starts_with("Status code is ") {
-            let code = |violation: &Violation| {
-                matches!(violation, Violation::StatusCodeInvalid(_))
-                    || matches!(violation, Violation::StatusCodeLength(code) if code.is_empty())
-            };
-            let here = self.seen["stage"] == case.expect["stage"] && self.raised(code);
-            return here.then_some("D33");
-        }
-        // A name is a token, and a value may have tabs.
-        let heads = [&app["headers"], &app["second"][1]];
-        let mut fields = heads.into_iter().flat_map(|fields| list_of(fields));
-        if message.starts_with("Bad header name: ") {
-            let mut refused = fields.map(|field| &field[0]).filter(|name| {
-                let name = Violation::HeaderName(bytes_of(name));
-                name.to_string() == message
-            });
-            let token = refused.any(|name| is_token(text_of(name)));
-            let passed = !self.raised(|violation| violation.to_string() == message);
-            return (token && passed).then_some("D33");
-        }
-        if message.ends_with("(bad char: '\\t')") {
-            let tab = fields.any(|field| text_of(&field[1]).contains('\t'));
-            let tab_refused =
-                |v: &Violation| matches!(v, Violation::HeaderValue { bad: b'\t', .. });
-            return (tab && !self.raised(tab_refused)).then_some("D33");
+        let code = |violation: &Violation| {
+            matches!(violation, Violation::StatusCodeInvalid(_))
+                || matches!(violation, Violation::StatusCodeLength(code) if code.is_empty())
+        };
+        let stumbles = matches!(raise, "ValueError" | "IndexError");
+        if (stumbles || message.starts_with("Status code is invalid: "))
+            && self.seen["stage"] == case.expect["stage"]
+            && self.raised(code)
+        {
+            return Some("D33");
         }
         // The end of a body that never started is caught, too.
         let never = app["start_response"] == "never" && list_of(&app["chunks"]).is_empty();
-        let caught = self.raised(|violation| *violation == Violation::NotStarted);
-        (never && caught).then_some("D33")
+        (never && not_started).then_some("D33")
     }
+
+    /// A name is a token, and a value may have tabs.
+    fn differs_in_fields(&self, case: &Case) -> Option<&'static str> {
+        let app = &case.input["app"];
+        let (_, message) = expected(case);
+        let heads = [&app["headers"], &app["second"][1]];
+        let mut fields = heads.into_iter().flat_map(list_of);
+        if message.starts_with("Bad header name: ") {
+            let refused =
+                |name: &Value| Violation::HeaderName(bytes_of(name)).to_string() == message;
+            let token = fields.any(|field| refused(&field[0]) && is_token(text_of(&field[0])));
+            let passed = !self.raised(|violation| violation.to_string() == message);
+            return (token && passed).then_some("D33");
+        }
+        let tab = message.ends_with("(bad char: '\\t')")
+            && fields.any(|field| text_of(&field[1]).contains('\t'));
+        let refused =
+            |violation: &Violation| matches!(violation, Violation::HeaderValue { bad: b'\t', .. });
+        (tab && !self.raised(refused)).then_some("D33")
+    }
+}
+
+/// What Python raised, and its words.
+fn expected(case: &Case) -> (&str, &str) {
+    let text = |key: &str| case.expect[key].as_str().unwrap_or_default();
+    (text("raise"), text("message"))
 }
 
 /// RFC 9110 section 5.6.2.
