@@ -31,7 +31,7 @@ pub use cgi::{BaseCgiHandler, CgiHandler, IisCgiHandler, SimpleHandler, strip_sc
 pub use content::{Content, ContentInput};
 pub use panic::Panicked;
 pub use read_environ::{
-    Encoding, format_date_time, needs_transcode, read_environ, transcode_windows,
+    Encoding, format_date_time, needs_transcode, read_environ, transcode_environ, transcode_windows,
 };
 pub use run::{Ending, Outcome, Slate, Streams, run};
 
