@@ -118,6 +118,8 @@ pub fn run(
     if let (true, Some(software)) = (at.origin_server, &at.server_software) {
         vars.set_default("SERVER_SOFTWARE", software.as_bytes());
     }
+    // What an environment says of these keys is overwritten, as all of `wsgi.*` is the handler's.
+    vars.retain(|name, _| !is_wsgi(name));
     let wsgi = Wsgi {
         version: (1, 0),
         url_scheme: handler.get_scheme(vars),
@@ -155,10 +157,30 @@ pub fn run(
             }
         }
     };
+    if let Some(exc) = exchange.close_error().filter(|exc| !is_departure(exc)) {
+        let _ = handler.log_exception(&exc, stderr);
+    }
     if let Some(complaint) = exchange.complaint() {
         let _ = writeln!(stderr, "{complaint}");
     }
     Ok(Outcome { status: exchange.status(), bytes_sent: exchange.bytes_sent(), ending })
+}
+
+/// The keys of the environ that are no variables, but fields of [`Environ`] and [`Wsgi`].
+fn is_wsgi(name: &[u8]) -> bool {
+    name.strip_prefix(b"wsgi.").is_some_and(|key| {
+        let keys: [&[u8]; 8] = [
+            b"version",
+            b"url_scheme",
+            b"input",
+            b"errors",
+            b"multithread",
+            b"multiprocess",
+            b"run_once",
+            b"file_wrapper",
+        ];
+        keys.contains(&key)
+    })
 }
 
 /// An environ over borrowed parts, so that the parts are the handler's again when it is dropped.
