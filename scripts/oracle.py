@@ -226,13 +226,13 @@ def check(case):
 
 
 MOST = 2 ** 64 - 1
-UNITS = {b"": 1, b"k": 2 ** 10, b"M": 2 ** 20, b"G": 2 ** 30}
+UNITS = {b"": 1, b"k": 2 ** 10, b"m": 2 ** 20, b"g": 2 ** 30}
 
 
 def refusal(environ):
     """What is answered before any application: D2 and D3, and values that cannot be read."""
     length = environ.get(b"CONTENT_LENGTH", b"")
-    limit = re.fullmatch(rb"([0-9]+)([kMG]?)", environ.get(b"CGIGATE_MAX_BODY", b"%d" % MOST))
+    limit = re.fullmatch(rb"([0-9]+)([kKmMgG]?)", environ.get(b"CGIGATE_MAX_BODY", b"%d" % MOST))
     if environ.get(b"CGIGATE_HANDLER", b"") not in (b"", b"cgi", b"iis"):
         return b"500 Internal Server Error"
     if not limit:
@@ -241,7 +241,7 @@ def refusal(environ):
         return None
     if not all(digit in b"0123456789" for digit in length):
         return b"400 Bad Request"
-    most = int(limit[1]) * UNITS[limit[2]]
+    most = int(limit[1]) * UNITS[limit[2].lower()]
     return b"413 Content Too Large" if int(length) > min(most, MOST) else None
 
 

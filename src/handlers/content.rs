@@ -61,6 +61,8 @@ pub struct ContentInput<R> {
     taken: u64,
     limit: u64,
     ended: bool,
+    /// Why there is no body to be read.
+    fault: Option<RequestFault>,
 }
 
 impl<R: BufRead> ContentInput<R> {
@@ -78,6 +80,19 @@ impl<R: BufRead> ContentInput<R> {
             taken: 0,
             limit,
             ended: left == 0 && content != Content::Chunked,
+            fault: None,
+        }
+    }
+
+    /// The body of the CGI request that has these variables ([`Content::of_cgi`]). Where they say
+    /// nothing that makes sense, every read fails with that.
+    pub fn of_cgi(stream: R, vars: &Vars) -> Self {
+        match Content::of_cgi(vars) {
+            Ok(content) => Self::new(stream, content, u64::MAX),
+            Err(fault) => {
+                let input = Self::new(stream, Content::Length(0), 0);
+                Self { fault: Some(fault), ..input }
+            }
         }
     }
 
@@ -109,8 +124,12 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     const LONGEST: u64 = 8 << 10;
     let mut line = Vec::new();
     stream.take(LONGEST).read_until(b'\n', &mut line)?;
-    if line.pop() != Some(b'\n') {
-        return Err(RequestFault::BadChunk.into());
+    if line.pop_if(|byte| *byte == b'\n').is_none() {
+        let fault = match (line.len() as u64) < LONGEST {
+            true => RequestFault::ChunksCutShort,
+            false => RequestFault::BadChunk,
+        };
+        return Err(fault.into());
     }
     line.pop_if(|byte| *byte == b'\r');
     Ok(line)
@@ -118,6 +137,9 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
 
 impl<R: BufRead> BufRead for ContentInput<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
         if self.content == Content::Chunked && self.left == 0 && !self.ended {
             self.next_chunk()?;
         }
@@ -181,11 +203,28 @@ mod tests {
     fn chunks_are_decoded_and_bad_ones_refused() {
         let good = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nA: b\r\n\r\nrest";
         assert_eq!(body(good, Content::Chunked), Ok(b"hello world".to_vec()));
-        for bad in ["", "x\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5", "-1\r\n", "fffffffffffffffff\r\n"]
-        {
+        let long = "1".repeat(9000);
+        for bad in ["x\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n", &long] {
             let fault = Err(Some(RequestFault::BadChunk));
             assert_eq!(body(bad.as_bytes(), Content::Chunked), fault, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn chunks_that_end_early_are_an_end_of_file_that_nobody_expected() {
+        let whole = b"5\r\nhello\r\n0\r\nA: b\r\n\r\n";
+        for end in 0..whole.len() {
+            let mut input = ContentInput::new(&whole[..end], Content::Chunked, 100);
+            let error = input.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{end}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cgi_request_whose_length_is_none_has_no_body_that_could_be_read() {
+        let vars = [("CONTENT_LENGTH", "+5")].into_iter().collect();
+        let error = ContentInput::of_cgi(&b"hello"[..], &vars).read(&mut [0]).unwrap_err();
+        assert_eq!(RequestFault::find(&error.into()), Some(&RequestFault::BadLength("+5".into())));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Panicked {
             if limit.is_some_and(|limit| frames > limit) {
                 break;
             }
-            super::escape_into(out, line);
+            super::log::escape_into(out, line);
             out.push('\n');
         }
     }

@@ -113,21 +113,7 @@ pub fn run(
 ) -> Result<Outcome, Exception> {
     let Slate { vars, head, request } = slate;
     let Streams { stdin, stdout, stderr } = streams;
-    handler.add_cgi_vars(vars);
-    let at = handler.attributes();
-    if let (true, Some(software)) = (at.origin_server, &at.server_software) {
-        vars.set_default("SERVER_SOFTWARE", software.as_bytes());
-    }
-    // What an environment says of these keys is overwritten, as all of `wsgi.*` is the handler's.
-    vars.retain(|name, _| !is_wsgi(name));
-    let wsgi = Wsgi {
-        version: (1, 0),
-        url_scheme: handler.get_scheme(vars),
-        multithread: at.wsgi_multithread,
-        multiprocess: at.wsgi_multiprocess,
-        run_once: at.wsgi_run_once,
-        file_wrapper: at.wsgi_file_wrapper,
-    };
+    let wsgi = handler.setup_environ(vars);
     let mut exchange = Exchange::new(handler, vars, head, stdout);
 
     let environ = lend(vars, stdin, stderr, wsgi, request);
@@ -164,23 +150,6 @@ pub fn run(
         let _ = writeln!(stderr, "{complaint}");
     }
     Ok(Outcome { status: exchange.status(), bytes_sent: exchange.bytes_sent(), ending })
-}
-
-/// The keys of the environ that are no variables, but fields of [`Environ`] and [`Wsgi`].
-fn is_wsgi(name: &[u8]) -> bool {
-    name.strip_prefix(b"wsgi.").is_some_and(|key| {
-        let keys: [&[u8]; 8] = [
-            b"version",
-            b"url_scheme",
-            b"input",
-            b"errors",
-            b"multithread",
-            b"multiprocess",
-            b"run_once",
-            b"file_wrapper",
-        ];
-        keys.contains(&key)
-    })
 }
 
 /// An environ over borrowed parts, so that the parts are the handler's again when it is dropped.
