@@ -34,6 +34,9 @@
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
+//! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
+//! purpose, [`docs::statics`] what became the compiler's business.
+//!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
 
@@ -50,6 +53,18 @@ mod sys;
 pub mod types;
 pub mod util;
 pub mod uwsgi;
+
+/// For those who know `wsgiref`: nothing here but pages to read.
+pub mod docs {
+    #[doc = include_str!("../docs/names.md")]
+    pub mod names {}
+
+    #[doc = include_str!("../docs/differences.md")]
+    pub mod differences {}
+
+    #[doc = include_str!("../docs/statics.md")]
+    pub mod statics {}
+}
 
 pub use gateway::Gateway;
 pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

@@ -6,7 +6,7 @@
 
 use super::{
     Dispatch, Settings,
-    call::{Call, Pair, Refusal},
+    call::{Call, Refusal},
     slot::Token,
     spool::{End, Spool},
 };
@@ -77,7 +77,6 @@ pub(super) struct Sorting {
     pub(super) end: Option<End>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
-    pairs: Vec<Pair>,
 }
 
 impl Sorting {
@@ -231,7 +230,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
-        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings.max_body);
+        let mut prepared = call.prepare(rules.settings.max_body);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
         }

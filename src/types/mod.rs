@@ -20,6 +20,7 @@ pub use departure::{ClientGone, is_departure};
 pub use environ::{Environ, Scheme, Wsgi};
 pub use fault::RequestFault;
 pub(crate) use fault::causes;
+pub(crate) use native::repr;
 pub use native::{from_native, to_native};
 pub use request::{Extensions, Request};
 pub use stream::{ErrorStream, InputStream};
