@@ -62,7 +62,9 @@ pub trait Handler {
             vars.set_default("SERVER_SOFTWARE", software.as_bytes());
         }
         // What an environment says of these keys is overwritten, as in wsgiref.
-        vars.retain(|name, _| !is_wsgi(name));
+        if vars.names().any(is_wsgi) {
+            vars.retain(|name, _| !is_wsgi(name));
+        }
         Wsgi {
             version: (1, 0),
             url_scheme: self.get_scheme(vars),

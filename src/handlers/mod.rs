@@ -13,40 +13,9 @@
 //! | `SimpleHandler`, `BaseCGIHandler`, `CGIHandler`, `IISCGIHandler` | [`SimpleHandler`], [`BaseCgiHandler`], [`CgiHandler`], [`IisCgiHandler`] |
 //! | `read_environ`, `format_date_time` | [`read_environ`](read_environ()), [`format_date_time`] |
 //!
-//! # What the types rule out
-//!
-//! A block is bytes; text has to say in which encoding:
-//!
-//! ```compile_fail,E0308
-//! # use cgigate::{Exception, StartResponse};
-//! # fn f(start_response: &mut dyn StartResponse) -> Result<(), Exception> {
-//! start_response.write("text")
-//! # }
-//! ```
-//!
-//! The application's list of header fields is lent to be read, so that no Content-Length can turn
-//! up in it, as wsgiref lets happen:
-//!
-//! ```compile_fail,E0596
-//! # use cgigate::StartResponse;
-//! fn set_content_length(start_response: &mut dyn StartResponse, fields: &Vec<(&str, &str)>) {
-//!     fields.push(("Content-Length", "5"));
-//! }
-//! ```
-//!
-//! What wsgiref leaves to subclasses by `NotImplementedError` is a method without a default, or a
-//! stream that [`run`](run()) cannot be called without:
-//!
-//! ```compile_fail,E0046
-//! struct Mine;
-//! impl cgigate::handlers::Handler for Mine {}
-//! ```
-//!
-//! ```compile_fail,E0063
-//! # use cgigate::handlers::Streams;
-//! # let (mut stdin, mut stdout) = (std::io::empty(), Vec::new());
-//! let streams = Streams { stdin: &mut stdin, stdout: &mut stdout };
-//! ```
+//! What wsgiref checks or leaves to subclasses here, and the compiler does, is in
+//! [`statics`](crate::docs::statics); where an answer is another on purpose, in
+//! [`differences`](crate::docs::differences).
 
 mod attributes;
 mod cgi;
