@@ -1,6 +1,9 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
-use super::values::{duration, mode, size};
+use super::{
+    get::Get,
+    values::{duration, mode, size},
+};
 use crate::{
     gateway::MountPoint,
     net::{Address, Network, Owner},
@@ -29,6 +32,8 @@ pub(super) enum Command {
     Fastcgi(Server),
     /// Serve HTTP: for development, and as an embedded front
     Http(Server),
+    /// Send one FastCGI request to any responder and print the answer
+    Get(Get),
 }
 
 /// What is served.

@@ -7,7 +7,7 @@ pub(crate) mod cgi;
 mod dispatch;
 mod mount;
 mod settings;
-mod spool;
+pub(crate) mod spool;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
