@@ -17,10 +17,11 @@ mod start_response;
 
 use cgigate::{
     Application, Body, Environ, Exception, Response, StartResponse, Vars,
-    handlers::{Attributes, Ending, Handler, Outcome, Output, Plain, Slate, Streams},
+    handlers::{Attributes, Ending, Handler, Outcome, Output, Plain, Slate, Streams, run},
     types::Blocks,
 };
 use std::{
+    fs::File,
     io::{self, ErrorKind, Write},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };

@@ -29,7 +29,7 @@ fn a_panic_is_an_error_like_any_other_and_its_backtrace_has_a_limit() {
         let handler = Plain(Attributes { traceback_limit, ..Attributes::CGI });
         let done = run_on(&handler, Wire::default(), Vars::default(), &panics);
         assert_eq!(done.text(), PAGE);
-        assert!(done.log.starts_with("the application panicked at tests/handlers.rs:"));
+        assert!(done.log.starts_with("the application panicked at tests/handlers/errors.rs:"));
         assert!(done.log.lines().next().unwrap().ends_with(": oh no"), "{}", done.log);
         done.log.lines().count()
     };

@@ -1,7 +1,7 @@
 //! `start_response` and `write`: what is refused, what is replaced, and in which order.
 
 use super::{HEAD, PAGE, TEXT, cgi};
-use cgigate::{Body, app, handlers::Ending, headers::Headers, types::FileWrapper};
+use cgigate::{Body, app, handlers::Ending, types::FileWrapper};
 use std::io::Write;
 
 /// The log of an application that calls `start_response` with these.
