@@ -3,7 +3,7 @@
 //! A rule looks at what is in a case, never at its name, and says exactly what comes instead. So
 //! a case under a rule fails like any other when it does not come out as the rule says.
 
-use super::{Answer, is_process};
+use super::{Answer, escaped, is_process};
 use crate::{
     case::{Case, list_of, text_of},
     described::raised,
@@ -16,10 +16,9 @@ const TOO_EARLY: &str = "write() before start_response()";
 type Rule = fn(&Told<'_>, &mut Answer) -> &'static str;
 
 /// In the order in which things happen to a response.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 9] = [
     content_of_the_request,
     start_response,
-    never_started,
     no_protocol,
     error_of_a_connection,
     error_in_close,
@@ -27,7 +26,6 @@ const RULES: [Rule; 11] = [
     exit_status,
     declared_length,
     no_content,
-    log_without_controls,
 ];
 
 /// Our answer, and the first rule that made it another than CPython's.
@@ -101,7 +99,7 @@ impl<'c> Told<'c> {
     fn exception(&self) -> String {
         let kind = self.app["raise_type"].as_str().unwrap_or("RuntimeError");
         let message = self.app["raise_message"].as_str().unwrap_or(text_of(&self.app["raise"]));
-        raised(kind, message).to_string()
+        escaped(&raised(kind, message).to_string())
     }
 
     fn raise_at(&self) -> usize {
@@ -213,7 +211,7 @@ impl<'c> Told<'c> {
     fn fails(&self, answer: &mut Answer, words: String, body_made: bool) {
         answer.stdout = self.page();
         let late = body_made && self.fails_in_close() && !self.has_file();
-        answer.error = Some(if late { self.exception() } else { words });
+        answer.error = Some(if late { self.exception() } else { escaped(&words) });
         answer.closed = self.flag("close").then_some(u64::from(body_made));
         answer.run = self.run_ok();
     }
@@ -374,14 +372,6 @@ fn start_response(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     }
 }
 
-/// D41: one error for every shape of a body whose response was never started.
-fn never_started(_: &Told<'_>, answer: &mut Answer) -> &'static str {
-    if answer.error.as_ref().is_some_and(|error| error.starts_with("AttributeError: 'NoneType'")) {
-        answer.error = Some(TOO_EARLY.to_owned());
-    }
-    "D41"
-}
-
 /// D8: without a SERVER_PROTOCOL the client is taken for a modern one.
 fn no_protocol(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     let key = "KeyError: 'SERVER_PROTOCOL'";
@@ -537,20 +527,4 @@ fn no_content(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     let lines: Vec<_> = head.split("\r\n").filter(kept).collect();
     answer.stdout = format!("{}\r\n\r\n", lines.join("\r\n"));
     "D5"
-}
-
-/// D34: a line of the log is one line, whatever an error says.
-fn log_without_controls(told: &Told<'_>, answer: &mut Answer) -> &'static str {
-    let exception = told.exception();
-    if let Some(error) = &mut answer.error {
-        if told.comes_to_raise() && exception.lines().last() == Some(error) {
-            *error = exception;
-        }
-        let escape = |c: char| match c.is_control() {
-            true => c.escape_default().collect(),
-            false => c.to_string(),
-        };
-        *error = error.chars().map(escape).collect();
-    }
-    "D34"
 }
