@@ -29,6 +29,7 @@
 //! | `wsgiref.util` | [`util`] | what can be told from an environ |
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
 //! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
+//! | `wsgiref.validate` | [`validate`] | who breaks PEP 3333, server or application |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
 //! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
 //! | – | [`gateway`] | applications meet connections |
@@ -53,6 +54,7 @@ mod sys;
 pub mod types;
 pub mod util;
 pub mod uwsgi;
+pub mod validate;
 
 /// For those who know `wsgiref`: nothing here but pages to read.
 pub mod docs {

@@ -2,7 +2,7 @@
 
 use super::{
     get::Get,
-    values::{duration, mode, size},
+    values::{duration, mode, size, switch},
 };
 use crate::{
     gateway::MountPoint,
@@ -55,6 +55,9 @@ pub(super) struct Desk {
     /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
     #[arg(long, value_name = "FILE")]
     pub(super) environ: Option<PathBuf>,
+    /// Check application and web server against PEP 3333 while they work
+    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) validate: bool,
     /// What comes behind the host in a URL: PATH[?QUERY]
     #[arg(default_value = "/")]
     pub(super) target: String,
@@ -130,6 +133,9 @@ pub(super) struct Server {
     /// What GET_VALUES is told; interleaved requests are served either way
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
+    /// Check application and web server against PEP 3333 while they work
+    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) validate: bool,
 }
 
 impl Server {

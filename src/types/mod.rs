@@ -25,4 +25,4 @@ pub use native::{from_native, to_native};
 pub use request::{Extensions, Request};
 pub use stream::{ErrorStream, InputStream};
 pub use vars::Vars;
-pub use violation::{HeaderPart, Violation};
+pub use violation::{HeaderPart, Side, Violation};
