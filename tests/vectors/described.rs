@@ -16,6 +16,18 @@ use std::{
     },
 };
 
+/// Python's `repr` of a string of Latin-1.
+pub fn repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let escape = |c: char| match c {
+        '\n' | '\r' | '\t' | '\\' => c.escape_default().to_string(),
+        c if c == quote => format!("\\{c}"),
+        c if c.is_control() || c == '\u{a0}' || c == '\u{ad}' => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("{quote}{}{quote}", text.chars().map(escape).collect::<String>())
+}
+
 /// Python's exception of a case: `RuntimeError: before`.
 #[derive(Debug)]
 pub struct Raised {
@@ -28,7 +40,7 @@ impl fmt::Display for Raised {
         match (self.kind.as_str(), self.message.as_str()) {
             (kind, "") => f.write_str(kind),
             // A KeyError says the repr of its key.
-            (kind @ "KeyError", key) => write!(f, "{kind}: '{key}'"),
+            (kind @ "KeyError", key) => write!(f, "{kind}: {}", repr(key)),
             (kind, message) => write!(f, "{kind}: {message}"),
         }
     }

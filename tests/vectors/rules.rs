@@ -6,7 +6,7 @@
 use super::{Answer, escaped, is_process};
 use crate::{
     case::{Case, list_of, text_of},
-    described::raised,
+    described::{raised, repr},
 };
 use serde_json::Value;
 
@@ -267,7 +267,7 @@ fn refusal(status: &str, headers: &Fields) -> Option<(&'static str, String)> {
             return words("D22", "Control characters not allowed in headers");
         }
         if name.is_empty() || !name.chars().all(is_token) {
-            return Some(("D22", format!("Bad header name: {name:?}")));
+            return Some(("D22", format!("Bad header name: {}", repr(name))));
         }
     }
     let letters: Vec<char> = status.chars().collect();
