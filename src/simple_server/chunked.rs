@@ -182,7 +182,11 @@ mod tests {
         for (sent, body, left) in [
             ("0\r\n\r\n", "", 0),
             ("5\r\nhello\r\n0\r\n\r\nGET", "hello", 3),
-            ("5;a=b;c=\"d\"\r\nhello\r\n6 ; x\r\n world\r\n0\r\nA: b\r\nC:d\r\n\r\n", "hello world", 0),
+            (
+                "5;a=b;c=\"d\"\r\nhello\r\n6 ; x\r\n world\r\n0\r\nA: b\r\nC:d\r\n\r\n",
+                "hello world",
+                0,
+            ),
             ("00A\r\n0123456789\r\n000\r\n\r\n", "0123456789", 0),
         ] {
             let whole = decode(&[sent.as_bytes()]);
@@ -230,10 +234,15 @@ mod tests {
             &extended,
         ] {
             let got = decode(&[bad.as_bytes()]);
-            assert!(matches!(got, Err(Refused { status: "400 Bad Request", .. })), "{bad:.60?}: {got:?}");
+            assert!(
+                matches!(got, Err(Refused { status: "400 Bad Request", .. })),
+                "{bad:.60?}: {got:?}"
+            );
         }
         let small = format!("{}0\r\n\r\n", "1\r\nx\r\n".repeat(MAX_FRAMING));
-        assert!(matches!(decode(&[small.as_bytes()]), Ok(Some((body, 0))) if body.len() == MAX_FRAMING));
+        assert!(
+            matches!(decode(&[small.as_bytes()]), Ok(Some((body, 0))) if body.len() == MAX_FRAMING)
+        );
     }
 
     proptest! {

@@ -584,7 +584,10 @@ mod tests {
             (format!("{post}Transfer-Encoding: x\r\nContent-Length: 1\r\n{host}"), "400"),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".into(), "400"),
             (format!("{post}Transfer-Encoding: chunked, chunked\r\n{host}"), "400"),
-            (format!("{post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n{host}"), "400"),
+            (
+                format!("{post}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n{host}"),
+                "400",
+            ),
             (format!("{post}Transfer-Encoding: chunked, x\r\n{host}"), "400"),
             (format!("{post}Transfer-Encoding: chunked,\r\n{host}"), "400"),
             (format!("{post}Transfer-Encoding: ,chunked\r\n{host}"), "400"),
@@ -666,7 +669,8 @@ mod tests {
             assert_eq!(parse(&bytes[head], Rules::Wsgiref).unwrap().headers.len(), headers);
         }
         for nothing in ["", "\r\n", "   \r\n"] {
-            let (mut bytes, mut scan) = (nothing.as_bytes().to_vec(), HeadScan::new(Rules::Wsgiref));
+            let (mut bytes, mut scan) =
+                (nothing.as_bytes().to_vec(), HeadScan::new(Rules::Wsgiref));
             assert_eq!(scan.scan(&bytes), Ok(None), "{nothing:?}");
             assert!(!scan.end(&mut bytes), "{nothing:?}");
         }
