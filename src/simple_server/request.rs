@@ -128,11 +128,13 @@ pub(super) struct HeadScan {
     line: usize,
     seen: usize,
     lines: usize,
+    /// Bytes of the last line that are not the client's.
+    added: usize,
 }
 
 impl HeadScan {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, start: 0, line: 0, seen: 0, lines: 0 }
+        Self { rules, start: 0, line: 0, seen: 0, lines: 0, added: 0 }
     }
 
     /// Whether nothing but empty lines came so far.
@@ -172,7 +174,7 @@ impl HeadScan {
     }
 
     fn check_size(&self, end: usize) -> Result<(), Refused> {
-        let line = end - self.line;
+        let line = (end - self.line).saturating_sub(self.added);
         match self.lines {
             0 if line > self.rules.longest_line() => Err(LINE_TOO_LONG),
             _ if line > LONGEST_FIELD || end > self.rules.longest_head() => Err(HEAD_TOO_LONG),
@@ -187,10 +189,11 @@ impl HeadScan {
         }
     }
 
-    /// The end of the stream ends a head too, as `http.server` has it: adds what is missing.
-    /// False: there is no request.
-    pub(super) fn end(&self, bytes: &mut Vec<u8>) -> bool {
-        if self.rules == Rules::Strict || self.is_idle() {
+    /// The end of the stream ends a head too, as `http.server` has it: adds what is missing, and
+    /// all is to be scanned again. False: there is no request.
+    pub(super) fn end(&mut self, bytes: &mut Vec<u8>) -> bool {
+        let nothing = self.lines == 0 && bytes[self.line..].iter().all(|byte| is_space(*byte));
+        if self.rules == Rules::Strict || nothing {
             return false;
         }
         if self.line < bytes.len() {
@@ -198,6 +201,7 @@ impl HeadScan {
             bytes.extend_from_slice(b"\r\n");
         }
         bytes.extend_from_slice(b"\r\n");
+        *self = Self { added: b"\r\n".len(), ..Self::new(self.rules) };
         true
     }
 }

@@ -338,13 +338,7 @@ fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) 
         }
         match receive(connection, deadline) {
             Ok(1..) => {}
-            Ok(0) if scan.end(&mut connection.buffer) => {
-                // What was added ends the head, or its first line.
-                if scan.scan(&connection.buffer) == Ok(None) {
-                    connection.buffer.extend_from_slice(b"\r\n");
-                }
-                scan = HeadScan::new(serving.options.rules);
-            }
+            Ok(0) if scan.end(&mut connection.buffer) => {}
             Err(e) if e.kind() == io::ErrorKind::TimedOut && !scan.is_idle() => {
                 break refuse(connection, serving, &TOO_SLOW);
             }
