@@ -592,8 +592,9 @@ impl Watched {
             Phase::Idle | Phase::Skip | Phase::Drain { .. } => Look::Close,
             Phase::Head if self.scan.is_idle() => Look::Close,
             Phase::Head => Look::Refuse(Refused::bad("the request ended before its head did")),
-            // Who reads it will find that it ends early.
-            Phase::Body { head, .. } | Phase::Chunks { head, .. } => Look::Ready(head.clone()),
+            Phase::Body { .. } | Phase::Chunks { .. } => {
+                Look::Refuse(Refused::bad("the body ended early"))
+            }
         }
     }
 }

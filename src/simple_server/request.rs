@@ -306,12 +306,11 @@ pub(super) fn parse(head: &[u8], rules: Rules) -> Result<Request, Refused> {
     })
 }
 
-/// The authority of a target that has one, and its path with the query (RFC 9112 section 3.2).
-fn split_target<'t>(
-    command: &[u8],
-    target: &'t [u8],
-    rules: Rules,
-) -> Result<(Option<&'t [u8]>, Cow<'t, [u8]>), Refused> {
+/// The authority of a target that has one, and its path with the query.
+type Target<'t> = (Option<&'t [u8]>, Cow<'t, [u8]>);
+
+/// RFC 9112 section 3.2: the forms of the target.
+fn split_target<'t>(command: &[u8], target: &'t [u8], rules: Rules) -> Result<Target<'t>, Refused> {
     if target == b"*" && command == b"OPTIONS" {
         return Ok((None, Cow::Borrowed(b"")));
     }

@@ -14,7 +14,7 @@ use crate::{
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd},
     sync::{
         Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -319,11 +319,11 @@ pub(super) fn accept(
         }
         Err(_) => return Ok(None),
     };
-    let Ok(client) = sys::peer(std::os::fd::AsFd::as_fd(&socket)) else { return Ok(None) };
+    let Ok(client) = sys::peer(socket.as_fd()) else { return Ok(None) };
     if serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client)) {
         return Ok(None);
     }
-    Ok(Some(Connection::new(OwnedFd::from(socket), client)))
+    Ok(Some(Connection::new(socket, client)))
 }
 
 /// Reads one request, answers it, and closes.
