@@ -48,20 +48,9 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(
-        &mut self,
-        pairs: &mut Vec<Pair>,
-        max_body: Option<u64>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, max_body: Option<u64>) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        pairs.clear();
-        for pair in fcgi::pairs(vars.appended()) {
-            pairs.push(pair.map_err(|_| Refusal::MALFORMED)?);
-        }
-        for (name, value) in pairs.drain(..) {
-            vars.index(name, value);
-        }
-        vars.settle();
+        vars.index_by(fcgi::pair_at).map_err(|_| Refusal::MALFORMED)?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
@@ -81,9 +70,6 @@ impl Call {
         Ok(())
     }
 }
-
-/// Where in the parameters a name and its value lie.
-pub(super) type Pair = (std::ops::Range<usize>, std::ops::Range<usize>);
 
 /// A status that is answered in the application's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -304,7 +304,7 @@ fn finish(
     ending: Ending,
 ) -> bool {
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
-    let finished = slot.front().finish(call.id);
+    let finished = slot.front().finish_unsent(call.id);
     let mut close = finished.close || (shared.is_stopping() && !finished.others);
     match ending {
         Ending::Whole | Ending::Departed => records.end(0),
