@@ -20,8 +20,11 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cgigate"));
-        command.arg("http").args(args).env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::of_command(Command::new(env!("CARGO_BIN_EXE_cgigate")).arg("http").args(args))
+    }
+
+    fn of_command(command: &mut Command) -> Self {
+        command.env_clear().stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let mut server = Self { child, stderr, ready: String::new() };
@@ -380,6 +383,24 @@ fn connections_beyond_the_limit_are_told_to_come_back() {
     assert!(got.starts_with("HTTP/1.1 503 ") && got.contains("\r\nRetry-After: 1\r\n"), "{got}");
     held[0].write_all(GET).unwrap();
     assert_eq!(answer(&mut held[0]).1, "Hello World\n");
+}
+
+#[test]
+fn when_descriptors_run_out_the_idlest_go() {
+    let exe = env!("CARGO_BIN_EXE_cgigate");
+    let mut limited = Command::new("sh");
+    limited.args([
+        "-c",
+        "ulimit -n 40 && exec \"$0\" http --listen :0 --threads 2 --app hello",
+        exe,
+    ]);
+    let server = Server::of_command(&mut limited);
+    let mut idle: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    assert!(server.ask(CLOSE).ends_with("Hello World\n"));
+    assert_eq!(rest(&mut idle[0]), "", "the first of them went");
+    let last = idle.last_mut().unwrap();
+    last.write_all(CLOSE).unwrap();
+    assert!(rest(last).ends_with("Hello World\n"));
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(super) struct Chunks {
     left: u64,
     line: usize,
     framing: usize,
+    announced: u64,
 }
 
 /// What a step came to.
@@ -66,7 +67,12 @@ pub(super) enum Piece<'i> {
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { state: State::Size(0), left: 0, line: 0, framing: 0 }
+        Self { state: State::Size(0), left: 0, line: 0, framing: 0, announced: 0 }
+    }
+
+    /// Bytes of the body that the sizes so far come to.
+    pub(super) fn announced(&self) -> u64 {
+        self.announced
     }
 
     /// How many bytes were used, and what they came to.
@@ -116,6 +122,7 @@ impl Chunks {
             (Extension, b'\t' | b' '..=b'~' | 0x80..) => Extension,
             (SizeEnd, b'\n') => {
                 self.line = 0;
+                self.announced = self.announced.saturating_add(self.left);
                 if self.left == 0 { Trailer } else { Data }
             }
             (DataCr, b'\r') => DataLf,

@@ -326,10 +326,10 @@ fn unchunk(wire: &mut Wire<'_>, max_body: u64) -> Result<Spooled, Unread> {
             }
         };
         let (used, piece) = chunks.next(input).map_err(Unread::Refused)?;
+        if chunks.announced() > max_body {
+            return Err(Unread::Refused(BODY_TOO_LONG));
+        }
         match piece {
-            Piece::Data(data) if body.len() + data.len() as u64 > max_body => {
-                return Err(Unread::Refused(BODY_TOO_LONG));
-            }
             Piece::Data(data) => body.push(data).map_err(|_| Unread::Refused(CANNOT_KEEP))?,
             Piece::More => {}
             Piece::End => {

@@ -3,6 +3,7 @@
 use super::request::{Request, Rules, is_space};
 use crate::{net::Peer, types::Vars};
 use percent_encoding::percent_decode;
+use std::sync::Once;
 
 /// The variables of `request`, over those of the server.
 ///
@@ -10,6 +11,23 @@ use percent_encoding::percent_decode;
 /// first. Fields whose names have a `_` are dropped, for `X_A` and `X-A` would be one variable;
 /// `Proxy` is dropped, for `HTTP_PROXY` is configuration to many programs (CVE-2016-5385); and a
 /// field cannot take the place of a variable: `Remote-Addr` goes nowhere.
+///
+/// ```
+/// use cgigate::{net::Peer, simple_server::{Request, Rules, WsgiRequestHandler, get_environ}, Vars};
+///
+/// /// Behind a proxy on this machine, which says whom it speaks for.
+/// struct Behind;
+///
+/// impl WsgiRequestHandler for Behind {
+///     fn get_environ(&self, request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
+///         get_environ(request, client, rules, environ);
+///         let said = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("X-Real-IP"));
+///         if let Some((_, address)) = said {
+///             environ.set("REMOTE_ADDR", address);
+///         }
+///     }
+/// }
+/// ```
 pub fn get_environ(request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
     let query = request.path.iter().position(|&byte| byte == b'?');
     let (path, query) = match query {
@@ -47,7 +65,17 @@ pub fn get_environ(request: &Request, client: Peer, rules: Rules, environ: &mut 
 /// One header field on its way to a variable.
 fn add_field(name: &str, value: &[u8], rules: Rules, environ: &mut Vars) {
     let own = ["content-type", "content-length", "transfer-encoding", "proxy"];
-    if name.contains('_') || own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+    if name.contains('_') {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            // The name is a token.
+            crate::sys::say(format_args!(
+                "cgigate: header field {name}: dropped, for its name has a _ (not told again)"
+            ));
+        });
+        return;
+    }
+    if own.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return;
     }
     let name = name.to_ascii_uppercase().replace('-', "_");

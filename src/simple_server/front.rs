@@ -14,7 +14,7 @@
 use super::{
     chunked::{Chunks, Piece},
     connection::{After, Connection, PIECE, answer, first_line},
-    request::{Framing, HeadScan, Refused, Rules, parse},
+    request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
     server::{Serving, TOO_SLOW, accept},
 };
 use crate::{
@@ -26,6 +26,7 @@ use std::{
     io,
     ops::Range,
     os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread,
     time::{Duration, Instant},
@@ -123,7 +124,13 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
             connection.refuse(serving, &NO_THREAD, &line, false)
         } else {
             let may_keep = !serving.stopping.load(Ordering::Acquire);
-            answer(&mut connection, head, serving, &mut slate, may_keep)
+            let answer = || answer(&mut connection, head, serving, &mut slate, may_keep);
+            // Of applications panics are caught closer by: this one is a handler's, or ours. It
+            // costs the connection, and no thread.
+            catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+                slate = Slate::default();
+                After::Close
+            })
         };
         lock(&pool.back).push((slot, connection, after));
         serving.bell.ring();
@@ -405,7 +412,7 @@ impl<'s> Watcher<'s> {
 
     fn read(&mut self, watched: &mut Watched) -> Look {
         loop {
-            match watched.advance() {
+            match watched.advance(self.serving.options.max_body) {
                 Ok(Some(head)) => return Look::Ready(head),
                 Ok(None) => {}
                 Err(refused) => return Look::Refuse(refused),
@@ -529,7 +536,7 @@ impl<'s> Watcher<'s> {
 impl Watched {
     /// Goes as far as what is in the buffer allows: where the head lies, once the request can be
     /// answered.
-    fn advance(&mut self) -> Result<Option<Range<usize>>, Refused> {
+    fn advance(&mut self, max_body: u64) -> Result<Option<Range<usize>>, Refused> {
         loop {
             let buffer = &mut self.connection.buffer;
             match &mut self.phase {
@@ -551,6 +558,9 @@ impl Watched {
                 Phase::Head => {
                     let Some(head) = self.scan.scan(buffer)? else { return Ok(None) };
                     let request = parse(&buffer[head.clone()], Rules::Strict)?;
+                    if matches!(request.framing, Framing::Length(length) if length > max_body) {
+                        return Err(BODY_TOO_LONG);
+                    }
                     // Whoever waits for 100 Continue has it when the body is first read.
                     if request.expects_continue {
                         return Ok(Some(head));
@@ -574,6 +584,9 @@ impl Watched {
                     loop {
                         let (used, piece) = chunks.next(&buffer[*at..])?;
                         *at += used;
+                        if chunks.announced() > max_body {
+                            return Err(BODY_TOO_LONG);
+                        }
                         match piece {
                             Piece::Data(_) => {}
                             Piece::More => break,

@@ -96,7 +96,15 @@ pub trait WsgiRequestHandler: Send + Sync {
     }
 }
 
-/// How much of a body was sent.
+/// How much of a body was sent, as an access line has it.
+///
+/// ```
+/// use cgigate::simple_server::Size;
+///
+/// assert_eq!(Size::Whole(12).to_string(), "12");
+/// assert_eq!(Size::Aborted(5).to_string(), "5 aborted");
+/// assert_eq!(Size::Page.to_string(), "-");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// All of it: bytes.

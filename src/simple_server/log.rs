@@ -32,7 +32,15 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// `log_date_time_string`, in UTC and saying so: `22/Nov/2026 07:28:12 +0000`.
+/// `log_date_time_string`, in UTC and saying so.
+///
+/// ```
+/// use cgigate::simple_server::log_date_time_string;
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let time = UNIX_EPOCH + Duration::from_secs(784_111_777);
+/// assert_eq!(log_date_time_string(time), "06/Nov/1994 08:49:37 +0000");
+/// ```
 pub fn log_date_time_string(time: SystemTime) -> String {
     // "Sun, 22 Nov 2026 07:28:12 GMT" has all of it at fixed places.
     let date = httpdate::fmt_http_date(time.max(UNIX_EPOCH));
@@ -41,17 +49,5 @@ pub fn log_date_time_string(time: SystemTime) -> String {
             format!("{day}/{month}/{year} {clock} +0000")
         }
         _ => date,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn the_date_says_its_zone() {
-        let time = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        assert_eq!(log_date_time_string(time), "06/Nov/1994 08:49:37 +0000");
     }
 }

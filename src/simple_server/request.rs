@@ -6,6 +6,13 @@
 use std::{borrow::Cow, ops::Range};
 
 /// How strictly requests are read.
+///
+/// ```
+/// use cgigate::simple_server::{Options, Rules};
+///
+/// assert_eq!(Options::default().rules, Rules::Wsgiref);
+/// assert_eq!(Options::http().rules, Rules::Strict);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// As much of what `http.server` takes as is safe: any minor version, HTTP/1.1 without Host,
@@ -38,6 +45,14 @@ const LONGEST_FIELD: usize = 64 << 10;
 const MAX_FIELDS: usize = 100;
 
 /// A request without its body: what `http.server` keeps in a handler's attributes.
+///
+/// ```
+/// use cgigate::simple_server::Request;
+///
+/// fn is_from_a_browser(request: &Request) -> bool {
+///     request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Sec-Fetch-Mode"))
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {

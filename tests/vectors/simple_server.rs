@@ -314,7 +314,7 @@ impl<'r> Sent<'r> {
             let colon = line.iter().position(|&byte| byte == b':').unwrap_or(0);
             colon == 0 || !line[..colon].iter().all(is_token) || line.contains(&0)
         };
-        if self.bad_line_end || self.lines.iter().skip(1).any(|line| no_field(line)) {
+        if self.bad_line_end || self.lines.iter().skip(1).any(no_field) {
             return Some(("D13", BAD));
         }
         let lengths = self.values("Content-Length");
@@ -322,7 +322,7 @@ impl<'r> Sent<'r> {
         let digits = |value: &&[u8]| value.iter().all(u8::is_ascii_digit);
         let numbers = lengths.iter().map(|value| to_native(value).parse::<u128>().ok());
         let numbers: Vec<_> = numbers.collect();
-        if !lengths.iter().all(|value| digits(value)) || numbers.windows(2).any(|n| n[0] != n[1]) {
+        if !lengths.iter().all(digits) || numbers.windows(2).any(|n| n[0] != n[1]) {
             return Some(("D2", BAD));
         }
         if numbers.iter().any(|n| n.is_none_or(|n| n > u128::from(u64::MAX))) {
