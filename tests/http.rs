@@ -372,6 +372,21 @@ fn idle_and_slow_clients_hold_no_thread_and_little_memory() {
 }
 
 #[test]
+fn who_stands_still_in_a_body_gives_its_thread_up_when_others_want_it() {
+    let server = Server::of("echo", &["--read-timeout", "30s"]);
+    let mut still: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for stream in &mut still {
+        let head =
+            "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        // Its application waits for the body now, and with both of them there is no thread left.
+        assert_eq!(line(stream), "HTTP/1.1 100 Continue");
+    }
+    // The client's own patience is 20 s, shorter than what each has while nobody else waits.
+    assert!(server.ask(CLOSE).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
 fn connections_beyond_the_limit_are_told_to_come_back() {
     let server = Server::of("hello", &["--max-connections", "2"]);
     let mut held: Vec<_> = (0..2).map(|_| server.connect()).collect();

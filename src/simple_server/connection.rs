@@ -172,6 +172,7 @@ pub(super) fn answer(
     );
     let left = Cell::new(0);
     let mut wire = Wire {
+        serving,
         socket: &connection.socket,
         buffer: &mut buffer,
         at: head.end,
@@ -294,7 +295,7 @@ fn run(
     awaited: &Cell<bool>,
     left: &Cell<u64>,
 ) -> (Result<Outcome, Exception>, Keep) {
-    let mut stdout = Way::new(socket, request, serving.options, may_keep, awaited, left);
+    let mut stdout = Way::new(socket, request, serving, may_keep, awaited, left);
     let mut stderr = serving.handler.get_stderr();
     let streams = Streams { stdin, stdout: &mut stdout, stderr: &mut *stderr };
     let outcome =
@@ -343,6 +344,7 @@ fn unchunk(wire: &mut Wire<'_>, max_body: u64) -> Result<Spooled, Unread> {
 
 /// What the client sends, from what came with the head on.
 struct Wire<'c> {
+    serving: &'c Serving<'c>,
     socket: &'c SocketCell,
     buffer: &'c mut Vec<u8>,
     /// How much of the buffer is done with.
@@ -382,7 +384,7 @@ impl BufRead for Wire<'_> {
                 }
                 let patience = self.patience();
                 let patience = patience.inspect_err(|_| self.buffer.clear())?;
-                if !self.socket.wait(Readiness::Read, patience)? {
+                if !self.serving.wait(self.socket, Readiness::Read, patience)? {
                     self.buffer.clear();
                     return Err(RequestFault::TooSlow.into());
                 }

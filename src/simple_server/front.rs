@@ -111,7 +111,10 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
         let mut jobs = lock(&pool.jobs);
         let job = loop {
             match jobs.waiting.pop_front() {
-                Some(job) => break job,
+                Some(job) => {
+                    serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
+                    break job;
+                }
                 None if jobs.done => return,
                 None => jobs = pool.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
             }
@@ -468,6 +471,7 @@ impl<'s> Watcher<'s> {
         let connection = watched.connection;
         self.unfinished -= connection.buffer.len();
         jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
+        self.serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
         drop(jobs);
         self.pool.more.notify_one();
     }

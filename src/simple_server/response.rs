@@ -6,8 +6,8 @@
 
 use super::{
     connection::{Keep, UNWANTED, gone},
-    options::Options,
     request::Request,
+    server::Serving,
 };
 use crate::{
     handlers::Output,
@@ -17,7 +17,6 @@ use std::{
     cell::Cell,
     fs::File,
     io::{self, IoSlice, Write},
-    time::Duration,
 };
 
 /// Where the body of the response ends.
@@ -46,28 +45,28 @@ pub(super) struct Way<'c> {
     awaited: &'c Cell<bool>,
     /// What was not read of the request's body.
     left: &'c Cell<u64>,
-    limit: Option<Duration>,
+    serving: &'c Serving<'c>,
 }
 
 impl<'c> Way<'c> {
     pub(super) fn new(
         socket: &'c SocketCell,
         request: &Request,
-        options: &Options,
+        serving: &'c Serving<'c>,
         may_keep: bool,
         awaited: &'c Cell<bool>,
         left: &'c Cell<u64>,
     ) -> Self {
         Self {
             socket,
-            modern: options.is_modern(),
+            modern: serving.options.is_modern(),
             client_is_modern: request.is_modern,
             is_head: request.command == "HEAD",
-            keep: options.is_modern() && may_keep && request.keep_alive,
+            keep: serving.options.is_modern() && may_keep && request.keep_alive,
             body: Body::Unknown,
             awaited,
             left,
-            limit: options.write_timeout,
+            serving,
         }
     }
 
@@ -139,7 +138,11 @@ impl<'c> Way<'c> {
     }
 
     fn wait(&self) -> io::Result<()> {
-        match self.socket.wait(Readiness::Write, self.limit)? {
+        match self.serving.wait(
+            self.socket,
+            Readiness::Write,
+            self.serving.options.write_timeout,
+        )? {
             true => Ok(()),
             false => Err(gone(io::ErrorKind::TimedOut.into())),
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     handlers::Slate,
-    sys::{self, Bell, Epoll, Happened, Readiness, Ready},
+    sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
     types::{Application, Vars},
 };
 use std::{
@@ -17,7 +17,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
     sync::{
         Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -65,6 +65,7 @@ pub struct WsgiServer<'a> {
     pub timeout: Option<Duration>,
     stopping: AtomicBool,
     bell: Bell,
+    waiting: AtomicUsize,
     serving: Mutex<bool>,
     served: Condvar,
 }
@@ -79,6 +80,36 @@ pub(super) struct Serving<'s> {
     pub(super) listeners: &'s [TcpListener],
     pub(super) stopping: &'s AtomicBool,
     pub(super) bell: &'s Bell,
+    /// Requests that wait for a thread.
+    pub(super) waiting: &'s AtomicUsize,
+}
+
+impl Serving<'_> {
+    /// Waits for a client that may take so long; false when it took longer. While others wait for
+    /// a thread it has a tenth of the time: who stands still must not hold them all.
+    pub(super) fn wait(
+        &self,
+        socket: &SocketCell,
+        what: Readiness,
+        patience: Option<Duration>,
+    ) -> io::Result<bool> {
+        const LOOK: Duration = Duration::from_millis(250);
+        let Some(patience) = patience else { return socket.wait(what, None) };
+        let began = Instant::now();
+        loop {
+            let left = match self.waiting.load(Ordering::Relaxed) {
+                0 => patience,
+                _ => patience / 10,
+            };
+            let left = left.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if socket.wait(what, Some(left.min(LOOK)))? {
+                return Ok(true);
+            }
+        }
+    }
 }
 
 /// `make_server(host, port, app)`: a [`WsgiServer`] that listens, for `app`. An empty host is every
@@ -137,6 +168,7 @@ impl<'a> WsgiServer<'a> {
             timeout: None,
             stopping: AtomicBool::new(false),
             bell: Bell::new()?,
+            waiting: AtomicUsize::new(0),
             serving: Mutex::new(false),
             served: Condvar::new(),
         };
@@ -195,6 +227,7 @@ impl<'a> WsgiServer<'a> {
             listeners: &self.listeners,
             stopping: &self.stopping,
             bell: &self.bell,
+            waiting: &self.waiting,
         }
     }
 
