@@ -3,7 +3,7 @@
 use super::{
     chunked::{Chunks, Piece},
     handler::{Size, error_page},
-    request::{BODY_TOO_LONG, Framing, Refused, Request, Rules, parse},
+    request::{BODY_TOO_LONG, Framing, Refused, Rules, parse},
     response::Way,
     server::Serving,
     spooled::Spooled,
@@ -159,10 +159,6 @@ pub(super) fn answer(
         let is_head = request.command == "HEAD";
         connection.refuse(serving, &refused, &request.requestline, is_head)
     };
-    let path = percent_encoding::percent_decode(&request.path);
-    if path.take_while(|byte| *byte != b'?').any(|byte| byte == 0) {
-        return refuse(connection, Refused::bad("the path has a NUL"));
-    }
     if matches!(request.framing, Framing::Length(length) if length > serving.options.max_body) {
         return refuse(connection, BODY_TOO_LONG);
     }
@@ -185,9 +181,7 @@ pub(super) fn answer(
     let chunked = match request.framing {
         Framing::Chunked => match unchunk(&mut wire, serving.options.max_body) {
             Ok(body) => Some(body),
-            Err(Unread::Refused(refused)) => {
-                return refuse(connection, refused);
-            }
+            Err(Unread::Refused(refused)) => return refuse(connection, refused),
             Err(Unread::Gone) => return After::Close,
         },
         Framing::Length(length) => {
@@ -199,6 +193,7 @@ pub(super) fn answer(
     let vars = &mut slate.vars;
     connection.base_environ(serving, vars);
     serving.handler.get_environ(&request, connection.client, rules, vars);
+    let stdout = Way::new(&connection.socket, &request, serving, may_keep, &awaited, &left);
     let at = wire.at;
     let (outcome, keep, at) = match chunked {
         Some(body) => {
@@ -206,32 +201,14 @@ pub(super) fn answer(
             let Ok(mut stdin) = body.into_reader() else {
                 return refuse(connection, CANNOT_KEEP);
             };
-            let (outcome, keep) = run(
-                &connection.socket,
-                &request,
-                serving,
-                slate,
-                &mut *stdin,
-                may_keep,
-                &awaited,
-                &left,
-            );
+            let (outcome, keep) = run(stdout, serving, slate, &mut *stdin);
             (outcome, keep, at)
         }
         None => {
             let length = left.get();
             let mut counted = Counted { wire: &mut wire, left: &left };
             let mut stdin = ContentInput::new(&mut counted, Content::Length(length), u64::MAX);
-            let (outcome, keep) = run(
-                &connection.socket,
-                &request,
-                serving,
-                slate,
-                &mut stdin,
-                may_keep,
-                &awaited,
-                &left,
-            );
+            let (outcome, keep) = run(stdout, serving, slate, &mut stdin);
             (outcome, keep, wire.at)
         }
     };
@@ -284,18 +261,13 @@ pub(super) enum Keep {
     UntilEnd,
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one exchange, each lent by another")]
+/// Runs the request: what came of it, and whether the connection can be used again.
 fn run(
-    socket: &SocketCell,
-    request: &Request,
+    mut stdout: Way<'_>,
     serving: &Serving<'_>,
     slate: &mut Slate,
     stdin: &mut dyn BufRead,
-    may_keep: bool,
-    awaited: &Cell<bool>,
-    left: &Cell<u64>,
 ) -> (Result<Outcome, Exception>, Keep) {
-    let mut stdout = Way::new(socket, request, serving, may_keep, awaited, left);
     let mut stderr = serving.handler.get_stderr();
     let streams = Streams { stdin, stdout: &mut stdout, stderr: &mut *stderr };
     let outcome =

@@ -113,6 +113,7 @@ impl Refused {
 const SYNTAX: Refused = Refused::bad("the request line is not: method, target, version");
 const VERSION: Refused = Refused::bad("the version is not HTTP/1.0 or HTTP/1.1");
 const TARGET: Refused = Refused::bad("the target is neither a path nor an http URI");
+const NUL: Refused = Refused::bad("the path has a NUL");
 const LINE_END: Refused = Refused::bad("a line does not end in CR LF");
 const FIELD: Refused = Refused::bad("a header line is not: name, colon, value");
 const HOST: Refused = Refused::bad("there is not one Host, and a host");
@@ -293,6 +294,11 @@ pub(super) fn parse(head: &[u8], rules: Rules) -> Result<Request, Refused> {
     let line = head[..end].strip_suffix(b"\r").ok_or(LINE_END)?;
     let RequestLine { command, target, version, is_modern } = request_line(line, rules)?;
     let (authority, path) = split_target(command, target, rules)?;
+    // Names that C knows end there.
+    let bare = path.split(|&byte| byte == b'?').next().unwrap_or_default();
+    if bare.windows(3).any(|three| three == b"%00") {
+        return Err(NUL);
+    }
     let headers = fields(&head[end + 1..], rules)?;
     let mut said = Said::default();
     for (name, value) in &headers {
@@ -573,6 +579,8 @@ mod tests {
             (format!("GET /#x HTTP/1.1\r\n{host}"), "400"),
             (format!("GET /\0 HTTP/1.1\r\n{host}"), "400"),
             (format!("GET /\x7f HTTP/1.1\r\n{host}"), "400"),
+            (format!("GET /%3f%00 HTTP/1.1\r\n{host}"), "400"),
+            (format!("GET /%%00?x HTTP/1.1\r\n{host}"), "400"),
             (format!("CONNECT a:1 HTTP/1.1\r\n{host}"), "400"),
             (format!("CONNECT / HTTP/1.1\r\n{host}"), "400"),
             ("GET /\r\n".into(), "400"),
