@@ -79,7 +79,7 @@ fn ask(stream: &mut (impl Read + Write), request: &[u8], enough: usize) -> Vec<u
 
 fn get(port: u16) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    ask(&mut stream, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", usize::MAX)
+    ask(&mut stream, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", usize::MAX)
 }
 
 fn refused(args: &[&str], environ: &[(&str, &str)]) -> String {

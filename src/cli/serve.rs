@@ -9,20 +9,22 @@ use super::{
 use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
-    handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
+    handlers::{Attributes, Handler, Outcome, Plain, Preamble, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
-    simple_server,
+    simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
     sys::{Signal, Signals},
-    types::{Application, Vars},
+    types::{Application, Exception, Vars},
 };
 use std::{
     env,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
+    panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -67,7 +69,7 @@ pub(super) fn run(
         Protocol::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            http(&dispatcher, &listeners, allow, &server, max_body, signals)?;
+            http(dispatcher, &listeners, allow, &server, max_body, signals)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -108,50 +110,79 @@ fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
     });
 }
 
-/// Serves HTTP on TCP listeners until a signal says to stop.
+/// The applications as an HTTP server runs them.
+struct Http(Dispatcher);
+
+impl WsgiRequestHandler for Http {
+    fn handle(
+        &self,
+        _app: Option<&dyn Application>,
+        handler: &dyn Handler,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        let app = self.0.dispatch(Role::Responder, &mut slate.vars);
+        run_app(handler, app, slate, streams)
+    }
+}
+
+/// Serves HTTP until a signal says to stop, and what was in flight has ended.
 fn http(
-    dispatcher: &Dispatcher,
+    dispatcher: Dispatcher,
     listeners: &[Listener],
     allow: Allow,
     server: &Options,
     max_body: u64,
     signals: Signals,
 ) -> anyhow::Result<()> {
-    let default = simple_server::Options::default();
-    let threads = server.threads.map_or(default.threads, usize::from);
-    let read_timeout = server.read_timeout;
-    let options =
-        simple_server::Options { threads, max_body, read_timeout, allow: Some(allow), ..default };
-    let mut sockets = Vec::new();
-    for listener in listeners {
-        let address = listener.address();
-        if matches!(address, Address::Unix(_) | Address::Abstract(_)) {
-            let why = format!("--listen {address}: http is served on TCP addresses only");
-            return Err(Usage(why).into());
-        }
-        sockets.push(TcpListener::from(listener.as_fd().try_clone_to_owned()?));
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopper = Arc::clone(&stop);
-    obey(signals, move || stopper.store(true, Ordering::Release));
+    let default = HttpOptions::http();
+    let options = HttpOptions {
+        threads: server.threads.map_or(default.threads, usize::from),
+        max_connections: server.max_connections,
+        max_queue: server.max_queue,
+        max_body,
+        read_timeout: Some(server.read_timeout),
+        idle_timeout: server.idle_timeout.or(default.idle_timeout),
+        queue_timeout: server.queue_timeout,
+        graceful_timeout: server.graceful_timeout,
+        allow: Some(allow),
+        ..default
+    };
+    let threads = options.threads;
+    let patience = options.graceful_timeout;
+    // For these calls, of no matter which family the socket is.
+    let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
+    let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
+    front.options = options;
+    front.set_handler(Http(dispatcher));
+    let front = Arc::new(front);
+    let (tell, told) = mpsc::channel();
+    let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
+    obey(signals, move || {
+        stopper.stop();
+        let _ = tell_stop.send(None);
+    });
     announce("http", listeners, threads);
     for listener in listeners {
-        crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
+        if !matches!(listener.address(), Address::Unix(_) | Address::Abstract(_)) {
+            crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
+        }
     }
-    let respond = |handler: &dyn Handler, slate: &mut Slate, streams: Streams<'_>| {
-        let app = dispatcher.dispatch(Role::Responder, &mut slate.vars);
-        run_app(handler, app, slate, streams)
+    // An application that does not come back is not waited for longer than was said: the process
+    // ends without it.
+    thread::Builder::new().spawn(move || {
+        let served = panic::catch_unwind(AssertUnwindSafe(|| front.serve_forever()));
+        let _ = tell.send(Some(served));
+    })?;
+    let ended = match told.recv() {
+        Ok(None) => told.recv_timeout(patience),
+        ended => ended.map_err(Into::into),
     };
-    thread::scope(|scope| {
-        let (options, stop, respond) = (&options, &*stop, &respond);
-        let serve = |socket: &'_ TcpListener| simple_server::serve(socket, options, stop, respond);
-        let serve = |socket| scope.spawn(move || serve(socket));
-        let servers: Vec<_> = sockets.iter().map(serve).collect();
-        servers.into_iter().try_for_each(|server| match server.join() {
-            Ok(served) => Ok(served?),
-            Err(_) => anyhow::bail!("serve http: a server thread panicked"),
-        })
-    })
+    match ended {
+        Ok(Some(Ok(served))) => Ok(served?),
+        Ok(Some(Err(_))) => anyhow::bail!("serve http: a server thread panicked"),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// The applications as a FastCGI server runs them.
