@@ -30,7 +30,7 @@
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
 //! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
-//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
+//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O; what they share is [`head`] |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
@@ -42,6 +42,7 @@ mod cli;
 pub mod fcgi;
 pub mod gateway;
 pub mod handlers;
+pub mod head;
 pub mod headers;
 pub mod net;
 pub mod scgi;
