@@ -2,14 +2,14 @@
 
 use super::values::{duration, mode, size};
 use crate::{
-    gateway::MountPoint,
+    gateway::{MountPoint, Protocol},
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
-/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI or
-/// HTTP when you do.
+/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI, SCGI,
+/// uwsgi or HTTP when you do.
 #[derive(Debug, Parser)]
 #[command(name = "cgigate", version, arg_required_else_help = false)]
 pub(super) struct Options {
@@ -25,16 +25,22 @@ pub(super) enum Command {
     Cgi(Desk),
     /// The same under IISCGIHandler
     Iis(Desk),
-    /// Serve FastCGI
+    /// Serve FastCGI [--listen: 127.0.0.1:9000]
     Fastcgi(Server),
-    /// Serve HTTP: for development, and as an embedded front
+    /// Serve SCGI [--listen: 127.0.0.1:4000]
+    Scgi(Server),
+    /// Serve the uwsgi protocol, modifier1 0 [--listen: 127.0.0.1:3031]
+    Uwsgi(Server),
+    /// Serve HTTP: for development, and as an embedded front [--listen: 127.0.0.1:8000]
     Http(Server),
 }
 
 /// What is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    FastCgi,
+pub(super) enum Served {
+    /// Web servers, by what they speak to applications.
+    WebServers(Protocol),
+    /// Clients themselves.
     Http,
 }
 

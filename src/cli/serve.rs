@@ -1,15 +1,15 @@
-//! `fastcgi` and `http`: from options to a server that runs.
+//! `fastcgi`, `scgi`, `uwsgi` and `http`: from options to a server that runs.
 
 use super::{
     Usage,
     identity::{self, PidFile},
-    options::{Protocol, Server as Options},
+    options::{Served, Server as Options},
     own_name,
 };
 use crate::{
     fcgi::Role,
-    gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
-    handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
+    gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
+    handlers::{Attributes, Handler, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
     simple_server,
     sys::{Signal, Signals},
@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{
     env,
+    fmt::Display,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     process::ExitCode,
@@ -29,7 +30,7 @@ use std::{
 
 pub(super) fn run(
     mut gateway: Gateway,
-    protocol: Protocol,
+    served: Served,
     server: Options,
 ) -> anyhow::Result<ExitCode> {
     if !matches!(server.workers.as_str(), "1" | "auto") {
@@ -42,26 +43,27 @@ pub(super) fn run(
         let why = format!("--app {name}: no such application; `cgigate apps` lists them");
         return Err(Usage(why).into());
     }
-    let allow = allow(protocol, &server)?;
-    let listeners = listeners(protocol, &server, &allow)?;
+    let allow = allow(served, &server)?;
+    let listeners = listeners(served, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
     gateway.build()?;
-    let max_body = server.max_body.unwrap_or(match protocol {
-        Protocol::FastCgi => u64::MAX,
-        Protocol::Http => 16 << 20,
+    let max_body = server.max_body.unwrap_or(match served {
+        Served::WebServers(_) => u64::MAX,
+        Served::Http => 16 << 20,
     });
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
-    match protocol {
-        Protocol::FastCgi => {
+    match served {
+        Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            fastcgi(dispatcher, &listeners, allow, settings(&server), signals)?;
+            let settings = settings(protocol, &server);
+            web_servers(dispatcher, &listeners, allow, settings, signals)?;
         }
-        Protocol::Http => {
+        Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             http(&dispatcher, &listeners, allow, &server, max_body, signals)?;
@@ -71,7 +73,7 @@ pub(super) fn run(
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
+fn announce(protocol: &dyn Display, listeners: &[Listener], threads: usize) {
     for listener in listeners {
         let address = listener.address();
         crate::sys::say(format_args!(
@@ -131,7 +133,7 @@ fn http(
     let stop = Arc::new(AtomicBool::new(false));
     let stopper = Arc::clone(&stop);
     obey(signals, move || stopper.store(true, Ordering::Release));
-    announce("http", listeners, threads);
+    announce(&"http", listeners, threads);
     for listener in listeners {
         crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
     }
@@ -151,8 +153,8 @@ fn http(
     })
 }
 
-/// The applications as a FastCGI server runs them.
-struct FastCgi {
+/// The applications as they are run for web servers.
+struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
     allow: Allow,
@@ -160,7 +162,7 @@ struct FastCgi {
     refused: AtomicBool,
 }
 
-impl Dispatch for FastCgi {
+impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         self.dispatcher.dispatch(role, vars)
     }
@@ -187,7 +189,7 @@ impl Dispatch for FastCgi {
 }
 
 /// Serves until a signal says to stop, and what was in flight has ended.
-fn fastcgi(
+fn web_servers(
     dispatcher: Dispatcher,
     listeners: &[Listener],
     allow: Allow,
@@ -198,12 +200,12 @@ fn fastcgi(
         origin_server: false,
         wsgi_multiprocess: false,
         wsgi_multithread: settings.threads > 1,
-        preamble: Preamble::StatusLast,
+        preamble: settings.protocol.preamble(),
         ..Attributes::BASE
     };
-    announce("fastcgi", listeners, settings.threads);
+    announce(&settings.protocol, listeners, settings.threads);
     let refused = AtomicBool::new(false);
-    let apps = FastCgi { dispatcher, handler: Plain(attributes), allow, refused };
+    let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
@@ -212,26 +214,30 @@ fn fastcgi(
 }
 
 /// Who may connect.
-fn allow(protocol: Protocol, server: &Options) -> anyhow::Result<Allow> {
+fn allow(served: Served, server: &Options) -> anyhow::Result<Allow> {
     const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
     let mut allow = Allow::new(server.allow.clone(), server.allow_uid.clone());
-    if let (Protocol::FastCgi, Some(addresses)) = (protocol, env::var_os(WEB_SERVERS)) {
+    if let (Served::WebServers(Protocol::FastCgi), Some(addresses)) =
+        (served, env::var_os(WEB_SERVERS))
+    {
         let added = allow.add_web_servers(&addresses.to_string_lossy());
         added.map_err(|why| Usage(format!("{WEB_SERVERS}: {why}")))?;
     }
     Ok(allow)
 }
 
-fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
+fn listeners(served: Served, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
     if server.listen.is_empty() && net::stdin_listens() {
         return Ok(vec![Listener::stdin()?]);
     }
     let mut addresses = server.listen.clone();
     if addresses.is_empty() {
-        let default = match protocol {
+        let default = match served {
             _ if !net::handed_over(None).is_empty() => "systemd",
-            Protocol::FastCgi => "127.0.0.1:9000",
-            Protocol::Http => "127.0.0.1:8000",
+            Served::WebServers(Protocol::FastCgi) => "127.0.0.1:9000",
+            Served::WebServers(Protocol::Scgi) => "127.0.0.1:4000",
+            Served::WebServers(Protocol::Uwsgi) => "127.0.0.1:3031",
+            Served::Http => "127.0.0.1:8000",
         };
         addresses.extend(default.parse::<Address>());
     }
@@ -255,9 +261,10 @@ fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Res
     Ok(listeners)
 }
 
-fn settings(server: &Options) -> Settings {
+fn settings(protocol: Protocol, server: &Options) -> Settings {
     let default = Settings::default();
     Settings {
+        protocol,
         threads: server.threads.map_or(default.threads, usize::from),
         max_connections: server.max_connections,
         max_body: server.max_body,

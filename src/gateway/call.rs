@@ -1,10 +1,13 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{slot::Token, spool::Spool};
+use super::{Protocol, Settings, slot::Token, spool::Spool};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
-    handlers::{Content, Slate},
+    handlers::{Content, Preamble, Slate},
+    head::Wire as _,
+    scgi::Scgi,
     types::RequestFault,
+    uwsgi::Uwsgi,
 };
 use std::{sync::Arc, time::Instant};
 
@@ -44,20 +47,17 @@ impl Call {
         (self.token, self.id, self.role) = (token, id, role);
     }
 
-    /// Finds the variables in what PARAMS brought, and how long the body is.
+    /// Finds the variables in what came before the body, and how long that is.
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
     pub(super) fn prepare(
         &mut self,
         pairs: &mut Vec<Pair>,
-        max_body: Option<u64>,
+        settings: &Settings,
     ) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        pairs.clear();
-        for pair in fcgi::pairs(vars.appended()) {
-            pairs.push(pair.map_err(|_| Refusal::MALFORMED)?);
-        }
+        settings.protocol.pairs(vars.appended(), pairs)?;
         for (name, value) in pairs.drain(..) {
             vars.index(name, value);
         }
@@ -66,24 +66,60 @@ impl Call {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
         let length = Content::length(vars)?;
-        if let (Some(length), Some(limit)) = (length, max_body)
+        if let (Some(length), Some(limit)) = (length, settings.max_body)
             && length > limit
         {
             return Err(RequestFault::BodyTooLong { limit }.into());
         }
         self.content = match (self.role, length) {
             (Role::Authorizer, _) => Content::Length(0),
+            (Role::Responder, Some(length)) => Content::Length(length),
+            // SCGI and uwsgi have no other way to say where a body ends.
+            _ if settings.protocol != Protocol::FastCgi => Content::Length(0),
             // DATA follows STDIN, in the same stream; both end by themselves.
             (Role::Filter, _) | (Role::Responder, None) => Content::UntilEnd,
-            (Role::Responder, Some(length)) => Content::Length(length),
         };
         self.came = Instant::now();
         Ok(())
+    }
+
+    /// nginx stops sending a body that it has buffered as soon as the response's header block has
+    /// gone on to its client: an application that answers while it reads would wait for the rest
+    /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
+    pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
+        let software = self.slate.vars.get("SERVER_SOFTWARE");
+        matches!(self.content, Content::Length(1..))
+            && software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
     }
 }
 
 /// Where in the parameters a name and its value lie.
 pub(super) type Pair = (std::ops::Range<usize>, std::ops::Range<usize>);
+
+impl Protocol {
+    /// Finds the variables in what came before the body.
+    ///
+    /// # Errors
+    /// 400.
+    fn pairs(self, head: &[u8], into: &mut Vec<Pair>) -> Result<(), Refusal> {
+        into.clear();
+        match self {
+            Self::FastCgi => collect(fcgi::pairs(head), into),
+            Self::Scgi => collect(Scgi::pairs(head), into),
+            Self::Uwsgi => collect(Uwsgi::pairs(head), into),
+        }
+    }
+}
+
+fn collect<E>(
+    found: impl Iterator<Item = Result<Pair, E>>,
+    into: &mut Vec<Pair>,
+) -> Result<(), Refusal> {
+    for pair in found {
+        into.push(pair.map_err(|_| Refusal::MALFORMED)?);
+    }
+    Ok(())
+}
 
 /// A status that is answered in the application's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,18 +133,32 @@ impl Refusal {
     pub(super) const TOO_SLOW: Self = Self { status: "408 Request Timeout", fields: "" };
     pub(super) const TOO_LONG: Self =
         Self { status: "431 Request Header Fields Too Large", fields: "" };
+    pub(super) const NOT_IMPLEMENTED: Self = Self { status: "501 Not Implemented", fields: "" };
     // No server honours END_REQUEST's FCGI_OVERLOADED, so an overload is a real response.
     pub(super) const OVERLOADED: Self =
         Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
 
-    /// The whole answer, in records.
-    pub(super) fn records(self, out: &mut Vec<u8>, id: RequestId, head_only: bool) {
+    /// The whole answer.
+    pub(super) fn answer(
+        self,
+        protocol: Protocol,
+        out: &mut Vec<u8>,
+        id: RequestId,
+        head_only: bool,
+    ) {
         let Self { status, fields } = self;
         let body = if head_only { String::new() } else { format!("{status}\n") };
-        let text = format!(
-            "Content-Type: text/plain\r\nContent-Length: {}\r\n{fields}Status: {status}\r\n\r\n{body}",
-            status.len() + 1
-        );
+        let length = status.len() + 1;
+        let fields = format!("Content-Type: text/plain\r\nContent-Length: {length}\r\n{fields}");
+        let text = match protocol.preamble() {
+            Preamble::StatusFirst => format!("Status: {status}\r\n{fields}\r\n{body}"),
+            Preamble::StatusLast => format!("{fields}Status: {status}\r\n\r\n{body}"),
+            Preamble::StatusLine => format!("HTTP/1.1 {status}\r\n{fields}\r\n{body}"),
+        };
+        if protocol != Protocol::FastCgi {
+            out.extend_from_slice(text.as_bytes());
+            return;
+        }
         fcgi::stream(out, RecordType::Stdout, id, text.as_bytes());
         fcgi::stream(out, RecordType::Stdout, id, b"");
         fcgi::end_request(out, id, 0, ProtocolStatus::RequestComplete);

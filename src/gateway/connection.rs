@@ -1,33 +1,33 @@
-//! What is known of one FastCGI connection: how far its records were understood, which requests
-//! are open, and where their bodies go.
+//! What is known of one connection: how far what came was understood, which requests are open, and
+//! where their bodies go.
 //!
 //! Bytes are understood to the last one before an application runs, so what stays here between
 //! two reads is a header cut in two at most. Nothing here blocks or knows a socket.
 
 use super::{
-    Dispatch, Settings,
+    Dispatch, Protocol, Settings,
     call::{Call, Pair, Refusal},
+    incoming::{Incoming, PeerError},
     slot::Token,
     spool::{End, Spool},
 };
 use crate::{
-    fcgi::{
-        self, Answer, Connection, Event, Limits, ProtocolError, ProtocolStatus, RequestId, Role,
-    },
+    fcgi::{self, Answer, Event, ProtocolStatus, RequestId, Role},
+    handlers::Content,
     types,
 };
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-/// One connection's protocol and its open requests.
+/// One connection's incoming side and its open requests.
 pub(super) struct Front {
-    protocol: Connection,
+    incoming: Incoming,
     open: Vec<Open>,
     /// Bytes of a record that is not whole enough to be understood.
     tail: Vec<u8>,
     registered: bool,
     /// A request that was not to be the last has asked for the end of the connection.
     last: bool,
-    /// What comes is read over: the answer is out, or what came was not FastCGI.
+    /// What comes is read over: the answer is out, or what came cannot be understood.
     discarding: bool,
     /// Everything on this connection is answered 503: there are too many.
     overloaded: bool,
@@ -122,7 +122,7 @@ pub(super) struct Finished {
 impl Default for Front {
     fn default() -> Self {
         Self {
-            protocol: Connection::new(Limits { max_requests: 0, max_params: 0 }),
+            incoming: Incoming::default(),
             open: Vec::new(),
             tail: Vec::new(),
             registered: false,
@@ -136,11 +136,7 @@ impl Default for Front {
 impl Front {
     /// A new connection.
     pub(super) fn begin(&mut self, settings: &Settings, overloaded: bool) {
-        let limits = Limits {
-            max_requests: settings.max_requests_per_connection,
-            max_params: settings.max_params,
-        };
-        self.protocol = Connection::new(limits);
+        self.incoming = Incoming::new(settings);
         self.overloaded = overloaded;
     }
 
@@ -171,13 +167,13 @@ impl Front {
         input: &[u8],
         sorting: &mut Sorting,
         rules: &Rules<'_>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<(), PeerError> {
         if self.discarding {
             return Ok(());
         }
         let mut at = 0;
         loop {
-            let (used, event) = self.protocol.next(&input[at..])?;
+            let (used, event) = self.incoming.next(&input[at..])?;
             at += used;
             let Some(event) = event else { break };
             self.event(event, at, sorting, rules);
@@ -192,7 +188,7 @@ impl Front {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
                 self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
-                if !rules.apps.serves(role) {
+                if !rules.apps.serves(role) && self.incoming.protocol() == Protocol::FastCgi {
                     let status = ProtocolStatus::UnknownRole;
                     fcgi::end_request(&mut sorting.answers, id, 0, status);
                     self.finish(id);
@@ -231,7 +227,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
-        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings.max_body);
+        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
         }
@@ -240,6 +236,9 @@ impl Front {
             sorting.pool.push(call);
             self.refuse(id, refusal, head_only, sorting);
             return;
+        }
+        if let Content::Length(length) = call.content {
+            self.incoming.expect_body(length);
         }
         let body = if role == Role::Authorizer {
             Body::Ended
@@ -258,7 +257,7 @@ impl Front {
 
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
-        refusal.records(&mut sorting.answers, id, head_only);
+        refusal.answer(self.incoming.protocol(), &mut sorting.answers, id, head_only);
         self.finish(id);
     }
 
@@ -370,13 +369,14 @@ impl Front {
 
     /// `id` has been answered, and may be used anew from now on.
     pub(super) fn finish(&mut self, id: RequestId) -> Finished {
-        self.protocol.finish(id);
-        let mut finished = Finished { close: false, others: false, unread: false };
+        let unread = self.incoming.has_surplus();
+        self.incoming.finish(id);
+        let mut finished = Finished { close: false, others: false, unread };
         if let Some(at) = self.open.iter().position(|open| open.id == id) {
             let open = self.open.swap_remove(at);
             self.last |= !open.keep_conn;
             if let Stage::Called { body, .. } = open.stage {
-                finished.unread = !matches!(body, Body::Ended);
+                finished.unread |= !matches!(body, Body::Ended);
             }
         }
         finished.others = !self.open.is_empty();
@@ -407,8 +407,11 @@ impl Front {
         self.tail = Vec::new();
     }
 
-    /// What came was not FastCGI: nothing behind it can be understood, and no body goes on.
-    pub(super) fn give_up(&mut self, sorting: &mut Sorting) {
+    /// What came was not of the protocol: nothing behind it can be understood, and no body goes on.
+    pub(super) fn give_up(&mut self, error: PeerError, sorting: &mut Sorting) {
+        if let (Some(refusal), Some(open)) = (error.refusal(), self.open.first()) {
+            self.refuse(open.id, refusal, false, sorting);
+        }
         self.end(false, sorting);
         self.last = true;
     }
@@ -433,7 +436,7 @@ impl Front {
     /// A request that was to be run is answered in another way.
     pub(super) fn turn_away(&mut self, call: &Call, refusal: Refusal, out: &mut Vec<u8>) -> bool {
         let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-        refusal.records(out, call.id, head_only);
+        refusal.answer(self.incoming.protocol(), out, call.id, head_only);
         self.finish(call.id).close
     }
 }

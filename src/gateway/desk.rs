@@ -92,8 +92,8 @@ impl Desk {
                 let input = &self.input[..stood_over + n];
                 let mut front = slot.front();
                 let fed = front.feed(input, &mut self.sorting, &rules);
-                if fed.is_err() {
-                    front.give_up(&mut self.sorting);
+                if let Err(error) = fed {
+                    front.give_up(error, &mut self.sorting);
                 }
                 let end = front.wants_end();
                 if end || fed.is_err() {

@@ -6,6 +6,7 @@
 pub(crate) mod cgi;
 mod dispatch;
 mod mount;
+mod protocol;
 mod settings;
 mod spool;
 
@@ -16,6 +17,10 @@ mod call;
 mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
+#[cfg(target_os = "linux")]
+mod incoming;
+#[cfg(target_os = "linux")]
+mod outgoing;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
@@ -41,6 +46,7 @@ use std::fmt;
 
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
+pub use protocol::Protocol;
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;

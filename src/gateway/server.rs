@@ -1,4 +1,4 @@
-//! One worker process that serves FastCGI: listeners in, until it is told to stop.
+//! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
     Settings,
@@ -34,6 +34,12 @@ pub trait Dispatch: Send + Sync {
     /// Whether the peer of a new connection may connect.
     fn admits(&self, _socket: &OwnedFd) -> bool {
         true
+    }
+
+    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
+    /// the protocol carries none of them.
+    fn errors(&self, lines: &[u8]) {
+        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
     }
 
     /// One line about something that went wrong outside of applications.

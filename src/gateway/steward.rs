@@ -6,6 +6,7 @@
 //! hang-ups, deadlines, 503. It never runs an application.
 
 use super::{
+    Protocol, Settings,
     desk::{Desk, Intake, Run, Short},
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
@@ -229,7 +230,7 @@ impl Stewardship {
             let touched = slot.touched.load(Ordering::Relaxed);
             let Ok(idle) = slot.try_idle() else { continue };
             let end = match idle {
-                Idle::Quiet => late(shared.settings.idle_timeout, touched),
+                Idle::Quiet => late(shared.settings.quiet_timeout(), touched),
                 Idle::Discarding => now.wrapping_sub(touched) > LINGER,
                 Idle::Partial => late(shared.settings.read_timeout, touched),
                 Idle::Incomplete => {
@@ -305,6 +306,17 @@ impl Stewardship {
         shared.done.store(true, Ordering::Relaxed);
         shared.bell.ring();
         shared.spares.wake_all();
+    }
+}
+
+impl Settings {
+    /// How long nothing at all may come on a connection. Where a connection is one request, a peer
+    /// that has connected is in the middle of it.
+    fn quiet_timeout(&self) -> Option<Duration> {
+        match self.protocol {
+            Protocol::FastCgi => self.idle_timeout,
+            Protocol::Scgi | Protocol::Uwsgi => self.read_timeout,
+        }
     }
 }
 

@@ -7,9 +7,11 @@
 //! ready. Nothing is handed over for the usual request: it costs `epoll_wait`, `recv`, `send`.
 
 use super::{
+    Protocol,
     call::Call,
     connection::Front,
     desk::{Desk, Intake, Run, Short},
+    outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Token},
@@ -268,50 +270,63 @@ impl Thread {
 
     /// Runs the application and ends the request. True: the connection ends with it.
     fn run_call(&mut self, line: &Line, call: &mut Call, lent: bool) -> bool {
-        let shared = &*self.shared;
+        let Self { shared, desk, .. } = self;
         let slot = shared.table.slot(call.token);
-        let out = std::mem::take(&mut self.desk.out);
-        let records = RefCell::new(Records::new(out, slot, call, shared.settings.write_timeout));
-        let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-        let mut stdin = Stdin::new(shared, line, &mut self.desk, call, lent);
-        let ending = if call.slate.request().is_cancelled() {
-            Ending::Departed
-        } else {
-            let streams = Streams {
-                stdin: &mut ContentInput::new(&mut stdin, call.content, max_body),
-                stdout: &mut Stdout(&records),
-                stderr: &mut Stderr(&records),
-            };
-            let app = shared.apps.dispatch(call.role, &mut call.slate.vars);
-            let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
-            // An error page that failed: whatever was sent is all there is.
-            outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
-        };
-        stdin.give_back();
-        let mut records = records.into_inner();
-        let close = finish(shared, slot, call, &mut records, ending);
-        self.desk.out = records.give_back();
-        close
+        let out = std::mem::take(&mut desk.out);
+        let sender = Sender::new(out, slot, call, &shared.settings);
+        match shared.settings.protocol {
+            Protocol::FastCgi => run_over(shared, line, desk, call, lent, Records::new(sender)),
+            Protocol::Scgi | Protocol::Uwsgi => {
+                let unframed = Unframed::new(sender, &*shared.apps);
+                run_over(shared, line, desk, call, lent, unframed)
+            }
+        }
     }
 }
 
-/// Ends a request on the wire, so that the client can tell how it ended.
-fn finish(
+fn run_over(
     shared: &Shared,
-    slot: &Slot,
-    call: &Call,
-    records: &mut Records<'_>,
-    ending: Ending,
+    line: &Line,
+    desk: &mut Desk,
+    call: &mut Call,
+    lent: bool,
+    outgoing: impl Outgoing,
 ) -> bool {
+    let outgoing = RefCell::new(outgoing);
+    let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
+    let mut stdin = Stdin::new(shared, line, desk, call, lent);
+    let ending = if call.slate.request().is_cancelled() {
+        Ending::Departed
+    } else {
+        let streams = Streams {
+            stdin: &mut ContentInput::new(&mut stdin, call.content, max_body),
+            stdout: &mut Stdout(&outgoing),
+            stderr: &mut Stderr(&outgoing),
+        };
+        let app = shared.apps.dispatch(call.role, &mut call.slate.vars);
+        let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
+        // An error page that failed: whatever was sent is all there is.
+        outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
+    };
+    stdin.give_back();
+    let mut outgoing = outgoing.into_inner();
+    let close = finish(shared, call, &mut outgoing, ending);
+    desk.out = outgoing.give_back();
+    close
+}
+
+/// Ends a request on the wire, so that the client can tell how it ended.
+fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: Ending) -> bool {
+    let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let finished = slot.front().finish(call.id);
     let mut close = finished.close || (shared.is_stopping() && !finished.others);
     match ending {
-        Ending::Whole | Ending::Departed => records.end(0),
-        Ending::Cut { length_known } if length_known || finished.others => records.end(1),
+        Ending::Whole | Ending::Departed => outgoing.end(0),
+        Ending::Cut { length_known } if length_known || finished.others => outgoing.end(1),
         // Without a length only a connection that ends too soon tells that something is missing.
         Ending::Cut { .. } => {
-            records.cut();
+            outgoing.cut();
             close = true;
         }
     }
