@@ -1,6 +1,6 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{slot::Token, spool::Spool};
+use super::{Settings, slot::Token, spool::Spool};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Slate},
@@ -51,12 +51,16 @@ impl Call {
     pub(super) fn prepare(
         &mut self,
         pairs: &mut Vec<Pair>,
-        max_body: Option<u64>,
+        settings: &Settings,
     ) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         pairs.clear();
         for pair in fcgi::pairs(vars.appended()) {
-            pairs.push(pair.map_err(|_| Refusal::MALFORMED)?);
+            let pair = pair.map_err(|_| Refusal::MALFORMED)?;
+            if pairs.len() == settings.max_variables {
+                return Err(Refusal::TOO_LONG);
+            }
+            pairs.push(pair);
         }
         for (name, value) in pairs.drain(..) {
             vars.index(name, value);
@@ -66,7 +70,7 @@ impl Call {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
         let length = Content::length(vars)?;
-        if let (Some(length), Some(limit)) = (length, max_body)
+        if let (Some(length), Some(limit)) = (length, settings.max_body)
             && length > limit
         {
             return Err(RequestFault::BodyTooLong { limit }.into());

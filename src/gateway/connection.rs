@@ -231,7 +231,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
-        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings.max_body);
+        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
         }

@@ -7,7 +7,10 @@ use super::{
     queue::Queue,
     slot::{Table, Token},
 };
-use crate::sys::{Bell, Epoll, ThreadState};
+use crate::{
+    sys::{Bell, Epoll, ThreadState},
+    types::Vars,
+};
 use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
@@ -48,8 +51,10 @@ impl Shared {
     pub(super) fn new(
         listeners: Vec<OwnedFd>,
         apps: Arc<dyn Dispatch>,
-        settings: Settings,
+        mut settings: Settings,
     ) -> std::io::Result<Self> {
+        // Joined values take their room a second time.
+        settings.max_params = settings.max_params.min(Vars::MAX_BYTES / 4);
         let threads = settings.threads.max(1);
         let waiters = settings.waiters.clamp(1, threads);
         Ok(Self {

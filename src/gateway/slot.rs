@@ -32,7 +32,7 @@
 //! generation by compare-exchange *before* the descriptor is closed, so exactly one does, and the
 //! slot goes back to the free ones last.
 
-use super::connection::Front;
+use super::{connection::Front, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
@@ -65,7 +65,7 @@ pub(super) struct Slot {
     /// When something last happened here, in ticks of the steward's clock (milliseconds).
     pub(super) touched: AtomicU32,
     /// Held for whole records; nobody takes the reading half while holding it.
-    pub(super) writer: Mutex<()>,
+    pub(super) writer: Turns,
     /// Short answers of the protocol that found the writer busy; its holder sends them along.
     pub(super) outbox: Mutex<Vec<u8>>,
     /// Whether there is anything in it: changed with it locked.
@@ -79,7 +79,7 @@ impl Slot {
             state: AtomicU64::new(1 << 32),
             socket: SocketCell::empty(),
             touched: AtomicU32::new(0),
-            writer: Mutex::new(()),
+            writer: Turns::default(),
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
             front: Mutex::new(Front::default()),

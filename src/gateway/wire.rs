@@ -5,7 +5,7 @@ use crate::{sys::Readiness, types::ClientGone};
 use std::{
     fs::File,
     io::{self, IoSlice},
-    sync::{MutexGuard, PoisonError, TryLockError, atomic::Ordering},
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ impl Slot {
         slices: &mut [IoSlice<'_>],
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        let whole_records = self.lock_writer();
+        let whole_records = self.writer.wait();
         // What was begun before comes first: it may be half a record.
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
@@ -40,7 +40,7 @@ impl Slot {
         (file, from, len): (&File, u64, usize),
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        let whole_records = self.lock_writer();
+        let whole_records = self.writer.wait();
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
         }
@@ -87,11 +87,7 @@ impl Slot {
     /// writer go looks into the outbox afterwards: one of the two finds it.
     pub(super) fn say_more(&self) -> bool {
         while self.unsaid.load(Ordering::Acquire) {
-            let _whole_records = match self.writer.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return true,
-            };
+            let Some(_whole_records) = self.writer.try_now() else { return true };
             match self.empty_outbox(Some(Duration::ZERO)) {
                 Ok(true) => {}
                 Ok(false) => return false,
@@ -130,10 +126,6 @@ impl Slot {
 
     fn lock_outbox(&self) -> MutexGuard<'_, Vec<u8>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_writer(&self) -> MutexGuard<'_, ()> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> io::Result<()> {
