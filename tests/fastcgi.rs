@@ -302,6 +302,23 @@ fn an_abort_ends_a_running_request_once_and_its_reads_fail() {
     assert_eq!(house.log(), "", "a departure is nobody's fault");
 }
 
+/// The second request took the first one's place in the receive buffer, and so its body.
+#[test]
+fn a_request_that_takes_an_aborted_ones_id_does_not_get_its_body() {
+    let house = house(2);
+    let mut peer = house.unix();
+    let mut wire = fastcgi_peer::head(1, Role::Responder, "/echo", true, Some(9));
+    fastcgi_peer::stdin(&mut wire, 1, b"theirs");
+    wire.extend(fastcgi_peer::abort(1));
+    wire.extend(post(1, "/echo", b"ours"));
+    for _ in 0..20 {
+        peer.send(&wire);
+        let aborted = peer.answer(1);
+        assert_eq!((aborted.stdout.len(), aborted.records), (0, 1));
+        assert_eq!(peer.answer(1).body(), b"ours");
+    }
+}
+
 #[test]
 fn a_hang_up_cancels_what_runs() {
     let (told, tell) = mpsc::channel::<()>();

@@ -59,7 +59,7 @@ pub(super) fn run(
         Protocol::FastCgi => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            fastcgi(dispatcher, &listeners, allow, settings(&server), signals)?;
+            fastcgi(dispatcher, listeners, allow, settings(&server), signals)?;
         }
         Protocol::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
@@ -88,7 +88,7 @@ fn tell_manager(state: &str) {
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
-fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
+fn obey(mut signals: Signals, mut stop: impl FnMut() + Send + 'static) {
     thread::spawn(move || {
         let mut stopping = false;
         while let Ok(signal) = signals.wait() {
@@ -189,7 +189,7 @@ impl Dispatch for FastCgi {
 /// Serves until a signal says to stop, and what was in flight has ended.
 fn fastcgi(
     dispatcher: Dispatcher,
-    listeners: &[Listener],
+    listeners: Vec<Listener>,
     allow: Allow,
     settings: Settings,
     signals: Signals,
@@ -201,13 +201,18 @@ fn fastcgi(
         preamble: Preamble::StatusLast,
         ..Attributes::BASE
     };
-    announce("fastcgi", listeners, settings.threads);
+    announce("fastcgi", &listeners, settings.threads);
     let refused = AtomicBool::new(false);
     let apps = FastCgi { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
-    obey(signals, move || stopper.stop());
+    let mut listeners = Some(listeners);
+    obey(signals, move || {
+        // The server closes its own: nobody is to wait at a door that is opened no more.
+        drop(listeners.take());
+        stopper.stop();
+    });
     Ok(server.run()?)
 }
 

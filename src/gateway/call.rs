@@ -8,6 +8,13 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 
+/// The file that a filter is to work on (section 6.4).
+pub(super) struct Data {
+    /// By FCGI_DATA_LENGTH.
+    pub(super) content: Content,
+    pub(super) spool: Arc<Spool>,
+}
+
 /// A request that an application can be called for. Threads keep them for the next request.
 pub(super) struct Call {
     pub(super) token: Token,
@@ -17,6 +24,8 @@ pub(super) struct Call {
     pub(super) content: Content,
     /// What of its body others have received for it.
     pub(super) spool: Arc<Spool>,
+    /// A filter's DATA.
+    pub(super) data: Option<Data>,
     /// When the request was complete enough to be run.
     pub(super) came: Instant,
 }
@@ -30,6 +39,7 @@ impl Call {
             slate: Slate::default(),
             content: Content::Length(0),
             spool: Arc::default(),
+            data: None,
             came: Instant::now(),
         }
     }
@@ -41,7 +51,7 @@ impl Call {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
-        (self.token, self.id, self.role) = (token, id, role);
+        (self.token, self.id, self.role, self.data) = (token, id, role, None);
     }
 
     /// Finds the variables in what PARAMS brought, and how long the body is.
@@ -75,12 +85,15 @@ impl Call {
         {
             return Err(RequestFault::BodyTooLong { limit }.into());
         }
-        self.content = match (self.role, length) {
-            (Role::Authorizer, _) => Content::Length(0),
-            // DATA follows STDIN, in the same stream; both end by themselves.
-            (Role::Filter, _) | (Role::Responder, None) => Content::UntilEnd,
-            (Role::Responder, Some(length)) => Content::Length(length),
+        let or_until_end = |length: Option<u64>| length.map_or(Content::UntilEnd, Content::Length);
+        self.content = match self.role {
+            Role::Authorizer => Content::Length(0),
+            Role::Responder | Role::Filter => or_until_end(length),
         };
+        if self.role == Role::Filter {
+            let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
+            self.data = Some(Data { content, spool: Arc::default() });
+        }
         self.came = Instant::now();
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{
     slot::{Table, Token},
 };
 use crate::{
-    sys::{Bell, Epoll, ThreadState},
+    sys::{Bell, Epoll, SocketCell, ThreadState},
     types::Vars,
 };
 use std::{
@@ -30,7 +30,10 @@ pub(super) struct Shared {
     /// Rung when there is something in the queue.
     pub(super) bell: Bell,
     pub(super) queue: Queue,
-    pub(super) listeners: Vec<OwnedFd>,
+    /// Closed when it stops.
+    pub(super) listeners: Vec<SocketCell>,
+    /// The log has it already that no connection can be accepted.
+    pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
     pub(super) spares: Spares,
     pub(super) steward: Steward,
@@ -62,7 +65,8 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners,
+            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),
             steward: Steward::default(),

@@ -37,7 +37,7 @@ use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -70,6 +70,8 @@ pub(super) struct Slot {
     pub(super) outbox: Mutex<Vec<u8>>,
     /// Whether there is anything in it: changed with it locked.
     pub(super) unsaid: AtomicBool,
+    /// Sweeps of the steward since the peer took the last of what is in it.
+    pub(super) stalled: AtomicU32,
     front: Mutex<Front>,
 }
 
@@ -82,6 +84,7 @@ impl Slot {
             writer: Turns::default(),
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
+            stalled: AtomicU32::new(0),
             front: Mutex::new(Front::default()),
         }
     }
@@ -95,7 +98,11 @@ impl Slot {
 
     /// The same, unless somebody has it locked.
     pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Front>> {
-        self.front.try_lock().ok()
+        match self.front.try_lock() {
+            Ok(front) => Some(front),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
@@ -299,6 +306,7 @@ impl Table {
         slot.front().clear();
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
+        slot.stalled.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

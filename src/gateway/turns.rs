@@ -38,6 +38,11 @@ impl Turns {
         Turn { turns: self, number }
     }
 
+    /// Whether nobody has a turn just now.
+    pub(super) fn is_free(&self) -> bool {
+        self.now.load(Ordering::SeqCst) == self.next.load(Ordering::SeqCst)
+    }
+
     /// A turn, if nobody has one.
     pub(super) fn try_now(&self) -> Option<Turn<'_>> {
         let number = self.now.load(Ordering::SeqCst);
