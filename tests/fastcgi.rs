@@ -9,44 +9,16 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, House, Peer, post, request};
+use fastcgi_peer::{Apps, Gate, House, Peer, post, request};
 use std::{
     fs,
     io::{self, BufRead, Read, Write},
-    sync::{Arc, Condvar, Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
-
-/// A door that applications wait at until the test opens it.
-#[derive(Default)]
-struct Gate {
-    waiting: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let mut state = self.waiting.lock().expect("no panic behind the door");
-        state.0 += 1;
-        self.changed.notify_all();
-        let open = self.changed.wait_while(state, |(_, open)| !*open);
-        open.expect("no panic behind the door").0 -= 1;
-    }
-
-    fn await_waiting(&self, wanted: usize) {
-        let state = self.waiting.lock().expect("no panic behind the door");
-        let all = self.changed.wait_while(state, |(waiting, _)| *waiting < wanted);
-        drop(all.expect("no panic behind the door"));
-    }
-
-    fn open(&self) {
-        self.waiting.lock().expect("no panic behind the door").1 = true;
-        self.changed.notify_all();
-    }
-}
 
 fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
     start_response.call("200 OK", &[PLAIN])?;
