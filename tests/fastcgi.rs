@@ -9,44 +9,16 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, House, Peer, post, request};
+use fastcgi_peer::{Apps, Gate, House, Peer, post, request};
 use std::{
     fs,
     io::{self, BufRead, Read, Write},
-    sync::{Arc, Condvar, Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
-
-/// A door that applications wait at until the test opens it.
-#[derive(Default)]
-struct Gate {
-    waiting: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let mut state = self.waiting.lock().expect("no panic behind the door");
-        state.0 += 1;
-        self.changed.notify_all();
-        let open = self.changed.wait_while(state, |(_, open)| !*open);
-        open.expect("no panic behind the door").0 -= 1;
-    }
-
-    fn await_waiting(&self, wanted: usize) {
-        let state = self.waiting.lock().expect("no panic behind the door");
-        let all = self.changed.wait_while(state, |(waiting, _)| *waiting < wanted);
-        drop(all.expect("no panic behind the door"));
-    }
-
-    fn open(&self) {
-        self.waiting.lock().expect("no panic behind the door").1 = true;
-        self.changed.notify_all();
-    }
-}
 
 fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
     start_response.call("200 OK", &[PLAIN])?;
@@ -300,6 +272,23 @@ fn an_abort_ends_a_running_request_once_and_its_reads_fail() {
     peer.send(&request(1, "/hello", true));
     assert_eq!(peer.answer(1).body(), b"Hello World\n");
     assert_eq!(house.log(), "", "a departure is nobody's fault");
+}
+
+/// The second request took the first one's place in the receive buffer, and so its body.
+#[test]
+fn a_request_that_takes_an_aborted_ones_id_does_not_get_its_body() {
+    let house = house(2);
+    let mut peer = house.unix();
+    let mut wire = fastcgi_peer::head(1, Role::Responder, "/echo", true, Some(9));
+    fastcgi_peer::stdin(&mut wire, 1, b"theirs");
+    wire.extend(fastcgi_peer::abort(1));
+    wire.extend(post(1, "/echo", b"ours"));
+    for _ in 0..20 {
+        peer.send(&wire);
+        let aborted = peer.answer(1);
+        assert_eq!((aborted.stdout.len(), aborted.records), (0, 1));
+        assert_eq!(peer.answer(1).body(), b"ours");
+    }
 }
 
 #[test]

@@ -89,12 +89,22 @@ pub(super) struct Server {
     /// Bytes of a request's variables; longer: 431
     #[arg(long, env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
     pub(super) max_params: u64,
+    /// Variables of a request; more: 431
+    #[arg(long, env = "CGIGATE_MAX_VARIABLES", default_value_t = 10_000)]
+    pub(super) max_variables: usize,
+    /// Requests open at a time on one connection; further ones are refused with FCGI_OVERLOADED
+    #[arg(long, env = "CGIGATE_MAX_MULTIPLEXED", default_value_t = 1000,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) max_multiplexed: u16,
     /// Complete requests that wait for a thread; further ones are answered 503
     #[arg(long, env = "CGIGATE_MAX_QUEUE", default_value_t = 1000)]
     pub(super) max_queue: usize,
     /// How long a request may stand still: 408
     #[arg(long, env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub(super) read_timeout: Duration,
+    /// How long a peer may take nothing of its answer before its connection is closed
+    #[arg(long, env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) write_timeout: Duration,
     /// How long a complete request may wait for a thread: 503 [default: none]
     #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
     pub(super) queue_timeout: Option<Duration>,

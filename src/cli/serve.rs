@@ -61,7 +61,7 @@ pub(super) fn run(
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, &server);
-            web_servers(dispatcher, &listeners, allow, settings, signals)?;
+            web_servers(dispatcher, listeners, allow, settings, signals)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
@@ -90,7 +90,7 @@ fn tell_manager(state: &str) {
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
-fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
+fn obey(mut signals: Signals, mut stop: impl FnMut() + Send + 'static) {
     thread::spawn(move || {
         let mut stopping = false;
         while let Ok(signal) = signals.wait() {
@@ -191,7 +191,7 @@ impl Dispatch for Behind {
 /// Serves until a signal says to stop, and what was in flight has ended.
 fn web_servers(
     dispatcher: Dispatcher,
-    listeners: &[Listener],
+    listeners: Vec<Listener>,
     allow: Allow,
     settings: Settings,
     signals: Signals,
@@ -203,13 +203,18 @@ fn web_servers(
         preamble: settings.protocol.preamble(),
         ..Attributes::BASE
     };
-    announce(&settings.protocol, listeners, settings.threads);
+    announce(&settings.protocol, &listeners, settings.threads);
     let refused = AtomicBool::new(false);
     let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
-    obey(signals, move || stopper.stop());
+    let mut listeners = Some(listeners);
+    obey(signals, move || {
+        // The server closes its own: nobody is to wait at a door that is opened no more.
+        drop(listeners.take());
+        stopper.stop();
+    });
     Ok(server.run()?)
 }
 
@@ -269,9 +274,12 @@ fn settings(protocol: Protocol, server: &Options) -> Settings {
         max_connections: server.max_connections,
         max_body: server.max_body,
         max_params: usize::try_from(server.max_params).unwrap_or(usize::MAX),
+        max_variables: server.max_variables,
+        max_requests_per_connection: server.max_multiplexed.into(),
         max_queue: server.max_queue,
         multiplex: server.multiplex == "on",
         read_timeout: Some(server.read_timeout),
+        write_timeout: Some(server.write_timeout),
         queue_timeout: server.queue_timeout,
         idle_timeout: server.idle_timeout,
         graceful_timeout: server.graceful_timeout,

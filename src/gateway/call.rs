@@ -11,6 +11,13 @@ use crate::{
 };
 use std::{sync::Arc, time::Instant};
 
+/// The file that a filter is to work on (section 6.4).
+pub(super) struct Data {
+    /// By FCGI_DATA_LENGTH.
+    pub(super) content: Content,
+    pub(super) spool: Arc<Spool>,
+}
+
 /// A request that an application can be called for. Threads keep them for the next request.
 pub(super) struct Call {
     pub(super) token: Token,
@@ -20,6 +27,8 @@ pub(super) struct Call {
     pub(super) content: Content,
     /// What of its body others have received for it.
     pub(super) spool: Arc<Spool>,
+    /// A filter's DATA.
+    pub(super) data: Option<Data>,
     /// When the request was complete enough to be run.
     pub(super) came: Instant,
 }
@@ -33,6 +42,7 @@ impl Call {
             slate: Slate::default(),
             content: Content::Length(0),
             spool: Arc::default(),
+            data: None,
             came: Instant::now(),
         }
     }
@@ -44,7 +54,7 @@ impl Call {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
-        (self.token, self.id, self.role) = (token, id, role);
+        (self.token, self.id, self.role, self.data) = (token, id, role, None);
     }
 
     /// Finds the variables in what came before the body, and how long that is.
@@ -57,7 +67,7 @@ impl Call {
         settings: &Settings,
     ) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        settings.protocol.pairs(vars.appended(), pairs)?;
+        settings.protocol.pairs(vars.appended(), pairs, settings.max_variables)?;
         for (name, value) in pairs.drain(..) {
             vars.index(name, value);
         }
@@ -71,14 +81,17 @@ impl Call {
         {
             return Err(RequestFault::BodyTooLong { limit }.into());
         }
-        self.content = match (self.role, length) {
-            (Role::Authorizer, _) => Content::Length(0),
-            (Role::Responder, Some(length)) => Content::Length(length),
+        let or_until_end = |length: Option<u64>| length.map_or(Content::UntilEnd, Content::Length);
+        self.content = match self.role {
+            Role::Authorizer => Content::Length(0),
             // SCGI and uwsgi have no other way to say where a body ends.
-            _ if settings.protocol != Protocol::FastCgi => Content::Length(0),
-            // DATA follows STDIN, in the same stream; both end by themselves.
-            (Role::Filter, _) | (Role::Responder, None) => Content::UntilEnd,
+            _ if settings.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
+            Role::Responder | Role::Filter => or_until_end(length),
         };
+        if self.role == Role::Filter {
+            let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
+            self.data = Some(Data { content, spool: Arc::default() });
+        }
         self.came = Instant::now();
         Ok(())
     }
@@ -100,13 +113,13 @@ impl Protocol {
     /// Finds the variables in what came before the body.
     ///
     /// # Errors
-    /// 400.
-    fn pairs(self, head: &[u8], into: &mut Vec<Pair>) -> Result<(), Refusal> {
+    /// 400, or 431 for more than `max` of them.
+    fn pairs(self, head: &[u8], into: &mut Vec<Pair>, max: usize) -> Result<(), Refusal> {
         into.clear();
         match self {
-            Self::FastCgi => collect(fcgi::pairs(head), into),
-            Self::Scgi => collect(Scgi::pairs(head), into),
-            Self::Uwsgi => collect(Uwsgi::pairs(head), into),
+            Self::FastCgi => collect(fcgi::pairs(head), into, max),
+            Self::Scgi => collect(Scgi::pairs(head), into, max),
+            Self::Uwsgi => collect(Uwsgi::pairs(head), into, max),
         }
     }
 }
@@ -114,9 +127,14 @@ impl Protocol {
 fn collect<E>(
     found: impl Iterator<Item = Result<Pair, E>>,
     into: &mut Vec<Pair>,
+    max: usize,
 ) -> Result<(), Refusal> {
     for pair in found {
-        into.push(pair.map_err(|_| Refusal::MALFORMED)?);
+        let pair = pair.map_err(|_| Refusal::MALFORMED)?;
+        if into.len() == max {
+            return Err(Refusal::TOO_LONG);
+        }
+        into.push(pair);
     }
     Ok(())
 }

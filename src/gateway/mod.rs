@@ -36,6 +36,8 @@ mod streams;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
+mod turns;
+#[cfg(target_os = "linux")]
 mod wire;
 
 use crate::{

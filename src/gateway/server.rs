@@ -4,7 +4,7 @@ use super::{
     Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
-    threads::Thread,
+    threads::{Thread, report},
 };
 use crate::{
     fcgi::Role,
@@ -16,6 +16,7 @@ use std::{
     io,
     net::TcpListener,
     os::fd::{AsRawFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     thread,
 };
@@ -82,7 +83,7 @@ impl Server {
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            shared.epoll.add(listener.as_raw_fd(), token, Ready::While)?;
+            shared.epoll.add(listener.raw(), token, Ready::While)?;
         }
         Ok(Self { shared })
     }
@@ -104,10 +105,15 @@ impl Server {
             let builder = thread::Builder::new().name(format!("worker {number}"));
             threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
         }
-        Stewardship::new(Arc::clone(&self.shared)).run();
+        let mut steward = Stewardship::new(Arc::clone(&self.shared));
+        // As for the other threads: what it held is closed, and it goes on.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| steward.run())) {
+            steward.recover();
+            report(&self.shared, &*panic);
+        }
         if self.shared.table.live() == 0 {
             for thread in threads {
-                // It panicked: our own bug, and its message is out already.
+                // Panics are caught, but for one while another is mended: its message is out.
                 let _ = thread.join();
             }
         }

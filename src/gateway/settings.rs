@@ -27,6 +27,8 @@ pub struct Settings {
     pub max_body: Option<u64>,
     /// Bytes of a request's variables; longer ones are answered 431.
     pub max_params: usize,
+    /// How many variables a request may have; more are answered 431.
+    pub max_variables: usize,
     /// Complete requests that wait for a thread; further ones are answered 503.
     pub max_queue: usize,
     /// What is said of multiplexing. What comes interleaved is served either way.
@@ -56,6 +58,7 @@ impl Default for Settings {
             max_requests_per_connection: 1000,
             max_body: None,
             max_params: 1 << 20,
+            max_variables: 10_000,
             max_queue: 1000,
             multiplex: true,
             read_timeout: Some(Duration::from_secs(60)),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
-    handlers::Output,
+    handlers::{Content, ContentInput, Output},
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
 };
@@ -32,9 +32,13 @@ pub(super) struct Stdin<'c> {
     id: RequestId,
     desk: &'c mut Desk,
     spool: Arc<Spool>,
+    /// A filter's: its body is in spools wherever it was received.
+    data: Option<Arc<Spool>>,
     request: Arc<Request>,
     /// The reading half is on loan to this request.
     lent: bool,
+    /// It is held just now.
+    held: bool,
     /// Some of the body may be in the spool.
     shared_body: bool,
     /// A piece out of the spool, and how much of it was read.
@@ -61,8 +65,10 @@ impl<'c> Stdin<'c> {
             token: call.token,
             id: call.id,
             spool: Arc::clone(&call.spool),
+            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
             request: Arc::clone(call.slate.request()),
             lent,
+            held: false,
             shared_body: !direct || desk.sorting.end.is_none(),
             desk,
             chunk,
@@ -71,10 +77,30 @@ impl<'c> Stdin<'c> {
         }
     }
 
-    /// Gives the memory back; whether the reading half may still be on loan.
-    pub(super) fn give_back(self) -> bool {
+    /// Gives the memory back.
+    pub(super) fn give_back(mut self) {
+        if self.held {
+            // Receiving panicked, under the application that wanted to read.
+            self.slot.give_up();
+            self.release(true);
+        }
         self.desk.chunk = self.chunk;
-        self.lent
+    }
+
+    /// A filter goes on to DATA, whatever of STDIN it has left unread.
+    fn start_data(&mut self) {
+        if let Some(data) = &self.data {
+            self.spool = Arc::clone(data);
+            (self.at, self.ended) = (0, false);
+            self.chunk.clear();
+        }
+    }
+
+    /// Whether the spool had something, or has come to its end.
+    fn take_spooled(&mut self) -> io::Result<bool> {
+        let taken = self.spool.take(&mut self.chunk)?;
+        self.ended = taken && self.chunk.is_empty();
+        Ok(taken)
     }
 
     /// Waits until some of the body is there, or its end.
@@ -95,7 +121,8 @@ impl<'c> Stdin<'c> {
             }
             self.line.progress();
             if self.take_reading_half() {
-                let done = self.receive(limit);
+                let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+                let done = self.receive(left);
                 if done? {
                     return Ok(());
                 }
@@ -130,23 +157,19 @@ impl<'c> Stdin<'c> {
 
     fn take_reading_half(&mut self) -> bool {
         let lent = std::mem::take(&mut self.lent);
-        if lent && self.slot.take_back() {
-            return true;
-        }
-        self.slot.enter(self.token.generation())
+        self.held = (lent && self.slot.take_back()) || self.slot.enter(self.token.generation());
+        self.held
     }
 
     /// The reading half is ours: takes what is in the spool, else from the socket. True when
     /// there is something to read, or the end.
     fn receive(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        let started = Instant::now();
         // While the reading half is held nobody adds to the spool.
-        match self.spool.take(&mut self.chunk) {
-            Ok(false) => {}
-            taken => {
-                self.release(false);
-                self.ended = taken? && self.chunk.is_empty();
-                return Ok(true);
-            }
+        let spooled = self.take_spooled();
+        if !matches!(spooled, Ok(false)) {
+            self.release(false);
+            return spooled;
         }
         self.desk.sorting.mine = Some(self.id);
         self.slot.front().take_body(self.id);
@@ -154,6 +177,13 @@ impl<'c> Stdin<'c> {
             let intake = self.desk.take_in(self.shared, self.token, Run::Others, Short::MayHideEnd);
             // What got ready meanwhile is for other threads: this one is busy.
             self.desk.hand_on(self.shared, self.token);
+            if self.data.is_some() {
+                let spooled = self.take_spooled();
+                if !matches!(spooled, Ok(false)) {
+                    self.release(intake != Intake::More);
+                    return spooled;
+                }
+            }
             let sorting = &self.desk.sorting;
             if !sorting.pieces.is_empty() || sorting.end.is_some() {
                 self.release(intake != Intake::More);
@@ -168,7 +198,9 @@ impl<'c> Stdin<'c> {
                 Intake::More => {}
                 Intake::Drained => {
                     self.line.progress();
-                    if !self.slot.socket.wait(Readiness::Read, limit)? {
+                    // What came for others was no progress of this one.
+                    let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+                    if !self.slot.socket.wait(Readiness::Read, left)? {
                         self.release(true);
                         return Err(RequestFault::TooSlow.into());
                     }
@@ -179,6 +211,7 @@ impl<'c> Stdin<'c> {
 
     /// Lets the reading half go: as a loan if only this body is to come on the connection.
     fn release(&mut self, drained: bool) {
+        self.held = false;
         let lend = {
             let mut front = self.slot.front();
             front.share_body(self.id, &self.spool);
@@ -232,6 +265,66 @@ impl Read for Stdin<'_> {
     }
 }
 
+/// `wsgi.input` of a filter: it ends at the end of STDIN, and whoever reads on reads DATA, as
+/// after libfcgi's `FCGX_StartFilterData`.
+pub(super) struct FilterInput<'c> {
+    input: ContentInput<Stdin<'c>>,
+    part: Part,
+    data: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Stdin,
+    /// The end of STDIN was told.
+    Between,
+    Data,
+}
+
+impl<'c> FilterInput<'c> {
+    /// The STDIN of `input`, and behind it `data`.
+    pub(super) fn new(input: ContentInput<Stdin<'c>>, data: Content) -> Self {
+        Self { input, part: Part::Stdin, data }
+    }
+
+    pub(super) fn give_back(self) {
+        self.input.into_stream().give_back();
+    }
+}
+
+impl BufRead for FilterInput<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.part {
+            Part::Stdin => {
+                if self.input.fill_buf()?.is_empty() {
+                    self.part = Part::Between;
+                }
+            }
+            Part::Between => {
+                self.input.stream_mut().start_data();
+                self.input.restart(self.data, u64::MAX);
+                self.part = Part::Data;
+            }
+            Part::Data => {}
+        }
+        if self.part == Part::Between { Ok(&[]) } else { self.input.fill_buf() }
+    }
+
+    fn consume(&mut self, n: usize) {
+        if self.part != Part::Between {
+            self.input.consume(n);
+        }
+    }
+}
+
+impl Read for FilterInput<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
 /// STDOUT and STDERR of one FastCGI request: one buffer, so that their order is kept.
 pub(super) struct Records<'c> {
     sender: Sender<'c>,
@@ -264,6 +357,7 @@ impl<'c> Records<'c> {
 
     /// Whatever is in the buffer, then `data` from where it lies, in as few calls as can be.
     fn put_large(&mut self, mut data: &[u8]) -> io::Result<()> {
+        /// The most records that leave in one call.
         const RECORDS: usize = 16;
         if self.open.is_some() {
             let (first, rest) = data.split_at(data.len().min(FULL - self.open_len()));
@@ -272,7 +366,10 @@ impl<'c> Records<'c> {
             self.sender.send(&mut [IoSlice::new(first)])?;
         }
         while !data.is_empty() {
-            let batch = data.len().min(RECORDS * FULL);
+            // Its neighbours get their turn after each record.
+            let Sender { slot, id, .. } = &self.sender;
+            let records = if slot.front().is_alone(*id) { RECORDS } else { 1 };
+            let batch = data.len().min(records * FULL);
             let (now, later) = data.split_at(batch);
             let mut headers = [[0; HEADER_LEN]; RECORDS];
             for (header, content) in headers.iter_mut().zip(now.chunks(FULL)) {

@@ -30,6 +30,7 @@ use std::{borrow::Cow, fs::File, io};
 pub use cgi::{BaseCgiHandler, CgiHandler, IisCgiHandler, SimpleHandler, strip_script_name};
 pub use content::{Content, ContentInput};
 pub use panic::Panicked;
+pub(crate) use panic::message as panic_message;
 pub(crate) use read_environ::read_into;
 pub use read_environ::{
     Encoding, format_date_time, needs_transcode, read_environ, transcode_windows,
