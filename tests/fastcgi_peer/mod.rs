@@ -10,7 +10,7 @@ use cgigate::{
 };
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     num::NonZeroU16,
     os::{
@@ -110,6 +110,10 @@ impl Dispatch for Apps {
         &self.handler
     }
 
+    fn errors(&self, lines: &[u8]) {
+        self.log(&String::from_utf8_lossy(lines));
+    }
+
     fn log(&self, line: &str) {
         self.log.lock().expect("no panic while logging").push_str(line);
     }
@@ -125,7 +129,8 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+    pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
+        apps.handler.0.preamble = settings.protocol.preamble();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -287,6 +292,19 @@ impl Peer {
                 return None;
             }
         }
+    }
+
+    /// All that comes until the connection ends, with a reset for an end like another.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.received);
+        let ended = match &mut self.socket {
+            Socket::Unix(socket) => socket.read_to_end(&mut rest),
+            Socket::Tcp(socket) => socket.read_to_end(&mut rest),
+        };
+        if let Err(error) = ended {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{}", rest.escape_ascii());
+        }
+        rest
     }
 
     /// The next record: type, id, content.
