@@ -76,10 +76,11 @@ fn parse_length(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn is_number(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
 }
 
 /// The pairs of a whole head: where in it each name and each value lies. That CONTENT_LENGTH comes
@@ -125,7 +126,8 @@ impl Pairs<'_> {
         let Ok((rest, (name, value))) = parse_pair(&self.head[at..]) else {
             return Err(if at == 0 { HeadError::ContentLength } else { HeadError::Pair { at } });
         };
-        if at == 0 && (name != b"CONTENT_LENGTH" || decimal(value).is_none()) {
+        // One that is too large for any body is a length all the same.
+        if at == 0 && (name != b"CONTENT_LENGTH" || !is_number(value)) {
             return Err(HeadError::ContentLength);
         }
         self.version |= (name, value) == (b"SCGI", b"1");
@@ -228,7 +230,6 @@ mod tests {
             (b"SCGI\x001\0CONTENT_LENGTH\x000\0", ContentLength),
             (b"CONTENT_LENGTH\0\0SCGI\x001\0", ContentLength),
             (b"CONTENT_LENGTH\0-1\0SCGI\x001\0", ContentLength),
-            (b"CONTENT_LENGTH\x0099999999999999999999\0SCGI\x001\0", ContentLength),
             (b"CONTENT_LENGTH\x000\0", Version),
             (b"CONTENT_LENGTH\x000\0SCGI\x002\0", Version),
             (b"CONTENT_LENGTH\x000\0SCGI\x001\0A", Pair { at: 24 }),

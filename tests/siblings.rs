@@ -322,6 +322,16 @@ fn a_body_ends_at_its_length_whatever_follows() {
     }
 }
 
+/// nginx, where its configuration has a `scgi_param CONTENT_LENGTH $content_length`.
+#[test]
+fn a_length_that_comes_again_and_empty_is_no_other() {
+    let vars = [("CONTENT_LENGTH", "")];
+    let wire = [&head(Protocol::Scgi, "/count", 2, &vars)[..], b"hi"].concat();
+    assert_eq!(split(&ask(house(Protocol::Scgi).unix(), &wire)).1, b"2\n");
+    let wire = head(Protocol::Scgi, "/count", 2, &[("CONTENT_LENGTH", "3")]);
+    assert_status(Protocol::Scgi, &ask(house(Protocol::Scgi).unix(), &wire), "400");
+}
+
 #[test]
 fn without_a_length_there_is_no_body() {
     let mut wire = Vec::new();

@@ -118,7 +118,14 @@ impl Protocol {
         into.clear();
         match self {
             Self::FastCgi => collect(fcgi::pairs(head), into, max),
-            Self::Scgi => collect(Scgi::pairs(head), into, max),
+            Self::Scgi => {
+                // nginx says it first, and again, perhaps empty, where a scgi_param does.
+                let says = |(name, value): &Pair| {
+                    &head[name.clone()] != b"CONTENT_LENGTH" || !value.is_empty()
+                };
+                let pairs = Scgi::pairs(head);
+                collect(pairs.filter(|pair| pair.as_ref().map_or(true, says)), into, max)
+            }
             Self::Uwsgi => collect(Uwsgi::pairs(head), into, max),
         }
     }
