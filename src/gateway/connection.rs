@@ -32,7 +32,10 @@ pub(super) struct Front {
     /// Everything on this connection is answered 503: there are too many.
     overloaded: bool,
     /// Without multiplexing: complete requests that wait for the one before them.
-    #[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
+    #[expect(
+        clippy::vec_box,
+        reason = "calls go from one place to another: by pointer, not by copy"
+    )]
     held: Vec<Box<Call>>,
 }
 
@@ -72,7 +75,10 @@ enum Body {
     /// To a spool, when another thread receives it.
     Spool(Arc<Spool>),
     /// A filter's: DATA has a spool of its own, because STDIN may end before it should.
-    Filter { stdin: Arc<Spool>, data: Arc<Spool> },
+    Filter {
+        stdin: Arc<Spool>,
+        data: Arc<Spool>,
+    },
     Ended,
 }
 

@@ -400,7 +400,9 @@ pub(super) fn drop_held(shared: &Shared, hands: &mut Hands, desk: &mut Desk) {
 /// Logs a panic outside of applications.
 pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
     let message = handlers::panic_message(panic);
-    shared.apps.log(&format!("a panic outside of applications: {message}; its connection was closed"));
+    shared
+        .apps
+        .log(&format!("a panic outside of applications: {message}; its connection was closed"));
 }
 
 /// Ends a request on the wire, so that the client can tell how it ended.

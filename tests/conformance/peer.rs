@@ -174,6 +174,18 @@ impl Peer {
         });
     }
 
+    /// Sends from a thread of its own, and then stops sending.
+    pub(crate) fn send_all_aside(&self, bytes: Vec<u8>) {
+        let mut aside = Self::new(match &self.socket {
+            Socket::Unix(socket) => Socket::Unix(socket.try_clone().unwrap()),
+            Socket::Tcp(socket) => Socket::Tcp(socket.try_clone().unwrap()),
+        });
+        std::thread::spawn(move || {
+            let _ = aside.try_send(&bytes);
+            aside.stop_sending();
+        });
+    }
+
     pub(crate) fn stop_sending(&self) {
         // It may have gone already.
         let _ = match &self.socket {

@@ -48,8 +48,7 @@ pub(crate) fn pairs(vars: &[(&str, &str)]) -> Vec<u8> {
 
 /// A stream in records of `size`, and its end.
 pub(crate) fn stream(kind: u8, id: u16, bytes: &[u8], size: usize) -> Vec<u8> {
-    let mut wire: Vec<u8> =
-        bytes.chunks(size).flat_map(|piece| record(kind, id, piece)).collect();
+    let mut wire: Vec<u8> = bytes.chunks(size).flat_map(|piece| record(kind, id, piece)).collect();
     wire.extend(record(kind, id, b""));
     wire
 }
