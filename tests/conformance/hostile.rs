@@ -104,8 +104,11 @@ fn any_interleaving_is_answered_under_the_right_ids() {
             let ids: Vec<u16> = (0..=dice.roll(7)).map(|n| (n * 257 + 1) as u16).collect();
             let bodies: Vec<Vec<u8>> =
                 ids.iter().map(|id| vec![*id as u8; dice.roll(5_000)]).collect();
-            let mut queues: Vec<Vec<Vec<u8>>> =
-                ids.iter().zip(&bodies).map(|(id, body)| records(&post(*id, "/echo", body))).collect();
+            let mut queues: Vec<Vec<Vec<u8>>> = ids
+                .iter()
+                .zip(&bodies)
+                .map(|(id, body)| records(&post(*id, "/echo", body)))
+                .collect();
             let mut wire = Vec::new();
             while !queues.is_empty() {
                 let at = dice.roll(queues.len());

@@ -41,7 +41,7 @@ fn sixty_thousand_begins_cost_less_than_a_mebibyte() {
 /// A length that is only claimed takes no memory.
 #[test]
 fn what_is_claimed_and_never_sent_costs_nothing() {
-    let testbed = Testbed::start(&["--threads", "2"]);
+    let testbed = Testbed::start(&["--threads", "4"]);
     let claim = |id| {
         let mut wire = begin(id, RESPONDER, KEEP);
         wire.extend([1, 4, 0, id as u8, 0xff, 0xff, 0xff, 0]);
@@ -209,7 +209,8 @@ fn a_stop_closes_the_door_at_once_and_ends_what_is_in_flight() {
 
 #[test]
 fn a_second_signal_or_the_end_of_its_time_ends_it_at_once() {
-    for (args, signals) in [(["--graceful-timeout", "100ms"], 1), (["--graceful-timeout", "1h"], 2)] {
+    for (args, signals) in [(["--graceful-timeout", "100ms"], 1), (["--graceful-timeout", "1h"], 2)]
+    {
         let mut testbed = Testbed::start(&args);
         let mut peer = testbed.unix();
         peer.send(&get(1, "/stream?chunks=2&size=1&delay_ms=60000"));
