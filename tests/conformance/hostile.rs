@@ -79,7 +79,7 @@ fn spoilt_conversations_are_answered_or_ended() {
                         spoil(&mut wire, &mut dice);
                         let mut peer = if seed % 8 < 4 { testbed.unix() } else { testbed.tcp() };
                         peer.send_all_aside(wire);
-                        peer.to_end();
+                        peer.read_to_end();
                     }
                 });
             }

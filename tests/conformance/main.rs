@@ -46,7 +46,7 @@ fn converse(mut peer: Peer, case: &Case, feed: Feed) {
         peer.stop_sending();
     }
     if case.after == After::Ends {
-        peer.to_end();
+        peer.read_to_end();
     } else {
         let managements =
             case.wants.iter().filter(|w| matches!(w, Want::Values(_) | Want::Unknown(_))).count();

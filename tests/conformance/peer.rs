@@ -264,7 +264,7 @@ impl Peer {
     }
 
     /// Reads to the end of the connection.
-    pub(crate) fn to_end(&mut self) {
+    pub(crate) fn read_to_end(&mut self) {
         while self.next() == Came::Record {}
     }
 }

@@ -156,6 +156,16 @@ fn two_hundred_idle_connections_take_nothing_from_a_busy_one() {
     }
 }
 
+/// 10,000 connections are promised, and 1,024 descriptors are what a process begins with.
+#[test]
+fn it_opens_as_many_descriptors_as_it_may() {
+    let testbed = Testbed::start(&[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", testbed.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}
+
 #[test]
 fn slow_readers_get_all_of_it_and_keep_nobody_waiting() {
     let testbed = Testbed::start(&["--threads", "16"]);
@@ -198,11 +208,11 @@ fn a_stop_closes_the_door_at_once_and_ends_what_is_in_flight() {
             assert_eq!(slow.next(), Came::Record);
         }
         testbed.signal(name);
-        idle.to_end();
+        idle.read_to_end();
         until("it still listens", || !testbed.is_listening());
         assert!(slow.answers[&1].end.is_none(), "the door was closed before the answer's end");
         assert_eq!(slow.answer(1).body(), b"xx");
-        slow.to_end();
+        slow.read_to_end();
         assert_eq!(testbed.exit_code(), Some(0), "{name}");
     }
 }
