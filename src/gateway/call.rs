@@ -6,7 +6,7 @@ use crate::{
     handlers::{Content, Slate},
     types::RequestFault,
 };
-use std::{sync::Arc, time::Instant};
+use std::{cell::Cell, sync::Arc, time::Instant};
 
 /// The file that a filter is to work on (section 6.4).
 pub(super) struct Data {
@@ -58,24 +58,16 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(
-        &mut self,
-        pairs: &mut Vec<Pair>,
-        settings: &Settings,
-    ) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        pairs.clear();
-        for pair in fcgi::pairs(vars.appended()) {
-            let pair = pair.map_err(|_| Refusal::MALFORMED)?;
-            if pairs.len() == settings.max_variables {
-                return Err(Refusal::TOO_LONG);
-            }
-            pairs.push(pair);
-        }
-        for (name, value) in pairs.drain(..) {
-            vars.index(name, value);
-        }
-        vars.settle();
+        let left = Cell::new(settings.max_variables);
+        vars.index_by(|stream, at| {
+            let pair = fcgi::pair_at(stream, at)?.map_err(|_| Refusal::MALFORMED);
+            Some(pair.and_then(|pair| {
+                left.set(left.get().checked_sub(1).ok_or(Refusal::TOO_LONG)?);
+                Ok(pair)
+            }))
+        })?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
@@ -98,9 +90,6 @@ impl Call {
         Ok(())
     }
 }
-
-/// Where in the parameters a name and its value lie.
-pub(super) type Pair = (std::ops::Range<usize>, std::ops::Range<usize>);
 
 /// A status that is answered in the application's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
