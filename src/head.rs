@@ -21,12 +21,18 @@ pub trait Wire: Copy + Debug {
     /// What comes is no head of this protocol, or a longer one than allowed.
     fn size(input: &[u8], max: usize) -> Result<Option<(usize, usize)>, HeadError>;
 
-    /// The pairs of a whole head; the first error is the last item.
-    fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>>;
+    /// The pair of a whole head that begins where the value of the last one ended, at first at 0.
+    /// No pair follows an error.
+    fn pair_at(head: &[u8], at: usize) -> Option<Result<Pair, HeadError>>;
 }
 
 /// Where in a head a name lies, and where its value.
 pub type Pair = (Range<usize>, Range<usize>);
+
+/// The pairs of a whole head; the first error is the last item.
+pub fn pairs<W: Wire>(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
+    std::iter::successors(W::pair_at(head, 0), |last| W::pair_at(head, last.as_ref().ok()?.1.end))
+}
 
 /// What a piece of input came to. Borrows from the caller's buffer, never from the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +186,6 @@ pub(crate) mod tests {
 
     pub(crate) fn read<W: Wire>(head: &[u8]) -> Result<Vec<Named>, HeadError> {
         let named = |(n, v): Pair| (head[n].to_vec(), head[v].to_vec());
-        W::pairs(head).map(|pair| pair.map(named)).collect()
+        pairs::<W>(head).map(|pair| pair.map(named)).collect()
     }
 }

@@ -146,7 +146,9 @@ impl Headers {
     /// The first value of that name.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        // Nearly always in the very same spelling, which is faster to see.
+        let same = |n: &[u8]| n == name || n.eq_ignore_ascii_case(name);
+        self.iter().find(|(n, _)| same(n)).map(|(_, value)| value)
     }
 
     /// `get_all`: the values of that name, in order.
@@ -212,13 +214,25 @@ impl Headers {
     }
 }
 
-/// RFC 9110 section 5.6.2: `tchar`.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
+/// RFC 9110 section 5.6.2: `tchar`, for each byte.
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        token[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        token[others[at] as usize] = true;
+        at += 1;
+    }
+    token
+};
 
 pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
-    if !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte)) {
+    if !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)]) {
         return Ok(());
     }
     Err(match name.iter().any(u8::is_ascii_control) {
@@ -228,7 +242,9 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
 }
 
 pub(crate) fn check_value(value: &[u8]) -> Result<(), Violation> {
-    match value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
+    // Without an early end the compiler looks at many bytes at a time.
+    let bad = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+    match value.iter().fold(false, |any, &byte| any | bad(byte)) {
         true => Err(Violation::HeaderControl(HeaderPart::Value)),
         false => Ok(()),
     }

@@ -46,8 +46,8 @@ impl Wire for Scgi {
         length(input, max)
     }
 
-    fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
-        pairs(head)
+    fn pair_at(head: &[u8], at: usize) -> Option<Result<Pair, HeadError>> {
+        pair_at(head, at)
     }
 }
 
@@ -91,50 +91,42 @@ fn is_number(value: &[u8]) -> bool {
 /// let pairs: Result<Vec<_>, _> = cgigate::scgi::pairs(head).collect();
 /// assert_eq!(pairs, Ok(vec![(0..14, 15..16), (17..21, 22..23)]));
 /// ```
-pub fn pairs(head: &[u8]) -> Pairs<'_> {
-    Pairs { head, at: 0, version: false, ended: false }
+pub fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
+    head::pairs::<Scgi>(head)
 }
 
-/// See [`pairs`].
-#[derive(Clone, Debug)]
-pub struct Pairs<'h> {
-    head: &'h [u8],
-    at: usize,
-    version: bool,
-    ended: bool,
-}
-
-impl Iterator for Pairs<'_> {
-    type Item = Result<Pair, HeadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+fn pair_at(head: &[u8], mut at: usize) -> Option<Result<Pair, HeadError>> {
+    let is_first = at == 0;
+    loop {
+        // Behind the NUL of the last value.
+        let start = if is_first { 0 } else { at + 1 };
+        let rest = head.get(start..)?;
+        if rest.is_empty() && !is_first {
+            return (!says_version(head)).then_some(Err(HeadError::Version));
         }
-        let found = self.find().transpose();
-        self.ended = !matches!(found, Some(Ok(_)));
-        found
-    }
-}
-
-impl Pairs<'_> {
-    fn find(&mut self) -> Result<Option<Pair>, HeadError> {
-        let at = self.at;
-        if at > 0 && at == self.head.len() {
-            return if self.version { Ok(None) } else { Err(HeadError::Version) };
-        }
-        let Ok((rest, (name, value))) = parse_pair(&self.head[at..]) else {
-            return Err(if at == 0 { HeadError::ContentLength } else { HeadError::Pair { at } });
+        let (name, value) = match parse_pair(rest) {
+            Ok((_, pair)) => pair,
+            Err(_) if is_first => return Some(Err(HeadError::ContentLength)),
+            Err(_) => return Some(Err(HeadError::Pair { at: start })),
         };
+        let is_length = name == b"CONTENT_LENGTH";
         // One that is too large for any body is a length all the same.
-        if at == 0 && (name != b"CONTENT_LENGTH" || !is_number(value)) {
-            return Err(HeadError::ContentLength);
+        if is_first && !(is_length && is_number(value)) {
+            return Some(Err(HeadError::ContentLength));
         }
-        self.version |= (name, value) == (b"SCGI", b"1");
-        self.at = self.head.len() - rest.len();
-        let (name_end, value_end) = (at + name.len(), self.at - 1);
-        Ok(Some((at..name_end, name_end + 1..value_end)))
+        let name_end = start + name.len();
+        at = name_end + 1 + value.len();
+        // nginx says it again, perhaps empty, where its configuration has a scgi_param for it.
+        if is_first || !is_length || !value.is_empty() {
+            return Some(Ok((start..name_end, name_end + 1..at)));
+        }
     }
+}
+
+/// Whether `SCGI` = `1` is among pairs that are whole.
+fn says_version(head: &[u8]) -> bool {
+    let mut texts = head.split(|&byte| byte == 0);
+    std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).any(|pair| pair == (b"SCGI", b"1"))
 }
 
 fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {

@@ -27,20 +27,19 @@ pub fn guess_scheme(vars: &Vars) -> Scheme {
 /// assert!(!cgigate::util::is_hop_by_hop("Content-Encoding"));
 /// ```
 pub fn is_hop_by_hop(name: impl AsRef<[u8]>) -> bool {
-    const NAMES: [&[u8]; 10] = [
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"trailers",
-        b"transfer-encoding",
-        b"upgrade",
-    ];
     let name = name.as_ref();
-    NAMES.iter().any(|hop| hop.eq_ignore_ascii_case(name))
+    let names: &[&str] = match name.len() {
+        2 => &["te"],
+        7 => &["trailer", "upgrade"],
+        8 => &["trailers"],
+        10 => &["connection", "keep-alive"],
+        16 => &["proxy-connection"],
+        17 => &["transfer-encoding"],
+        18 => &["proxy-authenticate"],
+        19 => &["proxy-authorization"],
+        _ => &[],
+    };
+    names.iter().any(|hop| hop.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// A path that would leave the place it is under: a segment is `..`.

@@ -51,8 +51,14 @@ impl Wire for Uwsgi {
         }
     }
 
-    fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
-        pairs(head)
+    fn pair_at(head: &[u8], at: usize) -> Option<Result<Pair, HeadError>> {
+        let rest = head.get(at..).filter(|rest| !rest.is_empty())?;
+        let Ok((rest, (name, value))) = parse_pair(rest) else {
+            return Some(Err(HeadError::Pair { at }));
+        };
+        let end = head.len() - rest.len();
+        let name_at = at + size_of::<u16>();
+        Some(Ok((name_at..name_at + name.len(), end - value.len()..end)))
     }
 }
 
@@ -74,33 +80,8 @@ fn parse_header(input: &[u8]) -> IResult<&[u8], (u8, u16)> {
 /// let pairs: Result<Vec<_>, _> = cgigate::uwsgi::pairs(b"\x01\0A\x01\0b").collect();
 /// assert_eq!(pairs, Ok(vec![(2..3, 5..6)]));
 /// ```
-pub fn pairs(head: &[u8]) -> Pairs<'_> {
-    Pairs { head, at: 0 }
-}
-
-/// See [`pairs`].
-#[derive(Clone, Debug)]
-pub struct Pairs<'h> {
-    head: &'h [u8],
-    at: usize,
-}
-
-impl Iterator for Pairs<'_> {
-    type Item = Result<Pair, HeadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (at, end) = (self.at, self.head.len());
-        if at == end {
-            return None;
-        }
-        let Ok((rest, (name, value))) = parse_pair(&self.head[at..]) else {
-            self.at = end;
-            return Some(Err(HeadError::Pair { at }));
-        };
-        self.at = end - rest.len();
-        let name_at = at + size_of::<u16>();
-        Some(Ok((name_at..name_at + name.len(), self.at - value.len()..self.at)))
-    }
+pub fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
+    head::pairs::<Uwsgi>(head)
 }
 
 fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {

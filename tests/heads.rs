@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use cgigate::{
-    head::{Event, Head, Wire},
+    head::{Event, Head, Wire, pairs},
     scgi::Scgi,
     uwsgi::Uwsgi,
 };
@@ -78,12 +78,12 @@ fn every_one_is_a_request_with_its_body<W: Wire>(protocol: &str) {
     for (path, bytes) in streams(protocol) {
         let path = path.display();
         let Heard { params, params_ended, body } = hear::<W>(&[&bytes]);
-        let pairs: Result<Vec<_>, _> = W::pairs(&params)
+        let found: Result<Vec<_>, _> = pairs::<W>(&params)
             .map(|pair| pair.map(|(name, value)| (&params[name], &params[value])))
             .collect();
-        let pairs = pairs.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let found = found.unwrap_or_else(|error| panic!("{path}: {error}"));
         let value =
-            |wanted: &[u8]| pairs.iter().find(|(name, _)| *name == wanted).map(|pair| pair.1);
+            |wanted: &[u8]| found.iter().find(|(name, _)| *name == wanted).map(|pair| pair.1);
         assert!(params_ended, "{path}");
         assert!(value(b"REQUEST_METHOD").is_some(), "{path}");
         let length = value(b"CONTENT_LENGTH").unwrap_or_default();

@@ -20,7 +20,8 @@ pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result
         let lines = fs::read(file).with_context(|| format!("read {}", file.display()))?;
         overlay(&mut slate.vars, &lines);
     }
-    slate.vars.settle();
+    // Programs take it for a configured proxy.
+    slate.vars.remove("HTTP_PROXY");
     let app = desk.app.clone();
     let dispatcher = Dispatcher::new(gateway, app, None, u64::MAX);
     let mode = Mode { iis, nph: false, max_body: u64::MAX };

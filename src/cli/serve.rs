@@ -12,7 +12,7 @@ use crate::{
     handlers::{Attributes, Handler, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
     simple_server,
-    sys::{Signal, Signals},
+    sys::{Signal, Signals, raise_descriptor_limit},
     types::{Application, Vars},
 };
 use std::{
@@ -54,6 +54,7 @@ pub(super) fn run(
     });
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
+    raise_descriptor_limit();
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
     match served {

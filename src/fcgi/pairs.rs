@@ -39,33 +39,39 @@ impl Iterator for Pairs<'_> {
     type Item = Result<(Range<usize>, Range<usize>), PairError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let at = self.at;
-        let (name, name_len, value_len) = match self.stream[at..] {
-            [] => return None,
-            // What parse_lengths makes of nearly every pair, at a fifth of the instructions.
-            [name @ ..=SHORT, value @ ..=SHORT, ..] => (at + 2, name.into(), value.into()),
-            ref pair => match parse_lengths(pair) {
-                Ok((rest, (name, value))) => (self.stream.len() - rest.len(), name, value),
-                Err(_) => return Some(self.cut_short()),
-            },
-        };
-        // Saturated lengths are beyond the end of any stream.
-        let value = name.saturating_add(name_len);
-        let end = value.saturating_add(value_len);
-        if end > self.stream.len() {
-            return Some(self.cut_short());
-        }
-        self.at = end;
-        Some(Ok((name..value, value..end)))
+        let found = pair_at(self.stream, self.at)?;
+        // Nothing follows an error.
+        self.at = found.as_ref().map_or(self.stream.len(), |(_, value)| value.end);
+        Some(found)
     }
 }
 
-impl Pairs<'_> {
-    /// Nothing follows an error.
-    fn cut_short(&mut self) -> Result<(Range<usize>, Range<usize>), PairError> {
-        let at = std::mem::replace(&mut self.at, self.stream.len());
-        Err(PairError { at })
-    }
+/// The pair that begins at `at`, where the last one ended: a step of [`pairs`], for who changes
+/// what the stream lies in from step to step.
+///
+/// ```
+/// let stream = b"\x01\x02Ahi\x01\x00B";
+/// assert_eq!(cgigate::fcgi::pair_at(stream, 5), Some(Ok((7..8, 8..8))));
+/// assert_eq!(cgigate::fcgi::pair_at(stream, 8), None);
+/// ```
+#[inline]
+pub fn pair_at(
+    stream: &[u8],
+    at: usize,
+) -> Option<Result<(Range<usize>, Range<usize>), PairError>> {
+    let (name, name_len, value_len) = match stream.get(at..)? {
+        [] => return None,
+        // What parse_lengths makes of nearly every pair, at a fifth of the instructions.
+        [name @ ..=SHORT, value @ ..=SHORT, ..] => (at + 2, (*name).into(), (*value).into()),
+        pair => match parse_lengths(pair) {
+            Ok((rest, (name, value))) => (stream.len() - rest.len(), name, value),
+            Err(_) => return Some(Err(PairError { at })),
+        },
+    };
+    // Saturated lengths are beyond the end of any stream.
+    let value = name.saturating_add(name_len);
+    let end = value.saturating_add(value_len);
+    Some(if end > stream.len() { Err(PairError { at }) } else { Ok((name..value, value..end)) })
 }
 
 /// The longest length of one byte.

@@ -4,12 +4,12 @@ use super::{Protocol, Settings, slot::Token, spool::Spool};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Preamble, Slate},
-    head::Wire as _,
+    head::{Pair, Wire as _},
     scgi::Scgi,
     types::RequestFault,
     uwsgi::Uwsgi,
 };
-use std::{sync::Arc, time::Instant};
+use std::{cell::Cell, sync::Arc, time::Instant};
 
 /// The file that a filter is to work on (section 6.4).
 pub(super) struct Data {
@@ -61,17 +61,14 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(
-        &mut self,
-        pairs: &mut Vec<Pair>,
-        settings: &Settings,
-    ) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        settings.protocol.pairs(vars.appended(), pairs, settings.max_variables)?;
-        for (name, value) in pairs.drain(..) {
-            vars.index(name, value);
-        }
-        vars.settle();
+        let left = Cell::new(settings.max_variables);
+        match settings.protocol {
+            Protocol::FastCgi => vars.index_by(|head, at| few(&left, fcgi::pair_at(head, at))),
+            Protocol::Scgi => vars.index_by(|head, at| few(&left, Scgi::pair_at(head, at))),
+            Protocol::Uwsgi => vars.index_by(|head, at| few(&left, Uwsgi::pair_at(head, at))),
+        }?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
@@ -106,44 +103,14 @@ impl Call {
     }
 }
 
-/// Where in the parameters a name and its value lie.
-pub(super) type Pair = (std::ops::Range<usize>, std::ops::Range<usize>);
-
-impl Protocol {
-    /// Finds the variables in what came before the body.
-    ///
-    /// # Errors
-    /// 400, or 431 for more than `max` of them.
-    fn pairs(self, head: &[u8], into: &mut Vec<Pair>, max: usize) -> Result<(), Refusal> {
-        into.clear();
-        match self {
-            Self::FastCgi => collect(fcgi::pairs(head), into, max),
-            Self::Scgi => {
-                // nginx says it first, and again, perhaps empty, where a scgi_param does.
-                let says = |(name, value): &Pair| {
-                    &head[name.clone()] != b"CONTENT_LENGTH" || !value.is_empty()
-                };
-                let pairs = Scgi::pairs(head);
-                collect(pairs.filter(|pair| pair.as_ref().map_or(true, says)), into, max)
-            }
-            Self::Uwsgi => collect(Uwsgi::pairs(head), into, max),
-        }
-    }
-}
-
-fn collect<E>(
-    found: impl Iterator<Item = Result<Pair, E>>,
-    into: &mut Vec<Pair>,
-    max: usize,
-) -> Result<(), Refusal> {
-    for pair in found {
-        let pair = pair.map_err(|_| Refusal::MALFORMED)?;
-        if into.len() == max {
-            return Err(Refusal::TOO_LONG);
-        }
-        into.push(pair);
-    }
-    Ok(())
+/// One variable more, of which so many are left to come.
+#[inline]
+fn few<E>(left: &Cell<usize>, pair: Option<Result<Pair, E>>) -> Option<Result<Pair, Refusal>> {
+    let pair = pair?.map_err(|_| Refusal::MALFORMED);
+    Some(pair.and_then(|pair| {
+        left.set(left.get().checked_sub(1).ok_or(Refusal::TOO_LONG)?);
+        Ok(pair)
+    }))
 }
 
 /// A status that is answered in the application's place.

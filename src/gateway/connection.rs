@@ -6,7 +6,7 @@
 
 use super::{
     Dispatch, Protocol, Settings,
-    call::{Call, Pair, Refusal},
+    call::{Call, Refusal},
     incoming::{Incoming, PeerError},
     slot::Token,
     spool::{End, Spool},
@@ -98,7 +98,6 @@ pub(super) struct Sorting {
     pub(super) end: Option<End>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
-    pairs: Vec<Pair>,
 }
 
 impl Sorting {
@@ -258,7 +257,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
-        let mut prepared = call.prepare(&mut sorting.pairs, rules.settings);
+        let mut prepared = call.prepare(rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
             // A connection too many ends, however long its peer would keep it.

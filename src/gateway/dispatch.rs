@@ -100,9 +100,10 @@ impl Dispatcher {
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
-        let asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
-        let at = vars.get("CGIGATE_MOUNT").filter(|at| !at.is_empty()).map(MountPoint::new);
-        if asked.is_some() || vars.iter().any(|(name, _)| name.starts_with(b"CGIGATE_")) {
+        let (mut asked, mut at) = (None, None);
+        if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
+            asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
+            at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
         }

@@ -119,7 +119,9 @@ impl Gateway {
         self.mount(name, Role::Authorizer, App::Ready(Box::new(app)))
     }
 
-    /// Registers a FastCGI filter (section 6.4): its `wsgi.input` is STDIN, and DATA behind it.
+    /// Registers a FastCGI filter (section 6.4): its `wsgi.input` ends at the end of STDIN, and
+    /// whoever reads on after that end reads DATA. Each ends at its length, CONTENT_LENGTH or
+    /// FCGI_DATA_LENGTH, where that is told; to end before it is an error.
     #[must_use]
     pub fn filter(self, name: &'static str, app: impl Application + 'static) -> Self {
         self.mount(name, Role::Filter, App::Ready(Box::new(app)))

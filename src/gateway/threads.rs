@@ -272,13 +272,24 @@ impl Thread {
         self.put_away(first);
         self.touch(slot);
         self.hands.run = None;
+        let owed = self.settle(line, token);
         let word = slot.end_run(close);
         if held {
             return true;
         }
         shared.table.close_if_last(token, word);
-        // What is owed may have been looked at meanwhile by somebody else.
-        line.settle().is_some_and(|owed| slot_enter(&shared, owed))
+        owed && slot.enter(token.generation())
+    }
+
+    /// Whether a look is still owed to the connection: the steward may have passed it on. A debt
+    /// must not outlive its request, or the next one would enter a connection that is not its own.
+    fn settle(&self, line: &Line, token: Token) -> bool {
+        let owed = line.settle();
+        if let Some(other) = owed.filter(|owed| *owed != token) {
+            self.shared.queue.push_look(Look::Enter(other));
+            self.shared.bell.ring();
+        }
+        owed == Some(token)
     }
 
     /// A request that somebody else received.
@@ -307,16 +318,15 @@ impl Thread {
         self.put_away(call);
         self.touch(slot);
         self.hands.run = None;
+        let owed = self.settle(line, token);
         let word = slot.end_run(close);
         if held {
             self.serve(line, token, Short::MayHideEnd);
             return;
         }
         shared.table.close_if_last(token, word);
-        if let Some(owed) = line.settle()
-            && slot_enter(&shared, owed)
-        {
-            self.serve(line, owed, Short::MayHideEnd);
+        if owed && slot.enter(token.generation()) {
+            self.serve(line, token, Short::MayHideEnd);
         }
     }
 
@@ -481,8 +491,4 @@ fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
     let token = shared.table.claim(socket, shared.now())?;
     shared.table.slot(token).front().begin(&shared.settings, overloaded);
     Some(token)
-}
-
-fn slot_enter(shared: &Shared, token: Token) -> bool {
-    shared.table.slot(token).enter(token.generation())
 }

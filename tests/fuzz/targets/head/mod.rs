@@ -1,13 +1,13 @@
 //! Any bytes are a head, the begin of one, or an error, the same whole and byte by byte.
 
-use cgigate::head::{Event, Head, HeadError, Wire};
+use cgigate::head::{Event, Head, HeadError, Wire, pairs};
 
 pub fn any_bytes<W: Wire>(input: &[u8]) {
     let whole = feed::<W>(input, input.len().max(1));
     assert_eq!(feed::<W>(input, 1), whole);
     for bytes in [input, whole.as_ref().map_or(input, |(params, _)| params)] {
         let mut at = 0;
-        for (name, value) in W::pairs(bytes).map_while(Result::ok) {
+        for (name, value) in pairs::<W>(bytes).map_while(Result::ok) {
             assert!(at <= name.start && name.start < name.end && name.end < value.start);
             at = value.end;
         }

@@ -1,0 +1,7 @@
+//! The cases of `simple_server.json`.
+
+use super::case::{Case, Verdict};
+
+pub fn run(_case: &Case) -> Verdict {
+    Verdict::Wrong("cannot be run yet".to_owned())
+}
