@@ -6,6 +6,7 @@
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
 mod desk;
+mod get;
 mod identity;
 mod options;
 mod request;
@@ -58,6 +59,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Scgi(server)) => serve::run(gateway, SCGI, server),
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
+        Some(Command::Get(get)) => get::run(&get),
         None if handed_over => serve::run(gateway, FASTCGI, Server::of_environment()),
         None => return help(),
     };

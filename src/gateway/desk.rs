@@ -171,7 +171,12 @@ impl Desk {
         shared.say(call.token, out);
         let mut close = false;
         if let Some(finished) = finished {
-            close = finished.close;
+            close = finished.close && !finished.unread;
+            if finished.close && finished.unread {
+                // As after an answer of an application.
+                slot.socket.shutdown_write();
+                slot.front().discard(shared.now());
+            }
             self.hand_on_next(shared, finished.next);
         }
         shared.table.close_if_last(call.token, slot.end_run(close));

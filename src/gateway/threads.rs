@@ -429,7 +429,7 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: Ending) -> Finished {
     let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
-    let mut finished = slot.front().finish(call.id);
+    let mut finished = slot.front().finish_unsent(call.id);
     finished.close |= shared.is_stopping() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => outgoing.end(0),
