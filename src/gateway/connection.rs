@@ -47,6 +47,11 @@ struct Open {
     stage: Stage,
 }
 
+/// The most that is said for FCGI_MAX_REQS. HAProxy, the one server that asks, takes it for the most
+/// on one connection; its connections have 32 buffers, and what it puts on them beyond that, versions
+/// before 3.0 answer 500 (its issue 2568). More are served, from whoever sends them.
+const MAX_REQS: usize = 32;
+
 /// How far a request has come.
 enum Stage {
     /// Its PARAMS are coming in: memory is taken when the first ones come, not before.
@@ -369,9 +374,9 @@ impl Front {
             Answer::Values { asked } => {
                 let values = fcgi::Values {
                     max_conns: settings.max_connections,
-                    // What one connection may have open, should all of them come on one.
                     max_reqs: (settings.threads + settings.max_queue)
-                        .min(settings.max_requests_per_connection),
+                        .min(settings.max_requests_per_connection)
+                        .min(MAX_REQS),
                     mpxs_conns: settings.multiplex,
                 };
                 fcgi::values_result(out, asked, &values);

@@ -157,7 +157,7 @@ fn feeds(case: &Case, often: bool) -> Vec<Feed> {
 /// Runs the whole table from several threads, and fails with all that went wrong.
 fn run(threads: usize) {
     let testbed = Testbed::start(&["--threads", &threads.to_string()]);
-    let cases = cases(threads);
+    let cases = cases();
     assert!(cases.len() > 100, "{} cases", cases.len());
     let next = AtomicUsize::new(0);
     let work = || {
