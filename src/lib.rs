@@ -1,4 +1,5 @@
-//! Rust web applications behind a classic web server: CGI, FastCGI and HTTP from one executable.
+//! Rust web applications behind a classic web server: CGI, FastCGI, SCGI, uwsgi and HTTP from one
+//! executable.
 //!
 //! This is Python's `wsgiref`, reborn: an *application* is a function of an *environ* and a
 //! `start_response`, as [PEP 3333](https://peps.python.org/pep-3333/) has it, and a *handler* runs
