@@ -243,6 +243,24 @@ fn while_every_thread_is_in_an_application_requests_wait_and_too_many_are_answer
     }
 }
 
+/// The body of a request that is turned away may still be on its way: closing then would reset the
+/// connection, and the answer with it.
+#[test]
+fn a_request_that_is_turned_away_is_answered_whatever_it_goes_on_to_send() {
+    for protocol in BOTH {
+        let (house, gate) = open(Settings { threads: 1, max_queue: 0, ..speaking(protocol) });
+        let mut first = house.unix();
+        first.send(&get(protocol, "/wait"));
+        gate.await_waiting(1);
+        let mut peer = house.tcp();
+        peer.send(&head(protocol, "/count", 1 << 20, &[]));
+        assert_status(protocol, &peer.rest(), "503");
+        peer.send(&body(1 << 20));
+        gate.open();
+        assert_eq!(split(&first.rest()).1, b"waited\n");
+    }
+}
+
 #[test]
 fn a_connection_too_many_is_answered_503() {
     for protocol in BOTH {

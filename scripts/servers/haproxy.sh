@@ -12,6 +12,13 @@ if installed haproxy; then
     gateway fastcgi --threads 4
     serve "$root/scripts/serve-haproxy" "$scratch/haproxy" PORT "unix:$socket"
 
+    # First of all: HAProxy before 3.0 answers some of them 500 by itself (its issue 2568, state IH in
+    # its log) once a connection has seen more than this.
+    base=http://127.0.0.1:$port/mux
+    check "haproxy /mux: 10,000 requests, 64 at a time" all_at_once 64 10000 "$base/hello?[1-10000]"
+    opened=$(connections mux)
+    check "haproxy /mux: through 2 connections, and not $opened" [ "$opened" -le 2 ]
+
     for mount in plain now mux; do
         base=http://127.0.0.1:$port/$mount name="haproxy /$mount"
         check "$name: hello" body_is 'Hello World' "$base/hello"
@@ -28,11 +35,5 @@ if installed haproxy; then
         check "$name: a panic gives a 500" status_is 500 "$base/fault?how=panic"
         check "$name: a stream" body_is xxxxxxxxxxxxxxx "$base/stream?chunks=3&size=5&delay_ms=20"
     done
-    before=$(connections mux)
-    check "haproxy /mux: 10,000 requests, 64 at a time" all_at_once 64 10000 "$base/hello?[1-10000]"
-    opened=$(($(connections mux) - before))
-    check "haproxy /mux: through 2 connections, and not $opened" [ "$opened" -le 2 ]
-    check "haproxy /mux: 500 that sleep, 64 at a time" all_at_once 64 500 "$base/sleep?ms=5&n=[1-500]"
-    check "haproxy /mux: 200 of 100,000 bytes, 64 at a time" all_at_once 64 200 "$base/bytes?n=100000&m=[1-200]"
     finish
 fi
