@@ -19,6 +19,7 @@ use crate::{
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 /// One connection's incoming side and its open requests.
+#[derive(Default)]
 pub(super) struct Front {
     incoming: Incoming,
     open: Vec<Open>,
@@ -145,21 +146,6 @@ pub(super) struct Finished {
     /// Without multiplexing: the request that has waited for this one. It is to be counted as a
     /// run before this one no longer is.
     pub(super) next: Option<Box<Call>>,
-}
-
-impl Default for Front {
-    fn default() -> Self {
-        Self {
-            incoming: Incoming::default(),
-            open: Vec::new(),
-            tail: Vec::new(),
-            registered: false,
-            last: false,
-            discarding: None,
-            overloaded: false,
-            held: Vec::new(),
-        }
-    }
 }
 
 impl Front {
