@@ -313,7 +313,7 @@ fn roles(table: &mut Table) {
     let upper = Want::Body(1, file.to_ascii_uppercase());
     let length = file.len().to_string();
     let wire = filter(&lengths("5", &length), b"stdin", &file);
-    table.open("a filter", wire, vec![upper]);
+    table.open("a filter", wire, vec![upper.clone()]);
     let wire = filter(&[("FCGI_DATA_LAST_MOD", "1")], b"stdin", &file);
     table.open("a filter that is told no lengths", wire, vec![upper]);
     table.open(
