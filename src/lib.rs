@@ -29,10 +29,14 @@
 //! | `wsgiref.util` | [`util`] | what can be told from an environ |
 //! | `wsgiref.handlers` | [`handlers`] | how one request is run |
 //! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
+//! | `wsgiref.validate` | [`validate`] | who breaks PEP 3333, server or application |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
 //! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
+//!
+//! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
+//! purpose, [`docs::statics`] what became the compiler's business.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -50,6 +54,19 @@ mod sys;
 pub mod types;
 pub mod util;
 pub mod uwsgi;
+pub mod validate;
+
+/// For those who know `wsgiref`: nothing here but pages to read.
+pub mod docs {
+    #[doc = include_str!("../docs/names.md")]
+    pub mod names {}
+
+    #[doc = include_str!("../docs/differences.md")]
+    pub mod differences {}
+
+    #[doc = include_str!("../docs/statics.md")]
+    pub mod statics {}
+}
 
 pub use gateway::Gateway;
 pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

@@ -1,12 +1,14 @@
 //! Where a server listens: addresses, the sockets behind them, and who may connect.
 
 mod allow;
+mod connect;
 mod notify;
 mod owner;
 
 use crate::sys;
 pub use crate::sys::Peer;
 pub use allow::{Allow, Network, NetworkError};
+pub(crate) use connect::Destination;
 pub(crate) use notify::notify;
 pub use owner::{Owner, OwnerError};
 use std::{

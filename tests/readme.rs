@@ -61,6 +61,23 @@ fn the_second_command_is_there_and_so_is_what_the_others_name() {
 }
 
 #[test]
+fn what_it_asks_a_responder_is_asked_in_the_right_words() {
+    let block = blocks("sh").into_iter().find(|block| block.contains("cgigate get ")).unwrap();
+    let mut asked = 0;
+    for line in block.lines() {
+        // The addresses and files are examples: all but the usage may fail.
+        let script = format!("cgigate() {{ \"$CGIGATE_HERE\" \"$@\"; }}\n{line}");
+        let mut shell = Command::new("sh");
+        shell.env("CGIGATE_HERE", CGIGATE).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let done = shell.args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(matches!(done.status.code(), Some(0 | 1)), "{line}: {said}");
+        asked += 1;
+    }
+    assert!(asked >= 5, "{asked} lines");
+}
+
+#[test]
 fn the_smallest_gateway_is_the_example() {
     let example = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hello.rs"));
     let block = &blocks("rust")[0];

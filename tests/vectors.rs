@@ -16,6 +16,8 @@ mod case;
 mod demo_app;
 #[path = "vectors/described.rs"]
 mod described;
+#[path = "vectors/given.rs"]
+mod given;
 #[path = "vectors/handlers.rs"]
 mod handlers;
 #[path = "vectors/headers.rs"]

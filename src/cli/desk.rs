@@ -13,6 +13,9 @@ use anyhow::Context as _;
 use std::{fs, io::IsTerminal as _, process::ExitCode};
 
 pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result<ExitCode> {
+    if desk.validate {
+        gateway = gateway.validated();
+    }
     gateway.build()?;
     let mut slate = Slate::default();
     make_up(&mut slate.vars, &desk);

@@ -6,6 +6,7 @@
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
 mod desk;
+mod get;
 mod identity;
 mod options;
 mod request;
@@ -49,6 +50,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Iis(desk)) => desk::run(gateway, desk, true),
         Some(Command::Fastcgi(server)) => serve::run(gateway, Protocol::FastCgi, server),
         Some(Command::Http(server)) => serve::run(gateway, Protocol::Http, server),
+        Some(Command::Get(get)) => get::run(&get),
         None if handed_over => serve::run(gateway, Protocol::FastCgi, Server::of_environment()),
         None => return help(),
     };

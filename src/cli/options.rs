@@ -1,6 +1,9 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
-use super::values::{duration, mode, size};
+use super::{
+    get::Get,
+    values::{duration, mode, size, switch},
+};
 use crate::{
     gateway::MountPoint,
     net::{Address, Network, Owner},
@@ -29,6 +32,8 @@ pub(super) enum Command {
     Fastcgi(Server),
     /// Serve HTTP: for development, and as an embedded front
     Http(Server),
+    /// Send one FastCGI request to any responder and print the answer
+    Get(Get),
 }
 
 /// What is served.
@@ -50,6 +55,9 @@ pub(super) struct Desk {
     /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
     #[arg(long, value_name = "FILE")]
     pub(super) environ: Option<PathBuf>,
+    /// Check application and web server against PEP 3333 while they work
+    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) validate: bool,
     /// What comes behind the host in a URL: PATH[?QUERY]
     #[arg(default_value = "/")]
     pub(super) target: String,
@@ -135,6 +143,9 @@ pub(super) struct Server {
     /// What GET_VALUES is told; interleaved requests are served either way
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
+    /// Check application and web server against PEP 3333 while they work
+    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) validate: bool,
 }
 
 impl Server {

@@ -19,7 +19,10 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
     let mut slate = Slate::default();
     cgi::environ(&mut slate.vars);
     let (own_name, nph) = own_name();
-    let result = settings(&slate).and_then(|(iis, max_body)| {
+    let result = settings(&slate).and_then(|Settings { iis, max_body, validate }| {
+        if validate {
+            gateway = gateway.validated();
+        }
         gateway.build().map_err(|error| error.to_string())?;
         // CGIGATE_APP is among the request's variables.
         let dispatcher = Dispatcher::new(gateway, None, own_name.as_deref(), max_body);
@@ -43,8 +46,16 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
     }
 }
 
-/// What of `CGIGATE_*` concerns a CGI request: whether IIS asks, and the longest body.
-fn settings(slate: &Slate) -> Result<(bool, u64), String> {
+/// What of `CGIGATE_*` concerns a CGI request.
+struct Settings {
+    /// IIS asks.
+    iis: bool,
+    /// The longest body, in bytes.
+    max_body: u64,
+    validate: bool,
+}
+
+fn settings(slate: &Slate) -> Result<Settings, String> {
     let software = slate.vars.get("SERVER_SOFTWARE").unwrap_or_default();
     let iis = match env::var("CGIGATE_HANDLER").as_deref() {
         Err(env::VarError::NotPresent) | Ok("") => software.starts_with(b"Microsoft-IIS/"),
@@ -53,10 +64,16 @@ fn settings(slate: &Slate) -> Result<(bool, u64), String> {
         Ok(other) => return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'")),
         Err(error) => return Err(format!("CGIGATE_HANDLER: {error}")),
     };
-    let max_body = match env::var("CGIGATE_MAX_BODY") {
-        Err(env::VarError::NotPresent) => u64::MAX,
-        Ok(text) => values::size(&text).map_err(|why| format!("CGIGATE_MAX_BODY: {why}"))?,
-        Err(error) => return Err(format!("CGIGATE_MAX_BODY: {error}")),
-    };
-    Ok((iis, max_body))
+    let max_body = setting("CGIGATE_MAX_BODY", values::size)?.unwrap_or(u64::MAX);
+    let validate = setting("CGIGATE_VALIDATE", values::switch)?.unwrap_or(false);
+    Ok(Settings { iis, max_body, validate })
+}
+
+/// The value of a variable, if it is there.
+fn setting<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    match env::var(name) {
+        Err(env::VarError::NotPresent) => Ok(None),
+        Ok(text) => read(&text).map(Some).map_err(|why| format!("{name}: {why}")),
+        Err(error) => Err(format!("{name}: {error}")),
+    }
 }

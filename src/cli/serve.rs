@@ -46,6 +46,9 @@ pub(super) fn run(
     let listeners = listeners(protocol, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
+    if server.validate {
+        gateway = gateway.validated();
+    }
     gateway.build()?;
     let max_body = server.max_body.unwrap_or(match protocol {
         Protocol::FastCgi => u64::MAX,

@@ -38,6 +38,15 @@ fn wrong_duration(text: &str) -> String {
     format!("{text:?} is no duration: use 500ms, 30s, 5m")
 }
 
+/// What turns an option on or off that takes no value, where a variable stands for it.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "true" | "yes" => Ok(true),
+        "" | "0" | "off" | "false" | "no" => Ok(false),
+        _ => Err(format!("{text:?} is neither on nor off")),
+    }
+}
+
 /// An octal file mode: `0660`.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
@@ -59,6 +68,9 @@ mod tests {
             assert!(size(wrong).is_err_and(|why| why.contains(wrong)), "{wrong}");
             assert!(duration(&format!("{wrong}x")).is_err(), "{wrong}");
         }
+        assert_eq!((switch("1"), switch("On")), (Ok(true), Ok(true)));
+        assert_eq!((switch(""), switch("off")), (Ok(false), Ok(false)));
+        assert!(switch("perhaps").is_err_and(|why| why.contains("perhaps")));
         assert!(mode("999").is_err() && mode("7777").is_err());
     }
 }

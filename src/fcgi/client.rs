@@ -1,8 +1,9 @@
 //! The web server's side of a connection: requests to bytes, bytes to what was answered.
 //!
-//! For `cgigate get`, which talks to any responder, and for tests of both sides against each other.
-//! The bodies of requests are written by [`stream`] as they come; what came back is told apart by
-//! [`Client::next`].
+//! Sections 3 to 6 of the specification, from the other end. `cgigate get` talks to any responder
+//! by it, and tests set both sides against each other. The bodies of requests are written by
+//! [`stream`] as they come; what came back is told apart by [`Client::next`]. What an application
+//! means by its STDOUT, a CGI response, is not looked at.
 
 use super::{
     pairs::pair,
@@ -27,7 +28,7 @@ pub struct Request<'r> {
 }
 
 /// What the application has said. Borrows from the caller's buffer, never from the client.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'i> {
     /// Some bytes of STDOUT.
     Stdout {
@@ -76,7 +77,7 @@ pub enum Reply<'i> {
 #[non_exhaustive]
 pub enum ReplyError {
     /// Not version 1, or not FastCGI at all.
-    #[error("a record of FastCGI version {0}, which is not 1")]
+    #[error("version {0} where a record of FastCGI 1 should begin")]
     Version(u8),
     /// A record of fixed or limited length has another.
     #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]
@@ -134,22 +135,42 @@ enum Step<'i> {
 /// The web server's side of one connection. It touches no socket: what it appends to `out` is to
 /// be written, and what was read is given to [`next`](Self::next).
 ///
+/// Both at once, on a real socket: an application may answer, and even end the request, before it
+/// has read the body, and one that streams what it reads stands still when nobody reads from it.
+///
 /// ```
 /// use cgigate::fcgi::{self, Client, ProtocolStatus, RecordType, Reply, Request, RequestId, Role};
 /// use std::num::NonZeroU16;
 ///
 /// let id = RequestId(NonZeroU16::MIN);
 /// let (mut client, mut out) = (Client::new(), Vec::new());
-/// let params: &[(&[u8], &[u8])] = &[(b"REQUEST_METHOD", b"GET")];
+/// let params: &[(&[u8], &[u8])] = &[(b"REQUEST_METHOD", b"POST"), (b"CONTENT_LENGTH", b"5")];
 /// client.begin(&mut out, &Request { id, role: Role::Responder, keep_conn: false, params })?;
-/// fcgi::stream(&mut out, RecordType::Stdin, id, b"");
+/// fcgi::stream(&mut out, RecordType::Stdin, id, b"hello");
+/// fcgi::stream(&mut out, RecordType::Stdin, id, b""); // the end of the body
+/// // `out` goes to the application, and from there comes:
+/// let mut input = Vec::new();
+/// fcgi::stream(&mut input, RecordType::Stderr, id, b"a line for the log\n");
+/// fcgi::stream(&mut input, RecordType::Stdout, id, b"Status: 200 OK\r\n\r\nhello");
+/// fcgi::end_request(&mut input, id, 0, ProtocolStatus::RequestComplete);
 ///
-/// let mut answer = Vec::new();
-/// fcgi::end_request(&mut answer, id, 0, ProtocolStatus::RequestComplete);
-/// let (used, reply) = client.next(&answer)?;
-/// let protocol_status = ProtocolStatus::RequestComplete;
-/// assert_eq!(reply, Some(Reply::End { id, app_status: 0, protocol_status }));
-/// assert_eq!(used, answer.len());
+/// let (mut at, mut page, mut log) = (0, Vec::new(), Vec::new());
+/// loop {
+///     let (used, reply) = client.next(&input[at..])?;
+///     at += used;
+///     match reply {
+///         Some(Reply::Stdout { piece, .. }) => page.extend_from_slice(piece),
+///         Some(Reply::Stderr { piece, .. }) => log.extend_from_slice(piece),
+///         Some(Reply::End { app_status, .. }) => {
+///             assert_eq!(app_status, 0);
+///             break;
+///         }
+///         Some(_) => {} // the end of a stream, or a management record
+///         None => unreachable!("here one would read more"),
+///     }
+/// }
+/// assert_eq!(page, b"Status: 200 OK\r\n\r\nhello");
+/// assert_eq!(log, b"a line for the log\n");
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -168,6 +189,10 @@ impl Default for Client {
 }
 
 impl Client {
+    /// A buffer of so many bytes holds whatever [`next`](Self::next) wants to see whole. What is
+    /// longer comes in pieces.
+    pub const MIN_BUFFER: usize = HEADER_LEN + MAX_VALUES as usize;
+
     /// A connection on which nothing was said yet.
     pub const fn new() -> Self {
         Self { decode: Decode::Header, open: Vec::new() }
@@ -200,8 +225,11 @@ impl Client {
     }
 
     /// Reads from the front of `input`, as far as the next reply: how many bytes were used, and
-    /// the reply. No reply means that the whole of `input` was understood and more is needed;
-    /// bytes not used must be there again at the next call.
+    /// the reply. No reply means that more is needed; bytes not used must be there again at the
+    /// next call, in a buffer that has room for [`MIN_BUFFER`](Self::MIN_BUFFER) bytes or more.
+    ///
+    /// A request may end before all of its body was sent: the rest is not to be sent any more. What
+    /// the application says of it behind END_REQUEST is an error.
     ///
     /// # Errors
     /// The application broke the protocol; the connection is of no more use.

@@ -200,6 +200,22 @@ fn echo(wire: &[u8], step: usize) -> Vec<u8> {
     out
 }
 
+/// One record that an application may send under ids 1 to 3, with its padding.
+fn record() -> impl Strategy<Value = Vec<u8>> {
+    let content = prop::collection::vec(any::<u8>(), 0..40);
+    let kinds = prop::sample::select(vec![6, 6, 7, 10, 11]);
+    (kinds, 1..4u8, content, 0..9u8).prop_map(|(kind, id, mut content, padding)| {
+        let id = if kind < 10 { id } else { 0 };
+        if kind == 11 {
+            content.resize(8, 0);
+        }
+        let mut wire = vec![1, kind, 0, id, 0, content.len() as u8, padding, 0];
+        wire.append(&mut content);
+        wire.resize(wire.len() + usize::from(padding), 0xee);
+        wire
+    })
+}
+
 proptest! {
     #[test]
     fn both_sides_understand_each_other(
@@ -265,6 +281,56 @@ proptest! {
             }
             prop_assert_eq!(stderr, &expected);
             prop_assert_eq!(*status, Some(u32::from(sent.aborted)));
+        }
+    }
+
+    #[test]
+    fn interleaved_replies_are_the_same_however_cut(
+        records in prop::collection::vec(record(), 0..12),
+        cuts in prop::collection::vec(1..50usize, 1..8),
+        junk in prop::option::of(prop::collection::vec(any::<u8>(), 1..30)),
+    ) {
+        let mut wire = records.concat();
+        for n in 1..4 {
+            end_request(&mut wire, id(n), n.into(), ProtocolStatus::RequestComplete);
+        }
+        wire.extend(junk.clone().unwrap_or_default());
+        let (seen, error) = feed(client(&[1, 2, 3]), &[&wire]);
+        let (mut rest, mut pieces) = (&wire[..], Vec::new());
+        for cut in cuts.iter().cycle() {
+            let (piece, left) = rest.split_at(rest.len().min(*cut));
+            pieces.push(piece);
+            rest = left;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(&feed(client(&[1, 2, 3]), &pieces), &(seen.clone(), error));
+        let ends = seen.iter().filter(|(what, _)| what.starts_with("End {")).count();
+        prop_assert_eq!(ends, 3);
+        prop_assert!(junk.is_some() || error.is_none());
+    }
+
+    #[test]
+    fn a_buffer_of_the_least_size_never_stands_still(records in prop::collection::vec(any::<(u8, u16)>(), 1..6)) {
+        let mut wire = Vec::new();
+        for (kind, len) in records {
+            let content = vec![b'x'; usize::from(len)];
+            let values = vec![b'v'; usize::from(MAX_VALUES)];
+            match kind % 3 {
+                0 => stream(&mut wire, RecordType::Stdout, id(1), &content),
+                1 => stream(&mut wire, RecordType::Stderr, id(1), &content),
+                _ => {
+                    wire.extend_from_slice(&header(RecordType::GetValuesResult, 0, MAX_VALUES));
+                    wire.extend_from_slice(&values);
+                }
+            }
+        }
+        let (mut client, mut rest) = (client(&[1]), &wire[..]);
+        while !rest.is_empty() {
+            let (used, reply) = client.next(&rest[..rest.len().min(Client::MIN_BUFFER)]).unwrap();
+            prop_assert!(used > 0 || reply.is_some());
+            rest = &rest[used..];
         }
     }
 

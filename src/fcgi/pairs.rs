@@ -18,6 +18,9 @@ pub struct PairError {
     pub at: usize,
 }
 
+/// Where in a stream a name and its value lie.
+pub type Pair = (Range<usize>, Range<usize>);
+
 /// The pairs of a whole stream: where in it each name and each value lies.
 ///
 /// ```
@@ -36,7 +39,7 @@ pub struct Pairs<'s> {
 }
 
 impl Iterator for Pairs<'_> {
-    type Item = Result<(Range<usize>, Range<usize>), PairError>;
+    type Item = Result<Pair, PairError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let found = pair_at(self.stream, self.at)?;
@@ -55,10 +58,7 @@ impl Iterator for Pairs<'_> {
 /// assert_eq!(cgigate::fcgi::pair_at(stream, 8), None);
 /// ```
 #[inline]
-pub fn pair_at(
-    stream: &[u8],
-    at: usize,
-) -> Option<Result<(Range<usize>, Range<usize>), PairError>> {
+pub fn pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
     let (name, name_len, value_len) = match stream.get(at..)? {
         [] => return None,
         // What parse_lengths makes of nearly every pair, at a fifth of the instructions.

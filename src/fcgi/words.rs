@@ -25,7 +25,7 @@ const SHOWN: usize = 60;
 /// ]);
 /// ```
 pub fn words(stream: &[u8]) -> Words<'_> {
-    Words { stream, at: 0, params: BTreeMap::new() }
+    Words { stream, at: 0, broken: false, params: BTreeMap::new() }
 }
 
 /// See [`words`].
@@ -33,6 +33,7 @@ pub fn words(stream: &[u8]) -> Words<'_> {
 pub struct Words<'s> {
     stream: &'s [u8],
     at: usize,
+    broken: bool,
     /// PARAMS of requests in which it has not ended.
     params: BTreeMap<u16, Vec<u8>>,
 }
@@ -45,7 +46,7 @@ impl Iterator for Words<'_> {
         if rest.is_empty() {
             return None;
         }
-        self.at = self.stream.len();
+        (self.at, self.broken) = (self.stream.len(), true);
         let Ok((content, header)) = parse_header(rest) else {
             return Some(format!("byte {at}: {} bytes of a header of {HEADER_LEN}", rest.len()));
         };
@@ -59,12 +60,18 @@ impl Iterator for Words<'_> {
             let there = content.len();
             return Some(format!("byte {at}: {there} bytes of {whole} of a record {name}"));
         }
-        self.at = at + HEADER_LEN + whole;
+        (self.at, self.broken) = (at + HEADER_LEN + whole, false);
         Some(self.record(header, &content[..content_len.into()]))
     }
 }
 
 impl Words<'_> {
+    /// Whether the line that was given last said what cannot be read: the stream is cut short
+    /// there, or is no FastCGI.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     fn record(&mut self, header: Header, content: &[u8]) -> String {
         let Header { kind, id, content_len, padding_len, .. } = header;
         let mut line = format!("{} id={id} len={content_len} pad={padding_len}", name(kind));
@@ -178,7 +185,11 @@ mod tests {
             (b"GET / HTTP/1.1\r\n", "byte 0: version 71, which is not FastCGI 1"),
             (b"\x01\x05\0\x01\0\x09\x01\0abc", "byte 0: 3 bytes of 10 of a record STDIN"),
         ] {
-            assert_eq!(words(wire).collect::<Vec<_>>(), [last]);
+            let mut lines = words(wire);
+            assert_eq!(lines.by_ref().collect::<Vec<_>>(), [last]);
+            assert!(lines.is_broken());
         }
+        let mut whole = words(b"\x01\x05\0\x01\0\0\0\0");
+        assert_eq!((whole.by_ref().count(), whole.is_broken()), (1, false));
     }
 }

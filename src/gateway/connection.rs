@@ -486,6 +486,14 @@ impl Front {
         finished
     }
 
+    /// The same for a request whose answer the caller has yet to send. The end of the connection is
+    /// the caller's business too: whoever receives meanwhile would cut the answer off.
+    pub(super) fn finish_unsent(&mut self, id: RequestId) -> Finished {
+        let finished = self.finish(id);
+        self.last &= !finished.close;
+        finished
+    }
+
     /// Whether a request that was answered without an application was the connection's last.
     pub(super) fn wants_end(&self) -> bool {
         self.last && self.open.is_empty() && self.discarding.is_none()
@@ -550,6 +558,59 @@ impl Front {
         self.open_of(call)?;
         let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
         refusal.records(out, call.id, head_only);
-        Some(self.finish(call.id))
+        Some(self.finish_unsent(call.id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        handlers::Handler,
+        types::{Application, Vars},
+    };
+    use std::num::NonZeroU16;
+
+    struct Responders;
+
+    impl Dispatch for Responders {
+        fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application {
+            unreachable!("nothing is run here")
+        }
+
+        fn serves(&self, role: Role) -> bool {
+            role == Role::Responder
+        }
+
+        fn handler(&self) -> &(dyn Handler + Sync) {
+            unreachable!("nothing is run here")
+        }
+    }
+
+    /// An answer of `get /echo` ended without END_REQUEST, once in a hundred on a busy machine: the
+    /// end of STDIN came to another thread while this one was about to send it.
+    #[test]
+    fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
+        let id = RequestId(NonZeroU16::MIN);
+        let settings = Settings::default();
+        let token = Token(1 << 32);
+        let rules = Rules { settings: &settings, apps: &Responders, token, now: 0, direct: false };
+        let (mut front, mut sorting) = (Front::default(), Sorting::default());
+        front.begin(&settings, false);
+        let mut wire = Vec::new();
+        fcgi::begin_request(&mut wire, id, Role::Responder, false);
+        fcgi::stream(&mut wire, fcgi::RecordType::Params, id, b"");
+        front.feed(&wire, &mut sorting, &rules).unwrap();
+        assert_eq!(sorting.ready.len(), 1);
+        let finished = front.finish_unsent(id);
+        assert!(finished.close && finished.unread);
+        // Before END_REQUEST is out.
+        front.feed(b"\x01\x05\0\x01\0\0\0\0", &mut sorting, &rules).unwrap();
+        assert!(!front.wants_end());
+        // A request that is refused is answered by whoever receives, who then ends the connection.
+        wire.clear();
+        fcgi::begin_request(&mut wire, id, Role::Filter, false);
+        front.feed(&wire, &mut sorting, &rules).unwrap();
+        assert!(!sorting.answers.is_empty() && front.wants_end());
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod cgi;
 mod dispatch;
 mod mount;
 mod settings;
-mod spool;
+pub(crate) mod spool;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
@@ -38,6 +38,7 @@ mod wire;
 use crate::{
     fcgi::Role,
     types::{Application, Exception},
+    validate::validator,
 };
 use std::fmt;
 
@@ -189,6 +190,21 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// The same applications, each under the validator.
+    pub(crate) fn validated(mut self) -> Self {
+        let validated = |mount: Mount| {
+            let app = match mount.app {
+                App::Ready(app) => App::Ready(Box::new(validator(app))),
+                App::Make(make) => {
+                    App::Make(Box::new(move || Ok(Box::new(validator(make()?)) as _)))
+                }
+            };
+            Mount { app, ..mount }
+        };
+        self.mounts = self.mounts.into_iter().map(validated).collect();
+        self
     }
 }
 

@@ -414,7 +414,7 @@ fn finish(
     ending: Ending,
 ) -> Finished {
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
-    let mut finished = slot.front().finish(call.id);
+    let mut finished = slot.front().finish_unsent(call.id);
     finished.close |= shared.is_stopping() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => records.end(0),

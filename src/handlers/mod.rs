@@ -33,7 +33,7 @@ pub use panic::Panicked;
 pub(crate) use panic::message as panic_message;
 pub(crate) use read_environ::read_into;
 pub use read_environ::{
-    Encoding, format_date_time, needs_transcode, read_environ, transcode_windows,
+    Encoding, format_date_time, needs_transcode, read_environ, transcode_environ, transcode_windows,
 };
 pub use run::{Ending, Outcome, Slate, Streams, run};
 

@@ -57,6 +57,16 @@ where
     }
 }
 
+impl Application for Box<dyn Application> {
+    fn call<'r>(
+        &'r self,
+        environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        (**self).call(environ, start_response)
+    }
+}
+
 /// Lets a closure be an application without naming its lifetimes.
 ///
 /// ```

@@ -124,7 +124,9 @@ impl fmt::Debug for Body<'_> {
 
 /// `wsgi.file_wrapper`, and `wsgiref.util.FileWrapper`: turns something to be read into blocks.
 ///
-/// Where it wraps a real file, a handler may give it to the kernel and copy nothing.
+/// Where it wraps a real file, a handler may give it to the kernel and copy nothing. It has no
+/// length, so no Content-Length is made of it. What it wraps is closed when the wrapper is dropped,
+/// and not at the end of the blocks.
 ///
 /// ```
 /// use cgigate::types::{Blocks, FileWrapper};
@@ -176,10 +178,10 @@ impl<'r> FileWrapper<'r> {
         Self { filelike, blksize: Self::BLKSIZE, block: Vec::new(), ended: false }
     }
 
-    /// The same with blocks of another size: bytes, at least one.
+    /// The same with blocks of another size, in bytes. Of size 0 there is none.
     #[must_use]
     pub fn blksize(mut self, blksize: usize) -> Self {
-        self.blksize = blksize.max(1);
+        self.blksize = blksize;
         self
     }
 }
@@ -191,7 +193,7 @@ impl Blocks for FileWrapper<'_> {
         if self.ended {
             return Ok(None);
         }
-        self.block.resize(self.blksize.max(1), 0);
+        self.block.resize(self.blksize, 0);
         let n = loop {
             let read = match &mut self.filelike {
                 FileLike::File { file, len: None } => file.read(&mut self.block),
@@ -219,5 +221,65 @@ impl fmt::Debug for FileWrapper<'_> {
             FileLike::Other(_) => shown.field("filelike", &"<Read>"),
         };
         shown.field("blksize", &self.blksize).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{cell::Cell, io::Write, rc::Rc};
+
+    /// Gives what it is told, read by read; counts its reads and says when it is closed.
+    #[derive(Default)]
+    struct Scripted {
+        reads: std::collections::VecDeque<&'static [u8]>,
+        asked: Rc<Cell<usize>>,
+        closed: Rc<Cell<bool>>,
+    }
+
+    impl Read for Scripted {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.asked.set(self.asked.get() + 1);
+            (&mut self.reads.pop_front().unwrap_or_default()).read(buf)
+        }
+    }
+
+    impl Drop for Scripted {
+        fn drop(&mut self) {
+            self.closed.set(true);
+        }
+    }
+
+    fn sizes(wrapper: &mut FileWrapper<'_>) -> Vec<usize> {
+        std::iter::from_fn(|| wrapper.next_block().unwrap().map(<[u8]>::len)).collect()
+    }
+
+    #[test]
+    fn blocks_are_8192_bytes_but_the_last() {
+        let mut wrapper = FileWrapper::new(io::repeat(b'x').take(20_000));
+        assert_eq!(sizes(&mut wrapper), [8192, 8192, 3616]);
+        assert!(FileWrapper::new(&b"abc"[..]).blksize(0).next_block().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_end_is_final_and_the_file_is_closed_with_its_wrapper_not_before() {
+        let mut file = Scripted::default();
+        file.reads.extend([&b"ab"[..], b"c", b"", b"more"]);
+        let (asked, closed) = (file.asked.clone(), file.closed.clone());
+        let mut wrapper = FileWrapper::new(file);
+        assert_eq!(sizes(&mut wrapper), [2, 1]);
+        assert!(wrapper.next_block().unwrap().is_none());
+        assert_eq!((asked.get(), closed.get()), (3, false));
+        drop(wrapper);
+        assert!(closed.get());
+    }
+
+    #[test]
+    fn a_real_file_may_have_an_end_of_its_own() {
+        let path = std::env::temp_dir().join(format!("cgigate-body-{}", std::process::id()));
+        File::create(&path).unwrap().write_all(&[b'x'; 100]).unwrap();
+        let mut wrapper = FileWrapper::file(File::open(&path).unwrap(), Some(70)).blksize(50);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(sizes(&mut wrapper), [50, 20]);
     }
 }

@@ -288,7 +288,7 @@ impl Vars {
 
     /// Where the search for a key begins: its upper bits, on which all letters have a say.
     fn home(&self, key: u32) -> usize {
-        (u64::from(key) * self.table.len() as u64 >> 32) as usize
+        ((u64::from(key) * self.table.len() as u64) >> 32) as usize
     }
 
     #[inline]

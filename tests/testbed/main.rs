@@ -9,7 +9,7 @@ mod heads;
 mod query;
 mod roles;
 
-use cgigate::{Gateway, apps};
+use cgigate::{Gateway, apps, validate::validator};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         .about("writes a line to wsgi.errors")
         .responder("fault", faults::fault)
         .about("?when=before|after&how=error|panic|abort: fails")
-        .responder("validated", apps::demo)
+        .responder("validated", validator(apps::demo))
         .about("demo, under the validator")
         .authorizer("authorize", roles::authorize)
         .about("AUTHORIZER: lets user=tester pass")

@@ -21,6 +21,6 @@ pub(crate) use peer::peer;
 pub(crate) use process::{
     Signal, Signals, adopt, is_listening, is_stream, listen, remove_var, stdout, wait_either,
 };
-pub(crate) use socket::{Readiness, SocketCell, accept, poll};
+pub(crate) use socket::{Readiness, SocketCell, accept, poll, poll_each};
 #[cfg(target_os = "linux")]
 pub(crate) use thread::ThreadState;

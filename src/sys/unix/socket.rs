@@ -119,17 +119,29 @@ pub(crate) enum Readiness {
 
 /// Waits until `fd` is ready or its peer has hung up; false when `limit` is over.
 pub(crate) fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
-    let events = match what {
-        Readiness::Read => libc::POLLIN,
-        Readiness::Write => libc::POLLOUT,
-    };
+    let [ready] = poll_each([(fd, what)], limit)?;
+    Ok(ready)
+}
+
+/// The same for several at once: which are ready; none when `limit` is over. A negative number
+/// stands for nothing to wait for.
+pub(crate) fn poll_each<const N: usize>(
+    waits: [(RawFd, Readiness); N],
+    limit: Option<Duration>,
+) -> io::Result<[bool; N]> {
     let millis = limit.map_or(-1, |limit| {
         libc::c_int::try_from(limit.as_millis().max(1)).unwrap_or(libc::c_int::MAX)
     });
-    let mut entry = libc::pollfd { fd, events, revents: 0 };
-    // SAFETY: one exclusive, initialised entry, as is said.
-    let n = retry(|| unsafe { libc::poll(&raw mut entry, 1, millis) } as isize)?;
-    Ok(n > 0)
+    let mut entries = waits.map(|(fd, what)| {
+        let events = match what {
+            Readiness::Read => libc::POLLIN,
+            Readiness::Write => libc::POLLOUT,
+        };
+        libc::pollfd { fd, events, revents: 0 }
+    });
+    // SAFETY: an exclusive array of N initialised entries, as is said.
+    retry(|| unsafe { libc::poll(entries.as_mut_ptr(), N as libc::nfds_t, millis) } as isize)?;
+    Ok(entries.map(|entry| entry.revents != 0))
 }
 
 /// The next connection that waits on a listener, non-blocking and not inherited by children.
