@@ -312,6 +312,43 @@ fn a_hang_up_cancels_what_runs() {
     tell.recv_timeout(Duration::from_secs(10)).expect("the application was told");
 }
 
+/// With its only thread in the application: the steward listens then.
+#[test]
+fn after_an_abort_or_a_hang_up_writes_fail_and_nothing_is_logged() {
+    let (told, tell) = mpsc::channel::<bool>();
+    let told = Mutex::new(told);
+    let write = cgigate::app(move |environ, start_response| {
+        let mut write = start_response.call("200 OK", &[PLAIN])?;
+        write.write_all(b"begun")?;
+        while !environ.request.is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let error = write.write_all(b"more").expect_err("nobody takes it");
+        let aborted = error.kind() == io::ErrorKind::ConnectionAborted;
+        let error: Exception = error.into();
+        let told = told.lock().expect("one request").send(aborted && is_departure(&error));
+        told.expect("the test waits");
+        Err(error)
+    });
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let house = House::open(apps().with("/write", write), settings);
+    let mut peer = house.unix();
+    peer.send(&request(1, "/write", true));
+    assert_eq!(peer.record().0, 6, "what was written before");
+    peer.send(&fastcgi_peer::abort(1));
+    assert!(tell.recv_timeout(Duration::from_secs(10)).expect("the application was told"));
+    let answer = peer.answer(1);
+    assert_eq!((answer.stdout.len(), answer.records, answer.app_status), (0, 1, 0));
+    peer.send(&request(1, "/write", true));
+    assert_eq!(peer.record().0, 6, "what was written before");
+    drop(peer);
+    assert!(tell.recv_timeout(Duration::from_secs(10)).expect("the application was told"));
+    let mut next = house.tcp();
+    next.send(&request(1, "/hello", true));
+    assert_eq!(next.answer(1).body(), b"Hello World\n");
+    assert_eq!(house.log(), "");
+}
+
 #[test]
 fn a_peer_that_only_stops_sending_is_still_answered() {
     for connect in [House::unix, House::tcp] {

@@ -146,7 +146,7 @@ pub(super) struct Server {
     /// Where the number of the process is written while it serves
     #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
-    /// What GET_VALUES is told; interleaved requests are served either way
+    /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
     /// Check application and web server against PEP 3333 while they work

@@ -49,8 +49,8 @@ struct Open {
 }
 
 /// The most that is said for FCGI_MAX_REQS. HAProxy, the one server that asks, takes it for the most
-/// on one connection; its connections have 32 buffers, and what it puts on them beyond that, versions
-/// before 3.0 answer 500 (its issue 2568). More are served, from whoever sends them.
+/// on one connection, and versions before 3.0 answer 500 where what they put on it at once is over
+/// one buffer of 16 KiB (its issue 2568). More are served, from whoever sends them.
 const MAX_REQS: usize = 32;
 
 /// How far a request has come.
