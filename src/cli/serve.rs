@@ -1,22 +1,23 @@
-//! `fastcgi` and `http`: from options to a server that runs.
+//! `fastcgi`, `scgi`, `uwsgi` and `http`: from options to a server that runs.
 
 use super::{
     Usage,
     identity::{self, PidFile},
-    options::{Protocol, Server as Options},
+    options::{Served, Server as Options},
     own_name,
 };
 use crate::{
     fcgi::Role,
-    gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
-    handlers::{Attributes, Handler, Outcome, Plain, Preamble, Slate, Streams, run as run_app},
+    gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
+    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
-    sys::{Signal, Signals},
+    sys::{Signal, Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
 use std::{
     env,
+    fmt::Display,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
@@ -31,7 +32,7 @@ use std::{
 
 pub(super) fn run(
     mut gateway: Gateway,
-    protocol: Protocol,
+    served: Served,
     server: Options,
 ) -> anyhow::Result<ExitCode> {
     if !matches!(server.workers.as_str(), "1" | "auto") {
@@ -44,29 +45,31 @@ pub(super) fn run(
         let why = format!("--app {name}: no such application; `cgigate apps` lists them");
         return Err(Usage(why).into());
     }
-    let allow = allow(protocol, &server)?;
-    let listeners = listeners(protocol, &server, &allow)?;
+    let allow = allow(served, &server)?;
+    let listeners = listeners(served, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
     if server.validate {
         gateway = gateway.validated();
     }
     gateway.build()?;
-    let max_body = server.max_body.unwrap_or(match protocol {
-        Protocol::FastCgi => u64::MAX,
-        Protocol::Http => 16 << 20,
+    let max_body = server.max_body.unwrap_or(match served {
+        Served::WebServers(_) => u64::MAX,
+        Served::Http => 16 << 20,
     });
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
+    raise_descriptor_limit();
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
-    match protocol {
-        Protocol::FastCgi => {
+    match served {
+        Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            fastcgi(dispatcher, &listeners, allow, settings(&server), signals)?;
+            let settings = settings(protocol, &server);
+            web_servers(dispatcher, listeners, allow, settings, signals)?;
         }
-        Protocol::Http => {
+        Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             http(dispatcher, &listeners, allow, &server, max_body, signals)?;
@@ -76,7 +79,7 @@ pub(super) fn run(
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
+fn announce(protocol: &dyn Display, listeners: &[Listener], threads: usize) {
     for listener in listeners {
         let address = listener.address();
         crate::sys::say(format_args!(
@@ -93,7 +96,7 @@ fn tell_manager(state: &str) {
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
-fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
+fn obey(mut signals: Signals, mut stop: impl FnMut() + Send + 'static) {
     thread::spawn(move || {
         let mut stopping = false;
         while let Ok(signal) = signals.wait() {
@@ -162,7 +165,7 @@ fn http(
         stopper.stop();
         let _ = tell_stop.send(None);
     });
-    announce("http", listeners, threads);
+    announce(&"http", listeners, threads);
     for listener in listeners {
         if !matches!(listener.address(), Address::Unix(_) | Address::Abstract(_)) {
             crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
@@ -185,8 +188,8 @@ fn http(
     }
 }
 
-/// The applications as a FastCGI server runs them.
-struct FastCgi {
+/// The applications as they are run for web servers.
+struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
     allow: Allow,
@@ -194,7 +197,7 @@ struct FastCgi {
     refused: AtomicBool,
 }
 
-impl Dispatch for FastCgi {
+impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         self.dispatcher.dispatch(role, vars)
     }
@@ -221,9 +224,9 @@ impl Dispatch for FastCgi {
 }
 
 /// Serves until a signal says to stop, and what was in flight has ended.
-fn fastcgi(
+fn web_servers(
     dispatcher: Dispatcher,
-    listeners: &[Listener],
+    listeners: Vec<Listener>,
     allow: Allow,
     settings: Settings,
     signals: Signals,
@@ -232,40 +235,49 @@ fn fastcgi(
         origin_server: false,
         wsgi_multiprocess: false,
         wsgi_multithread: settings.threads > 1,
-        preamble: Preamble::StatusLast,
+        preamble: settings.protocol.preamble(),
         ..Attributes::BASE
     };
-    announce("fastcgi", listeners, settings.threads);
+    announce(&settings.protocol, &listeners, settings.threads);
     let refused = AtomicBool::new(false);
-    let apps = FastCgi { dispatcher, handler: Plain(attributes), allow, refused };
+    let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
-    obey(signals, move || stopper.stop());
+    let mut listeners = Some(listeners);
+    obey(signals, move || {
+        // The server closes its own: nobody is to wait at a door that is opened no more.
+        drop(listeners.take());
+        stopper.stop();
+    });
     Ok(server.run()?)
 }
 
 /// Who may connect.
-fn allow(protocol: Protocol, server: &Options) -> anyhow::Result<Allow> {
+fn allow(served: Served, server: &Options) -> anyhow::Result<Allow> {
     const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
     let mut allow = Allow::new(server.allow.clone(), server.allow_uid.clone());
-    if let (Protocol::FastCgi, Some(addresses)) = (protocol, env::var_os(WEB_SERVERS)) {
+    if let (Served::WebServers(Protocol::FastCgi), Some(addresses)) =
+        (served, env::var_os(WEB_SERVERS))
+    {
         let added = allow.add_web_servers(&addresses.to_string_lossy());
         added.map_err(|why| Usage(format!("{WEB_SERVERS}: {why}")))?;
     }
     Ok(allow)
 }
 
-fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
+fn listeners(served: Served, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
     if server.listen.is_empty() && net::stdin_listens() {
         return Ok(vec![Listener::stdin()?]);
     }
     let mut addresses = server.listen.clone();
     if addresses.is_empty() {
-        let default = match protocol {
+        let default = match served {
             _ if !net::handed_over(None).is_empty() => "systemd",
-            Protocol::FastCgi => "127.0.0.1:9000",
-            Protocol::Http => "127.0.0.1:8000",
+            Served::WebServers(Protocol::FastCgi) => "127.0.0.1:9000",
+            Served::WebServers(Protocol::Scgi) => "127.0.0.1:4000",
+            Served::WebServers(Protocol::Uwsgi) => "127.0.0.1:3031",
+            Served::Http => "127.0.0.1:8000",
         };
         addresses.extend(default.parse::<Address>());
     }
@@ -289,16 +301,20 @@ fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Res
     Ok(listeners)
 }
 
-fn settings(server: &Options) -> Settings {
+fn settings(protocol: Protocol, server: &Options) -> Settings {
     let default = Settings::default();
     Settings {
+        protocol,
         threads: server.threads.map_or(default.threads, usize::from),
         max_connections: server.max_connections,
         max_body: server.max_body,
         max_params: usize::try_from(server.max_params).unwrap_or(usize::MAX),
+        max_variables: server.max_variables,
+        max_requests_per_connection: server.max_multiplexed.into(),
         max_queue: server.max_queue,
         multiplex: server.multiplex == "on",
         read_timeout: Some(server.read_timeout),
+        write_timeout: Some(server.write_timeout),
         queue_timeout: server.queue_timeout,
         idle_timeout: server.idle_timeout,
         graceful_timeout: server.graceful_timeout,

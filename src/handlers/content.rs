@@ -21,7 +21,12 @@ impl Content {
     /// # Errors
     /// It is anything else but digits, or over 64 bits.
     pub fn length(vars: &Vars) -> Result<Option<u64>, RequestFault> {
-        let Some(value) = vars.filled("CONTENT_LENGTH").filter(|value| *value != b"-1") else {
+        Self::length_in(vars, "CONTENT_LENGTH")
+    }
+
+    /// The same of another variable: FCGI_DATA_LENGTH (FastCGI section 6.4).
+    pub(crate) fn length_in(vars: &Vars, name: &str) -> Result<Option<u64>, RequestFault> {
+        let Some(value) = vars.filled(name).filter(|value| *value != b"-1") else {
             return Ok(None);
         };
         if !value.iter().all(u8::is_ascii_digit) {
@@ -68,20 +73,30 @@ pub struct ContentInput<R> {
 impl<R: BufRead> ContentInput<R> {
     /// The body of `content` at the front of `stream`; more than `limit` bytes are an error.
     pub fn new(stream: R, content: Content, limit: u64) -> Self {
+        let mut input =
+            Self { stream, content, left: 0, taken: 0, limit, ended: false, fault: None };
+        input.restart(content, limit);
+        input
+    }
+
+    /// Another body follows on the same stream.
+    pub(crate) fn restart(&mut self, content: Content, limit: u64) {
         let left = match content {
             Content::Length(length) => length,
             Content::UntilEnd => u64::MAX,
             Content::Chunked => 0,
         };
-        Self {
-            stream,
-            content,
-            left,
-            taken: 0,
-            limit,
-            ended: left == 0 && content != Content::Chunked,
-            fault: None,
-        }
+        (self.content, self.left, self.taken, self.limit) = (content, left, 0, limit);
+        self.ended = left == 0 && content != Content::Chunked;
+    }
+
+    pub(crate) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    /// What it reads from.
+    pub(crate) fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
     }
 
     /// The body of the CGI request that has these variables ([`Content::of_cgi`]). Where they say

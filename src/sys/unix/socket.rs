@@ -92,6 +92,12 @@ impl SocketCell {
     }
 }
 
+impl From<OwnedFd> for SocketCell {
+    fn from(socket: OwnedFd) -> Self {
+        Self(AtomicI32::new(socket.into_raw_fd()))
+    }
+}
+
 impl Drop for SocketCell {
     fn drop(&mut self) {
         drop(self.take());
