@@ -15,7 +15,7 @@ use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, OwnedFd, RawFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
@@ -324,7 +324,8 @@ fn named(fds: &str, names: &str, name: Option<&str>) -> Vec<RawFd> {
 
 /// Whether descriptor 0 is a socket to accept connections from.
 pub(crate) fn stdin_listens() -> bool {
-    sys::is_listening(io::stdin().as_raw_fd())
+    // By its number: `io::stdin()` would make a buffer of 8 KiB.
+    sys::is_listening(0)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
         let mode = Mode { iis, nph, max_body };
         cgi::respond(&dispatcher, mode, &mut slate).map_err(|error| error.to_string())
     });
+    // The process ends here, and its memory with it.
+    std::mem::forget(slate);
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

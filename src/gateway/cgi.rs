@@ -11,8 +11,8 @@ use super::{
 use crate::{
     fcgi::Role,
     handlers::{
-        Attributes, Content, ContentInput, Ending, Output, Plain, Preamble, Slate, Streams,
-        read_into, run, strip_script_name,
+        Attributes, Content, ContentInput, Ending, Output, Plain, Preamble, Slate, Streams, run,
+        strip_script_name,
     },
     sys,
     types::{Exception, Vars},
@@ -35,9 +35,21 @@ pub(crate) struct Mode {
     pub(crate) max_body: u64,
 }
 
-/// The variables of the request that this process was started for.
+/// The variables of the request that this process was started for, which has one thread yet.
 pub(crate) fn environ(vars: &mut Vars) {
-    read_into(vars);
+    let (mut count, mut bytes) = (0, 0);
+    sys::each_var(|name, value| {
+        count += 1;
+        bytes += name.len() + value.len();
+    });
+    vars.reserve(count, bytes);
+    sys::each_var(|name, value| {
+        let start = vars.appended().len();
+        vars.append(name);
+        let middle = vars.appended().len();
+        vars.append(value);
+        vars.index(start..middle, middle..vars.appended().len());
+    });
     vars.settle();
 }
 

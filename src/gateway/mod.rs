@@ -104,7 +104,8 @@ pub struct BuildError {
 impl Gateway {
     /// No application yet.
     pub fn new() -> Self {
-        Self::default()
+        // Room for most executables at once: one that answers CGI pays for every reallocation.
+        Self { mounts: Vec::with_capacity(8) }
     }
 
     /// Registers an application that answers requests: what CGI knows, and FastCGI's usual role.

@@ -35,7 +35,6 @@ pub use handler::{Handler, Plain};
 pub use output::Output;
 pub use panic::Panicked;
 pub(crate) use panic::message as panic_message;
-pub(crate) use read_environ::read_into;
 pub use read_environ::{
     Encoding, format_date_time, needs_transcode, read_environ, transcode_environ, transcode_windows,
 };

@@ -16,7 +16,7 @@ pub fn read_environ() -> Vars {
 }
 
 #[cfg(unix)]
-pub(crate) fn read_into(vars: &mut Vars) {
+fn read_into(vars: &mut Vars) {
     use std::os::unix::ffi::OsStrExt;
     for (name, value) in std::env::vars_os() {
         note(vars, name.as_bytes(), value.as_bytes());
@@ -24,7 +24,7 @@ pub(crate) fn read_into(vars: &mut Vars) {
 }
 
 #[cfg(windows)]
-pub(crate) fn read_into(vars: &mut Vars) {
+fn read_into(vars: &mut Vars) {
     use std::os::windows::ffi::OsStrExt;
     let wide = |text: std::ffi::OsString| text.encode_wide().collect();
     let environ: Vec<_> = std::env::vars_os().map(|(n, v)| (wide(n), wide(v))).collect();

@@ -71,6 +71,12 @@ impl Vars {
         self.again.shrink_to(bytes / 16);
     }
 
+    /// Makes room for so many more variables, whose names and values are so many bytes together.
+    pub(crate) fn reserve(&mut self, count: usize, bytes: usize) {
+        self.bytes.reserve(bytes);
+        self.index.reserve(count);
+    }
+
     /// The value of `name`, if it is there: an empty value is there.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let at = self.position(name.as_ref())?;

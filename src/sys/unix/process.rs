@@ -1,7 +1,7 @@
 //! The process: its environment, its descriptors, the signals it is sent.
 
 use std::{
-    ffi::OsStr,
+    ffi::{CStr, OsStr},
     fs::File,
     io,
     mem::ManuallyDrop,
@@ -17,6 +17,31 @@ pub(crate) fn remove_var(name: &str) {
     if std::env::var_os(OsStr::new(name)).is_some() {
         // SAFETY: called from `main` before any thread is started.
         unsafe { std::env::remove_var(name) }
+    }
+}
+
+/// Hands over each variable of the process environment, as std has them: names are not empty.
+///
+/// To be called while the process has one thread, as [`remove_var`]. std's own walk copies each
+/// name and each value into memory of its own, of which a process that answers one request needs
+/// more than for all else.
+pub(crate) fn each_var(mut take: impl FnMut(&[u8], &[u8])) {
+    unsafe extern "C" {
+        /// environ(7): ends with a null pointer, as does each of its strings with a null.
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: called from `main` before any thread is started, so nothing changes it meanwhile.
+    let mut entry = unsafe { environ };
+    // SAFETY: the array is initialised up to its null pointer, and not read beyond that.
+    while !entry.is_null() && !unsafe { *entry }.is_null() {
+        // SAFETY: the entry is a string that ends with a null.
+        let text = unsafe { CStr::from_ptr(*entry) }.to_bytes();
+        let equals = text.iter().skip(1).position(|byte| *byte == b'=');
+        if let Some((name, value)) = equals.map(|at| text.split_at(at + 1)) {
+            take(name, &value[1..]);
+        }
+        // SAFETY: at most the null pointer at the end, which is part of the array.
+        entry = unsafe { entry.add(1) };
     }
 }
 

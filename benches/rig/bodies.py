@@ -1,0 +1,64 @@
+"""Bodies of 64 MiB: out of memory, out of a file, there and back."""
+
+import threading
+
+from processes import Responder, pin, status
+from tables import failures, median, number, ratios, spread, table
+
+MIB = 1 << 20
+
+
+def legs(size):
+    return {
+        "down, from memory": ("bytes", ["--path", f"/bytes?n={size}"]),
+        "down, from a file": ("file", ["--path", "/file", "--expect", size]),
+        "up and down again": ("echo", ["--path", "/echo", "--body", size, "--verify"]),
+    }
+
+
+def run(rig):
+    size = rig.file_size
+    for title, (mode, arguments) in legs(size).items():
+        names = list(rig.peers)
+        if mode == "file":
+            rig.peers["canned, sendfile"] = rig.peers["canned"].replace("{mode}", "sendfile")
+            names.append("canned, sendfile")
+        started = {name: Responder(rig, name, mode) for name in names}
+        try:
+            data = rig.interleave(names, lambda name, at: one(rig, started[name], arguments, at),
+                                  max(1, rig.rounds // 2 + 1))
+        finally:
+            for responder in started.values():
+                responder.stop()
+            rig.peers.pop("canned, sendfile", None)
+        rig.raw.setdefault("bodies", {})[title] = data
+        print(f"#### {size / MIB:.0f} MiB {title}\n")
+        table(["responder", "MB/s", "÷ canned", "CPU ms/request", "÷ canned",
+               "peak private MiB above idle"],
+              [[name, number(median(data[name], "mb_s")), ratios(data, name, "mb_s", "canned"),
+                number(median(data[name], "cpu_ms"), "{:.1f}"),
+                ratios(data, name, "cpu_ms", "canned"),
+                spread([each["peak"] for each in data[name]])] for name in names])
+        failures(data)
+
+
+def one(rig, responder, arguments, at):
+    pin(responder.pid, rig.cpu(at))
+    given = [rig.file_path(responder.name) if a == "/file" else a for a in arguments]
+    idle = status(responder.pid, "RssAnon")
+    top, stop = [idle], threading.Event()
+
+    def sample():
+        while not stop.wait(0.01):
+            top[0] = max(top[0], status(responder.pid, "RssAnon"))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    result = rig.load(responder, "--keep", *given, "--requests", 1 if rig.quick else 4,
+                      "--timeout", 20, cpu=rig.cpu(at))
+    stop.set()
+    sampler.join()
+    result["peak"] = (top[0] - idle) / 1024
+    if result.get("cpu_us"):
+        result["cpu_ms"] = result["cpu_us"] / 1000
+    return result
