@@ -74,7 +74,7 @@ impl Vars {
     /// Makes room for so many more variables, whose names and values are so many bytes together.
     pub(crate) fn reserve(&mut self, count: usize, bytes: usize) {
         self.bytes.reserve(bytes);
-        self.index.reserve(count);
+        self.entries.reserve(count);
     }
 
     /// The value of `name`, if it is there: an empty value is there.
