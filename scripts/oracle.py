@@ -5,8 +5,11 @@
     scripts/oracle.py --write CASE... store them as the case's stdout
     scripts/oracle.py --check [CASE...] compare, by default all; `differs` must be there exactly
                                       where the bytes or the exit status differ
+    scripts/oracle.py --against EXECUTABLE [CASE...]
+                                      run `demo` and `environ` of an executable in the environment
+                                      of each case, and demand CPython's bytes and exit status
 
-The executable under test has no part in this: the applications here are Python twins of ours, run
+But for the last, the executable under test has no part in this: the applications here are Python twins of ours, run
 by wsgiref.handlers.CGIHandler or IISCGIHandler in a process that has the case's environment and no
 other. Three things are ours, and stand for every case: values are bytes in Latin-1 whatever their
 name (rule D35 of the differences), `CGIGATE_*` and `HTTP_PROXY` are taken away (D20), and the three
@@ -14,6 +17,7 @@ objects in the environ that Python prints with an address have a name of their o
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -192,11 +196,13 @@ def environ_of(case):
     return {name: value for name, value in pairs}
 
 
-def ask(case):
+def ask(case, environ=None, child=None):
+    """CPython's answer to a case, or that of another child, maybe in another environment."""
     stdin = os.path.join(case, "stdin")
     with open(stdin if os.path.exists(stdin) else os.devnull, "rb") as body:
-        child = [sys.executable, "-I", "-B", os.path.abspath(__file__), "--answer"]
-        done = subprocess.run(child, env=environ_of(case), stdin=body, capture_output=True)
+        child = child or [sys.executable, "-I", "-B", os.path.abspath(__file__), "--answer"]
+        environ = environ or environ_of(case)
+        done = subprocess.run(child, env=environ, stdin=body, capture_output=True)
     # A process that died of a signal has the exit status that a shell gives it.
     return done.stdout, done.returncode if done.returncode >= 0 else 128 - done.returncode
 
@@ -219,6 +225,59 @@ def check(case):
     return same != says
 
 
+MOST = 2 ** 64 - 1
+UNITS = {b"": 1, b"k": 2 ** 10, b"m": 2 ** 20, b"g": 2 ** 30}
+
+
+def refusal(environ):
+    """What is answered before any application: D2 and D3, and values that cannot be read."""
+    length = environ.get(b"CONTENT_LENGTH", b"")
+    limit = re.fullmatch(rb"([0-9]+)([kKmMgG]?)", environ.get(b"CGIGATE_MAX_BODY", b"%d" % MOST))
+    if environ.get(b"CGIGATE_HANDLER", b"") not in (b"", b"cgi", b"iis"):
+        return b"500 Internal Server Error"
+    if not limit:
+        return b"500 Internal Server Error"
+    if length in (b"", b"-1"):
+        return None
+    if not all(digit in b"0123456789" for digit in length):
+        return b"400 Bad Request"
+    most = int(limit[1]) * UNITS[limit[2].lower()]
+    return b"413 Content Too Large" if int(length) > min(most, MOST) else None
+
+
+def ruled(environ, python):
+    """CPython's answer as the rules of the differences change it, and the rule if one does."""
+    stdout, code = python
+    status = refusal(environ)
+    if status:
+        text = status + b"\n"
+        if status.startswith(b"500"):
+            text = b"A server error occurred.  Please contact the administrator."
+        stdout = b"Status: %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (
+            status, len(text), text)
+    if environ.get(b"REQUEST_METHOD") == b"HEAD":  # D5: the length stays, the body goes.
+        stdout = stdout.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    return (stdout, code), (stdout, code) != python
+
+
+def against(executable, cases):
+    """The differential run; one line for each case that differs without a rule."""
+    failed = differ = 0
+    for case in cases:
+        for app in (b"demo", b"environ"):
+            environ = environ_of(case)
+            environ[b"CGIGATE_APP"] = app
+            expected, by_rule = ruled(environ, ask(case, environ))
+            got = ask(case, environ, [executable])
+            differ += by_rule
+            if got != expected:
+                failed += 1
+                print("%s, %s:\n   got %r\n  want %r" % (case, app.decode(), got, expected))
+    print("%d of them differ as the rules say" % differ)
+    print("%d passed, %d failed" % (2 * len(cases) - failed, failed))
+    return bool(failed)
+
+
 def all_cases():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "cgi")
     return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
@@ -232,6 +291,8 @@ def main(words):
         failed = [case for case in cases if not check(case)]
         print("%d passed, %d failed" % (len(cases) - len(failed), len(failed)))
         return bool(failed)
+    elif words[:1] == ["--against"] and words[1:]:
+        return against(os.path.abspath(words[1]), words[2:] or all_cases())
     elif words[:1] == ["--write"]:
         for case in words[1:]:
             with open(os.path.join(case, "stdout"), "wb") as file:

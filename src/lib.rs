@@ -1,4 +1,5 @@
-//! Rust web applications behind a classic web server: CGI, FastCGI and HTTP from one executable.
+//! Rust web applications behind a classic web server: CGI, FastCGI, SCGI, uwsgi and HTTP from one
+//! executable.
 //!
 //! This is Python's `wsgiref`, reborn: an *application* is a function of an *environ* and a
 //! `start_response`, as [PEP 3333](https://peps.python.org/pep-3333/) has it, and a *handler* runs
@@ -31,7 +32,7 @@
 //! | `wsgiref.simple_server` | [`simple_server`] | HTTP without a web server in front |
 //! | `wsgiref.validate` | [`validate`] | who breaks PEP 3333, server or application |
 //! | – | [`fcgi`] | FastCGI 1.0 without I/O |
-//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O |
+//! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O; what they share is [`head`] |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
@@ -46,6 +47,7 @@ mod cli;
 pub mod fcgi;
 pub mod gateway;
 pub mod handlers;
+pub mod head;
 pub mod headers;
 pub mod net;
 pub mod scgi;

@@ -1,4 +1,4 @@
-//! SCGI without I/O: the head of a request, both ways. Imports nothing of this crate.
+//! SCGI without I/O: the head of a request, both ways.
 //!
 //! ```text
 //! 24:CONTENT_LENGTH 0 27 0 SCGI 0 1 0 ... ,27 bytes of body      (each lone 0 is a NUL)
@@ -11,58 +11,15 @@
 //! Names that come twice are let through, which section 4 forbids: nginx sends one for each header
 //! field that the client sent twice.
 
+use crate::head::{self, Pair, Wire};
 use nom::{
     IResult, Parser,
     bytes::complete::{tag, take_till, take_till1},
     character::streaming::{char, digit1},
     sequence::terminated,
 };
-use std::ops::Range;
 
-/// The most digits of a netstring's length: what needs more is no head.
-const MAX_DIGITS: usize = 10;
-
-/// What a piece of input came to. Borrows from the caller's buffer, never from the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'i> {
-    /// Some bytes of the pairs, which may be cut anywhere; never empty.
-    Params(&'i [u8]),
-    /// The pairs are whole, and what follows is the body.
-    ParamsEnd,
-}
-
-/// The peer does not speak SCGI, or not well; the connection is of no more use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HeadError {
-    /// No netstring: its length is no number, or begins with a zero.
-    #[error("the request does not begin with the length of a netstring")]
-    Netstring,
-    /// More bytes of pairs than are allowed.
-    #[error("a head of more than {max} bytes")]
-    TooLong {
-        /// The limit.
-        max: usize,
-    },
-    /// The netstring is not ended by a comma.
-    #[error("byte {0:#04x} stands where the comma behind the head should be")]
-    Comma(u8),
-    /// A name or a value that no NUL ends, or a name of no bytes.
-    #[error("the name-value pair at byte {at} is malformed")]
-    Pair {
-        /// Where in the pairs it begins.
-        at: usize,
-    },
-    /// The first pair is not a CONTENT_LENGTH of plain digits.
-    #[error("the head does not begin with a CONTENT_LENGTH in digits")]
-    ContentLength,
-    /// No pair says `SCGI` = `1`.
-    #[error("the head does not say SCGI=1")]
-    Version,
-    /// A name or a value to be sent holds a NUL, which the wire cannot say.
-    #[error("a name or value with a NUL in it")]
-    Nul,
-}
+pub use crate::head::{Event, HeadError};
 
 /// The head of a request, as it comes in.
 ///
@@ -76,75 +33,36 @@ pub enum HeadError {
 /// assert_eq!((used, event), (1, Some(Event::ParamsEnd)));
 /// # Ok::<_, HeadError>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
-pub struct Head {
-    max: usize,
-    decode: Decode,
-}
+pub type Head = head::Head<Scgi>;
 
-/// Where in the netstring the next byte lies.
+/// What SCGI's head has of its own: a netstring around it.
 #[derive(Clone, Copy, Debug)]
-enum Decode {
-    Length,
-    Content { left: usize },
-    Comma,
-    Done,
-}
+pub struct Scgi;
 
-impl Head {
-    /// A head of which nothing came yet, with at most `max` bytes of pairs.
-    pub const fn new(max: usize) -> Self {
-        Self { max, decode: Decode::Length }
+impl Wire for Scgi {
+    const END: Option<u8> = Some(b',');
+
+    fn size(input: &[u8], max: usize) -> Result<Option<(usize, usize)>, HeadError> {
+        length(input, max)
     }
 
-    /// Reads from the front of `input`, as far as the next event: how many bytes were used, and
-    /// the event. No event means that more is needed; bytes not used must be there again at the
-    /// next call. After [`Event::ParamsEnd`] nothing is used any more.
-    ///
-    /// # Errors
-    /// What comes is no head of SCGI, or a longer one than allowed.
-    pub fn next<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Option<Event<'i>>), HeadError> {
-        match self.decode {
-            Decode::Length => {
-                let Some((rest, left)) = length(input, self.max)? else { return Ok((0, None)) };
-                self.decode = Decode::Content { left };
-                let used = input.len() - rest.len();
-                let (more, event) = self.next(rest)?;
-                Ok((used + more, event))
-            }
-            Decode::Content { left } => {
-                let piece = &input[..input.len().min(left)];
-                if piece.is_empty() {
-                    return Ok((0, None));
-                }
-                self.decode = match left - piece.len() {
-                    0 => Decode::Comma,
-                    left => Decode::Content { left },
-                };
-                Ok((piece.len(), Some(Event::Params(piece))))
-            }
-            Decode::Comma => match input.first() {
-                None => Ok((0, None)),
-                Some(b',') => {
-                    self.decode = Decode::Done;
-                    Ok((1, Some(Event::ParamsEnd)))
-                }
-                Some(&other) => Err(HeadError::Comma(other)),
-            },
-            Decode::Done => Ok((0, None)),
-        }
+    fn pair_at(head: &[u8], at: usize) -> Option<Result<Pair, HeadError>> {
+        pair_at(head, at)
     }
 }
 
-/// The length before the colon and what is behind it, once the colon has come.
-fn length(input: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, HeadError> {
+/// The most digits of a netstring's length: what needs more is no head.
+const MAX_DIGITS: usize = 10;
+
+/// The bytes up to the colon, and the length that they say, once the colon has come.
+fn length(input: &[u8], max: usize) -> Result<Option<(usize, usize)>, HeadError> {
     // No further than the colon may be, so that the error is the same however the input is cut.
     let front = &input[..input.len().min(MAX_DIGITS + 1)];
     match parse_length(front) {
         // An empty head has no CONTENT_LENGTH, and so no zero may come first at all.
         Ok((_, [b'0', ..])) => Err(HeadError::Netstring),
         Ok((_, digits)) => match decimal(digits).and_then(|len| usize::try_from(len).ok()) {
-            Some(len) if len <= max => Ok(Some((&input[digits.len() + 1..], len))),
+            Some(len) if len <= max => Ok(Some((digits.len() + 1, len))),
             _ => Err(HeadError::TooLong { max }),
         },
         Err(nom::Err::Incomplete(_)) if front.len() <= MAX_DIGITS => Ok(None),
@@ -158,10 +76,11 @@ fn parse_length(input: &[u8]) -> IResult<&[u8], &[u8]> {
 }
 
 fn decimal(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn is_number(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
 }
 
 /// The pairs of a whole head: where in it each name and each value lies. That CONTENT_LENGTH comes
@@ -172,52 +91,42 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 /// let pairs: Result<Vec<_>, _> = cgigate::scgi::pairs(head).collect();
 /// assert_eq!(pairs, Ok(vec![(0..14, 15..16), (17..21, 22..23)]));
 /// ```
-pub fn pairs(head: &[u8]) -> Pairs<'_> {
-    Pairs { head, at: 0, version: false, ended: false }
+pub fn pairs(head: &[u8]) -> impl Iterator<Item = Result<Pair, HeadError>> {
+    head::pairs::<Scgi>(head)
 }
 
-/// Where a name lies, and where its value.
-type Pair = (Range<usize>, Range<usize>);
-
-/// See [`pairs`].
-#[derive(Clone, Debug)]
-pub struct Pairs<'h> {
-    head: &'h [u8],
-    at: usize,
-    version: bool,
-    ended: bool,
-}
-
-impl Iterator for Pairs<'_> {
-    type Item = Result<(Range<usize>, Range<usize>), HeadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
+fn pair_at(head: &[u8], mut at: usize) -> Option<Result<Pair, HeadError>> {
+    let is_first = at == 0;
+    loop {
+        // Behind the NUL of the last value.
+        let start = if is_first { 0 } else { at + 1 };
+        let rest = head.get(start..)?;
+        if rest.is_empty() && !is_first {
+            return (!says_version(head)).then_some(Err(HeadError::Version));
         }
-        let found = self.find().transpose();
-        self.ended = !matches!(found, Some(Ok(_)));
-        found
-    }
-}
-
-impl Pairs<'_> {
-    fn find(&mut self) -> Result<Option<Pair>, HeadError> {
-        let at = self.at;
-        if at > 0 && at == self.head.len() {
-            return if self.version { Ok(None) } else { Err(HeadError::Version) };
-        }
-        let Ok((rest, (name, value))) = parse_pair(&self.head[at..]) else {
-            return Err(if at == 0 { HeadError::ContentLength } else { HeadError::Pair { at } });
+        let (name, value) = match parse_pair(rest) {
+            Ok((_, pair)) => pair,
+            Err(_) if is_first => return Some(Err(HeadError::ContentLength)),
+            Err(_) => return Some(Err(HeadError::Pair { at: start })),
         };
-        if at == 0 && (name != b"CONTENT_LENGTH" || decimal(value).is_none()) {
-            return Err(HeadError::ContentLength);
+        let is_length = name == b"CONTENT_LENGTH";
+        // One that is too large for any body is a length all the same.
+        if is_first && !(is_length && is_number(value)) {
+            return Some(Err(HeadError::ContentLength));
         }
-        self.version |= (name, value) == (b"SCGI", b"1");
-        self.at = self.head.len() - rest.len();
-        let (name_end, value_end) = (at + name.len(), self.at - 1);
-        Ok(Some((at..name_end, name_end + 1..value_end)))
+        let name_end = start + name.len();
+        at = name_end + 1 + value.len();
+        // nginx says it again, perhaps empty, where its configuration has a scgi_param for it.
+        if is_first || !is_length || !value.is_empty() {
+            return Some(Ok((start..name_end, name_end + 1..at)));
+        }
     }
+}
+
+/// Whether `SCGI` = `1` is among pairs that are whole.
+fn says_version(head: &[u8]) -> bool {
+    let mut texts = head.split(|&byte| byte == 0);
+    std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).any(|pair| pair == (b"SCGI", b"1"))
 }
 
 fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
@@ -255,54 +164,15 @@ pub fn head<N: AsRef<[u8]>, V: AsRef<[u8]>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::tests::{feed, read, the_same_however_cut};
     use proptest::prelude::*;
-
-    /// The pairs of what `pieces` bring together, and how many bytes of body follow them.
-    fn feed(pieces: &[&[u8]], max: usize) -> Result<(Vec<u8>, Option<usize>), HeadError> {
-        let (mut head, mut pairs, mut held) = (Head::new(max), Vec::new(), Vec::new());
-        let mut whole = false;
-        for piece in pieces {
-            held.extend_from_slice(piece);
-            loop {
-                let (used, event) = head.next(&held)?;
-                match event {
-                    Some(Event::Params(piece)) => pairs.extend_from_slice(piece),
-                    Some(Event::ParamsEnd) => whole = true,
-                    None => {
-                        held.drain(..used);
-                        break;
-                    }
-                }
-                held.drain(..used);
-            }
-        }
-        Ok((pairs, whole.then_some(held.len())))
-    }
-
-    fn the_same_however_cut(
-        wire: &[u8],
-        max: usize,
-    ) -> Result<(Vec<u8>, Option<usize>), HeadError> {
-        let whole = feed(&[wire], max);
-        assert_eq!(feed(&wire.chunks(1).collect::<Vec<_>>(), max), whole, "byte by byte");
-        for cut in 0..=wire.len() {
-            assert_eq!(feed(&[&wire[..cut], &wire[cut..]], max), whole, "cut at {cut}");
-        }
-        whole
-    }
-
-    type Named = (Vec<u8>, Vec<u8>);
-
-    fn read(head: &[u8]) -> Result<Vec<Named>, HeadError> {
-        pairs(head).map(|pair| pair.map(|(n, v)| (head[n].to_vec(), head[v].to_vec()))).collect()
-    }
 
     #[test]
     fn the_example_of_the_document_is_read_and_written() {
         let wire = b"70:CONTENT_LENGTH\x0027\0SCGI\x001\0REQUEST_METHOD\0POST\0REQUEST_URI\0/deepthought\0,What is the answer to life?";
-        let (head_bytes, body) = the_same_however_cut(wire, 100).unwrap();
+        let (head_bytes, body) = the_same_however_cut::<Scgi>(wire, 100).unwrap();
         assert_eq!(body, Some(27));
-        assert_eq!(read(&head_bytes).unwrap().len(), 4);
+        assert_eq!(read::<Scgi>(&head_bytes).unwrap().len(), 4);
         let mut written = Vec::new();
         let params = [("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/deepthought")];
         head(&mut written, 27, &params).unwrap();
@@ -326,7 +196,12 @@ mod tests {
             (b"77777777777777777777[77:", TooLong { max: 100 }),
             (b"1:a;", Comma(b';')),
         ] {
-            assert_eq!(the_same_however_cut(wire, 100), Err(error), "{}", wire.escape_ascii());
+            assert_eq!(
+                the_same_however_cut::<Scgi>(wire, 100),
+                Err(error),
+                "{}",
+                wire.escape_ascii()
+            );
         }
     }
 
@@ -335,7 +210,7 @@ mod tests {
         let mut wire = Vec::new();
         head(&mut wire, 0, &[("A", "1")]).unwrap();
         for cut in 0..wire.len() {
-            assert_eq!(feed(&[&wire[..cut]], 100).unwrap().1, None, "cut at {cut}");
+            assert_eq!(feed::<Scgi>(&[&wire[..cut]], 100).unwrap().1, None, "cut at {cut}");
         }
     }
 
@@ -347,7 +222,6 @@ mod tests {
             (b"SCGI\x001\0CONTENT_LENGTH\x000\0", ContentLength),
             (b"CONTENT_LENGTH\0\0SCGI\x001\0", ContentLength),
             (b"CONTENT_LENGTH\0-1\0SCGI\x001\0", ContentLength),
-            (b"CONTENT_LENGTH\x0099999999999999999999\0SCGI\x001\0", ContentLength),
             (b"CONTENT_LENGTH\x000\0", Version),
             (b"CONTENT_LENGTH\x000\0SCGI\x002\0", Version),
             (b"CONTENT_LENGTH\x000\0SCGI\x001\0A", Pair { at: 24 }),
@@ -371,9 +245,9 @@ mod tests {
             let mut wire = Vec::new();
             head(&mut wire, length, &params).unwrap();
             let cut = cut.index(wire.len() + 1);
-            let (bytes, body) = feed(&[&wire[..cut], &wire[cut..]], 1 << 20).unwrap();
+            let (bytes, body) = feed::<Scgi>(&[&wire[..cut], &wire[cut..]], 1 << 20).unwrap();
             prop_assert_eq!(body, Some(0));
-            let read = read(&bytes).unwrap();
+            let read = read::<Scgi>(&bytes).unwrap();
             prop_assert_eq!(&read[0].1, &length.to_string().into_bytes());
             let params: Vec<_> =
                 params.into_iter().map(|(n, v)| (n.into_bytes(), v.into_bytes())).collect();
@@ -382,8 +256,8 @@ mod tests {
 
         #[test]
         fn no_bytes_bring_it_down(bytes: Vec<u8>) {
-            let _ = feed(&[&bytes], 1 << 20);
-            let _ = read(&bytes);
+            let _ = feed::<Scgi>(&[&bytes], 1 << 20);
+            let _ = read::<Scgi>(&bytes);
         }
     }
 }

@@ -33,15 +33,19 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn serve(name: &str, args: &[&str]) -> Server {
+    speak("fastcgi", name, args)
+}
+
+fn speak(protocol: &str, name: &str, args: &[&str]) -> Server {
     let folder = folder(name);
     let socket = folder.join("s");
     let listen = format!("unix:{}", socket.display());
     let mut command = cgigate();
-    command.args(["fastcgi", "--listen", &listen]).args(args).stderr(Stdio::piped());
+    command.args([protocol, "--listen", &listen]).args(args).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.starts_with(&format!("cgigate: fastcgi on {listen}, 1 workers x ")), "{line}");
+    assert!(line.starts_with(&format!("cgigate: {protocol} on {listen}, 1 workers x ")), "{line}");
     Server { child, folder, socket }
 }
 
@@ -101,6 +105,39 @@ fn what_real_servers_sent_is_answered_on_the_socket() {
         }
     }
     assert!(answered > 400, "{answered} were answered");
+}
+
+/// As web servers do it, without a word that nothing more comes.
+fn ask_by(server: &Server, pieces: std::slice::Chunks<'_, u8>) -> Vec<u8> {
+    let mut stream = UnixStream::connect(&server.socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    pieces.for_each(|piece| stream.write_all(piece).unwrap());
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn what_real_servers_sent_by_scgi_and_uwsgi_is_answered_whole_and_byte_by_byte() {
+    for (protocol, status) in [("scgi", "Status: 200 OK\r\n"), ("uwsgi", "HTTP/1.1 200 OK\r\n")] {
+        let server = speak(protocol, &format!("replay-{protocol}"), &["--app", "environ"]);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/streams").join(protocol);
+        let mut answered = 0;
+        for entry in fs::read_dir(root).unwrap() {
+            for stream in fs::read_dir(entry.unwrap().path()).unwrap() {
+                let path = stream.unwrap().path();
+                let wire = fs::read(&path).unwrap();
+                let answer = ask_by(&server, wire.chunks(wire.len()));
+                assert!(answer.starts_with(status.as_bytes()), "{}", path.display());
+                let is_head = path.file_name().is_some_and(|name| name == "head-1");
+                assert!(contains(&answer, b"REQUEST_METHOD=") != is_head, "{}", path.display());
+                assert!(!contains(&answer, b"HTTP_PROXY="), "{}", path.display());
+                assert_eq!(ask_by(&server, wire.chunks(1)), answer, "{}", path.display());
+                answered += 1;
+            }
+        }
+        assert!(answered > 130, "{answered} were answered");
+    }
 }
 
 #[test]

@@ -9,44 +9,16 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, House, Peer, post, request};
+use fastcgi_peer::{Apps, Gate, House, Peer, post, request};
 use std::{
     fs,
     io::{self, BufRead, Read, Write},
-    sync::{Arc, Condvar, Mutex, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
-
-/// A door that applications wait at until the test opens it.
-#[derive(Default)]
-struct Gate {
-    waiting: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        let mut state = self.waiting.lock().expect("no panic behind the door");
-        state.0 += 1;
-        self.changed.notify_all();
-        let open = self.changed.wait_while(state, |(_, open)| !*open);
-        open.expect("no panic behind the door").0 -= 1;
-    }
-
-    fn await_waiting(&self, wanted: usize) {
-        let state = self.waiting.lock().expect("no panic behind the door");
-        let all = self.changed.wait_while(state, |(waiting, _)| *waiting < wanted);
-        drop(all.expect("no panic behind the door"));
-    }
-
-    fn open(&self) {
-        self.waiting.lock().expect("no panic behind the door").1 = true;
-        self.changed.notify_all();
-    }
-}
 
 fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
     start_response.call("200 OK", &[PLAIN])?;
@@ -302,6 +274,23 @@ fn an_abort_ends_a_running_request_once_and_its_reads_fail() {
     assert_eq!(house.log(), "", "a departure is nobody's fault");
 }
 
+/// The second request took the first one's place in the receive buffer, and so its body.
+#[test]
+fn a_request_that_takes_an_aborted_ones_id_does_not_get_its_body() {
+    let house = house(2);
+    let mut peer = house.unix();
+    let mut wire = fastcgi_peer::head(1, Role::Responder, "/echo", true, Some(9));
+    fastcgi_peer::stdin(&mut wire, 1, b"theirs");
+    wire.extend(fastcgi_peer::abort(1));
+    wire.extend(post(1, "/echo", b"ours"));
+    for _ in 0..20 {
+        peer.send(&wire);
+        let aborted = peer.answer(1);
+        assert_eq!((aborted.stdout.len(), aborted.records), (0, 1));
+        assert_eq!(peer.answer(1).body(), b"ours");
+    }
+}
+
 #[test]
 fn a_hang_up_cancels_what_runs() {
     let (told, tell) = mpsc::channel::<()>();
@@ -321,6 +310,43 @@ fn a_hang_up_cancels_what_runs() {
     peer.send(&request(1, "/until", true));
     drop(peer);
     tell.recv_timeout(Duration::from_secs(10)).expect("the application was told");
+}
+
+/// With its only thread in the application: the steward listens then.
+#[test]
+fn after_an_abort_or_a_hang_up_writes_fail_and_nothing_is_logged() {
+    let (told, tell) = mpsc::channel::<bool>();
+    let told = Mutex::new(told);
+    let write = cgigate::app(move |environ, start_response| {
+        let mut write = start_response.call("200 OK", &[PLAIN])?;
+        write.write_all(b"begun")?;
+        while !environ.request.is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let error = write.write_all(b"more").expect_err("nobody takes it");
+        let aborted = error.kind() == io::ErrorKind::ConnectionAborted;
+        let error: Exception = error.into();
+        let told = told.lock().expect("one request").send(aborted && is_departure(&error));
+        told.expect("the test waits");
+        Err(error)
+    });
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let house = House::open(apps().with("/write", write), settings);
+    let mut peer = house.unix();
+    peer.send(&request(1, "/write", true));
+    assert_eq!(peer.record().0, 6, "what was written before");
+    peer.send(&fastcgi_peer::abort(1));
+    assert!(tell.recv_timeout(Duration::from_secs(10)).expect("the application was told"));
+    let answer = peer.answer(1);
+    assert_eq!((answer.stdout.len(), answer.records, answer.app_status), (0, 1, 0));
+    peer.send(&request(1, "/write", true));
+    assert_eq!(peer.record().0, 6, "what was written before");
+    drop(peer);
+    assert!(tell.recv_timeout(Duration::from_secs(10)).expect("the application was told"));
+    let mut next = house.tcp();
+    next.send(&request(1, "/hello", true));
+    assert_eq!(next.answer(1).body(), b"Hello World\n");
+    assert_eq!(house.log(), "");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! `fixtures/` against the testbed: every case as a CGI process and over FastCGI, and the raw
-//! conversations of the socket protocols. The format is in `fixtures/README.md`.
+//! `fixtures/` against the testbed: every case as a CGI process and over FastCGI, SCGI and uwsgi,
+//! and the raw conversations of the socket protocols. The format is in `fixtures/README.md`.
 //!
-//! What FastCGI is, is written here a second time, by hand: the crate's own encoder would agree
-//! with the crate's own decoder.
+//! What the protocols are is written here a second time, by hand: the crate's own encoders would
+//! agree with the crate's own decoders.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -224,6 +224,26 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Sends all of `wire` and nothing more while it reads to the end.
+    fn ask_once(&self, wire: Vec<u8>) -> Result<Vec<u8>, String> {
+        let mut stream = self.connect();
+        let mut writer = stream.try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            // As above.
+            let _ = writer.write_all(&wire);
+            let _ = writer.shutdown(Shutdown::Write);
+        });
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Err(e) if e.kind() != ErrorKind::ConnectionReset => return Err(e.to_string()),
+            _ => {}
+        }
+        writing.join().unwrap();
+        Ok(answer)
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -306,10 +326,7 @@ fn as_cgi(stdout: &[u8]) -> Vec<u8> {
 #[test]
 fn every_case_over_fastcgi() {
     let served = Served::new("fastcgi", "cases");
-    let cases: Vec<_> =
-        cases("cgi").into_iter().filter(|case| case.file("only").is_none()).collect();
-    assert!(cases.len() > 100);
-    all(&cases, |case| {
+    all(&shared_cases(), |case| {
         let answer = served.ask(&[&request(case)], |_| false)?;
         let records = records(&answer);
         let stdout =
@@ -323,6 +340,122 @@ fn every_case_over_fastcgi() {
             (1, Some([_, _, _, status, 0, ..])) if *status != 0 => Ok(()),
             (_, end) => Err(format!("ends with {end:?}")),
         }
+    });
+}
+
+// --- SCGI and uwsgi ---
+
+type Environ = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn value<'e>(environ: &'e Environ, wanted: &str) -> &'e [u8] {
+    let found = environ.iter().find(|(name, _)| name == wanted.as_bytes());
+    found.map_or(b"", |(_, value)| value)
+}
+
+/// What is served over a socket too.
+fn shared_cases() -> Vec<Case> {
+    let cases: Vec<_> =
+        cases("cgi").into_iter().filter(|case| case.file("only").is_none()).collect();
+    assert!(cases.len() > 100);
+    cases
+}
+
+/// The variables as SCGI and uwsgi have them: a body without a length, whose chunks the web server
+/// has decoded, has one there, for nothing else says where it ends.
+fn with_length(case: &Case) -> Environ {
+    let mut environ = case.environ();
+    let is_chunked = value(&environ, "HTTP_TRANSFER_ENCODING") == b"chunked";
+    if is_chunked && !environ.iter().any(|(name, _)| name == b"CONTENT_LENGTH") {
+        let length = case.bytes("stdin").len().to_string().into_bytes();
+        environ.push((b"CONTENT_LENGTH".to_vec(), length));
+    }
+    environ
+}
+
+/// A netstring of the variables: CONTENT_LENGTH first, where only a number can stand, and SCGI.
+fn scgi(case: &Case) -> Vec<u8> {
+    let mut environ = with_length(case);
+    let length = match value(&environ, "CONTENT_LENGTH") {
+        b"" | b"-1" => b"0".to_vec(),
+        length => length.to_vec(),
+    };
+    environ.retain(|(name, _)| name != b"CONTENT_LENGTH");
+    environ.insert(0, (b"CONTENT_LENGTH".to_vec(), length));
+    environ.insert(1, (b"SCGI".to_vec(), b"1".to_vec()));
+    let pairs = environ.iter().flat_map(|(name, value)| [&name[..], b"\0", value, b"\0"].concat());
+    let pairs: Vec<u8> = pairs.collect();
+    [format!("{}:", pairs.len()).as_bytes(), &pairs, b",", &case.bytes("stdin")].concat()
+}
+
+/// The answer to a request that had `variables` more than its case: the applications that list the
+/// variables have listed these as well.
+fn without(variables: &[(&str, &str)], head_only: bool, answer: &[u8]) -> Vec<u8> {
+    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return answer.to_vec();
+    };
+    let (head, mut body) = (text(&answer[..end]), answer[end + 4..].to_vec());
+    for (name, value) in variables {
+        for line in [format!("{name}={value}\n"), format!("{name} = '{value}'\n")] {
+            let at = body.windows(line.len()).position(|bytes| bytes == line.as_bytes());
+            if let Some(at) = at.filter(|at| *at == 0 || body[at - 1] == b'\n') {
+                body.drain(at..at + line.len());
+            }
+        }
+    }
+    let removed = answer.len() - end - 4 - body.len();
+    let head = head.split("\r\n").filter_map(|line| match line.strip_prefix("Content-Length: ") {
+        Some(_) if head_only => None,
+        Some(length) => {
+            Some(format!("Content-Length: {}", length.parse::<usize>().unwrap() - removed))
+        }
+        None => Some(line.into()),
+    });
+    let head: Vec<_> = head.collect();
+    [head.join("\r\n").as_bytes(), b"\r\n\r\n", &body].concat()
+}
+
+#[test]
+fn every_case_over_scgi() {
+    let served = Served::new("scgi", "scgi-cases");
+    all(&shared_cases(), |case| {
+        let environ = case.environ();
+        let mut added = vec![("SCGI", "1")];
+        let said = value(&environ, "CONTENT_LENGTH");
+        if said.is_empty() || said == b"-1" {
+            added.push(("CONTENT_LENGTH", "0"));
+        }
+        let head_only = value(&environ, "REQUEST_METHOD") == b"HEAD";
+        let answer = served.ask_once(scgi(case))?;
+        let expected = case.bytes("stdout");
+        // What the case itself says of its length is listed under another value.
+        let was = [("CONTENT_LENGTH", text(said))];
+        let was: Vec<_> = was.iter().map(|(name, value)| (*name, &value[..])).collect();
+        let was = if added.len() == 2 { &was[..] } else { &[] };
+        compare(&without(was, head_only, &expected), &without(&added, head_only, &answer))
+    });
+}
+
+fn uwsgi(case: &Case) -> Vec<u8> {
+    let mut pairs = Vec::new();
+    for (name, value) in with_length(case) {
+        for part in [name, value] {
+            pairs.extend(u16::try_from(part.len()).unwrap().to_le_bytes());
+            pairs.extend(part);
+        }
+    }
+    let [low, high] = u16::try_from(pairs.len()).unwrap().to_le_bytes();
+    [&[0, low, high, 0], &pairs[..], &case.bytes("stdin")].concat()
+}
+
+#[test]
+fn every_case_over_uwsgi() {
+    let served = Served::new("uwsgi", "uwsgi-cases");
+    all(&shared_cases(), |case| {
+        let answer = served.ask_once(uwsgi(case))?;
+        let expected = case.bytes("stdout");
+        // The same but for the first line.
+        let line = expected.strip_prefix(b"Status: ").ok_or("no status in the fixture")?;
+        compare(&[b"HTTP/1.1 ", line].concat(), &answer)
     });
 }
 
@@ -360,11 +493,6 @@ fn turns(request: &[u8]) -> Vec<&[u8]> {
 }
 
 fn converse(protocol: &str, clean: fn(&[u8]) -> Vec<u8>) {
-    let knows = Command::new(testbed()).args([protocol, "--help"]).output().unwrap();
-    if !knows.status.success() {
-        println!("SKIPPED: the conversations of {protocol}, which is not served yet");
-        return;
-    }
     let served = Served::new(protocol, &format!("{protocol}-raw"));
     all(&cases(protocol), |case| {
         let expected = case.bytes("response");

@@ -3,7 +3,11 @@
 // A test that cannot read its fixtures has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]
 
-use cgigate::{scgi, uwsgi};
+use cgigate::{
+    head::{Event, Head, Wire, pairs},
+    scgi::Scgi,
+    uwsgi::Uwsgi,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,38 +23,27 @@ struct Heard {
     body: Vec<u8>,
 }
 
-/// A function that hears one protocol. The two have types of their own, so that neither has to know
-/// the other; what they share is their shape.
-macro_rules! hear {
-    ($name:ident, $protocol:ident) => {
-        fn $name(pieces: &[&[u8]]) -> Heard {
-            let (mut head, mut heard) = ($protocol::Head::new(MAX_PARAMS), Heard::default());
-            let mut held = vec![];
-            for piece in pieces {
-                held.extend_from_slice(piece);
-                loop {
-                    let (used, event) = head.next(&held).expect("real servers keep the protocol");
-                    match event {
-                        Some($protocol::Event::Params(piece)) => {
-                            heard.params.extend_from_slice(piece);
-                        }
-                        Some($protocol::Event::ParamsEnd) => heard.params_ended = true,
-                        None => {
-                            held.drain(..used);
-                            break;
-                        }
-                    }
+fn hear<W: Wire>(pieces: &[&[u8]]) -> Heard {
+    let (mut head, mut heard) = (Head::<W>::new(MAX_PARAMS), Heard::default());
+    let mut held = vec![];
+    for piece in pieces {
+        held.extend_from_slice(piece);
+        loop {
+            let (used, event) = head.next(&held).expect("real servers keep the protocol");
+            match event {
+                Some(Event::Params(piece)) => heard.params.extend_from_slice(piece),
+                Some(Event::ParamsEnd) => heard.params_ended = true,
+                None => {
                     held.drain(..used);
+                    break;
                 }
             }
-            heard.body = held;
-            heard
+            held.drain(..used);
         }
-    };
+    }
+    heard.body = held;
+    heard
 }
-
-hear!(hear_scgi, scgi);
-hear!(hear_uwsgi, uwsgi);
 
 fn streams(protocol: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/streams").join(protocol);
@@ -66,61 +59,55 @@ fn streams(protocol: &str) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn the_same_however_cut(protocol: &str, hear: fn(&[&[u8]]) -> Heard) {
+fn the_same_however_cut<W: Wire>(protocol: &str) {
     for (path, bytes) in streams(protocol) {
-        let whole = hear(&[&bytes]);
+        let whole = hear::<W>(&[&bytes]);
         let single: Vec<_> = bytes.chunks(1).collect();
-        assert_eq!(hear(&single), whole, "{} byte by byte", path.display());
+        assert_eq!(hear::<W>(&single), whole, "{} byte by byte", path.display());
         // Every place for the short ones, and a prime stride for the others.
         let stride = if bytes.len() < 1200 { 1 } else { 13 };
         for cut in (0..bytes.len()).step_by(stride) {
-            let cut_once = hear(&[&bytes[..cut], &bytes[cut..]]);
+            let cut_once = hear::<W>(&[&bytes[..cut], &bytes[cut..]]);
             assert_eq!(cut_once, whole, "{} cut at {cut}", path.display());
         }
     }
 }
 
 /// The body is as long as CONTENT_LENGTH says, where it says so, and REQUEST_METHOD is there.
-fn is_a_request(path: &Path, heard: &Heard, variables: &[(&[u8], &[u8])]) {
-    let value =
-        |wanted| variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
-    assert!(heard.params_ended, "{}", path.display());
-    assert!(value(b"REQUEST_METHOD").is_some(), "{}", path.display());
-    let length = value(b"CONTENT_LENGTH").unwrap_or_default();
-    let length = std::str::from_utf8(length).unwrap().parse().unwrap_or(0);
-    assert_eq!(heard.body.len(), length, "{}", path.display());
+fn every_one_is_a_request_with_its_body<W: Wire>(protocol: &str) {
+    for (path, bytes) in streams(protocol) {
+        let path = path.display();
+        let Heard { params, params_ended, body } = hear::<W>(&[&bytes]);
+        let found: Result<Vec<_>, _> = pairs::<W>(&params)
+            .map(|pair| pair.map(|(name, value)| (&params[name], &params[value])))
+            .collect();
+        let found = found.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let value =
+            |wanted: &[u8]| found.iter().find(|(name, _)| *name == wanted).map(|pair| pair.1);
+        assert!(params_ended, "{path}");
+        assert!(value(b"REQUEST_METHOD").is_some(), "{path}");
+        let length = value(b"CONTENT_LENGTH").unwrap_or_default();
+        let length = std::str::from_utf8(length).unwrap().parse().unwrap_or(0);
+        assert_eq!(body.len(), length, "{path}");
+    }
 }
 
 #[test]
 fn scgi_streams_are_heard_the_same_however_they_are_cut() {
-    the_same_however_cut("scgi", hear_scgi);
+    the_same_however_cut::<Scgi>("scgi");
 }
 
 #[test]
 fn uwsgi_streams_are_heard_the_same_however_they_are_cut() {
-    the_same_however_cut("uwsgi", hear_uwsgi);
+    the_same_however_cut::<Uwsgi>("uwsgi");
 }
 
 #[test]
 fn every_scgi_stream_is_a_request_with_its_body() {
-    for (path, bytes) in streams("scgi") {
-        let heard = hear_scgi(&[&bytes]);
-        let found: Result<Vec<_>, _> = scgi::pairs(&heard.params)
-            .map(|pair| pair.map(|(name, value)| (&heard.params[name], &heard.params[value])))
-            .collect();
-        let found = found.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        is_a_request(&path, &heard, &found);
-    }
+    every_one_is_a_request_with_its_body::<Scgi>("scgi");
 }
 
 #[test]
 fn every_uwsgi_stream_is_a_request_with_its_body() {
-    for (path, bytes) in streams("uwsgi") {
-        let heard = hear_uwsgi(&[&bytes]);
-        let found: Result<Vec<_>, _> = uwsgi::pairs(&heard.params)
-            .map(|pair| pair.map(|(name, value)| (&heard.params[name], &heard.params[value])))
-            .collect();
-        let found = found.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        is_a_request(&path, &heard, &found);
-    }
+    every_one_is_a_request_with_its_body::<Uwsgi>("uwsgi");
 }

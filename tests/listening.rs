@@ -79,7 +79,7 @@ fn ask(stream: &mut (impl Read + Write), request: &[u8], enough: usize) -> Vec<u
 
 fn get(port: u16) -> Vec<u8> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    ask(&mut stream, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", usize::MAX)
+    ask(&mut stream, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", usize::MAX)
 }
 
 fn refused(args: &[&str], environ: &[(&str, &str)]) -> String {
@@ -152,6 +152,34 @@ fn a_socket_on_descriptor_0_is_served_without_a_word() {
     let server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
     assert!(server.ready.starts_with(&format!("cgigate: fastcgi on {address}, ")));
     assert!(answers(&mut TcpStream::connect(address).unwrap()));
+}
+
+#[test]
+fn with_a_command_a_socket_on_descriptor_0_speaks_its_protocol() {
+    let scgi = &b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,"[..];
+    for (protocol, wire, front) in [("scgi", scgi, "Status: "), ("uwsgi", b"\0\0\0\0", "HTTP/1.1 ")]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server =
+            Server::of(command(&[protocol, "--app", "hello"]).stdin(OwnedFd::from(listener)));
+        assert!(server.ready.starts_with(&format!("cgigate: {protocol} on {address}, ")));
+        let answer = ask(&mut TcpStream::connect(address).unwrap(), wire, usize::MAX);
+        assert!(answer.starts_with(front.as_bytes()), "{}", answer.escape_ascii());
+        assert!(answer.ends_with(b"\r\n\r\nHello World\n"), "{}", answer.escape_ascii());
+    }
+}
+
+#[test]
+fn scgi_and_uwsgi_have_the_list_of_who_may_connect_too() {
+    for protocol in ["scgi", "uwsgi"] {
+        let why = refused(&[protocol, "--listen", "0.0.0.0:0"], &[]);
+        assert!(why.starts_with("cgigate: --listen ") && why.contains("--allow"), "{why}");
+        let mut server = Server::start(&[protocol, "--listen", ":0", "--allow", "10.0.0.0/8"]);
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        assert_eq!(ask(&mut stream, b"\0\0\0\0", usize::MAX), b"");
+        assert!(server.line().starts_with("cgigate: accept 127.0.0.1: not among those"));
+    }
 }
 
 #[test]

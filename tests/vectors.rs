@@ -90,7 +90,7 @@ fn run_file(path: &Path, wrong: &mut Vec<String>) -> Tally {
             Verdict::Differs(rule) => *tally.differ.entry(rule).or_default() += 1,
             Verdict::Wrong(why) => {
                 tally.failed += 1;
-                wrong.push(format!("{file}: {}: {why}", case.name));
+                wrong.push(format!("{file}: {} {:?}: {why}", case.name, case.tags));
             }
         }
     }

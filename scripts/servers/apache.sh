@@ -1,4 +1,5 @@
-# Apache's cgi-bin, by mod_cgid and by mod_cgi, with the executable dropped into it.
+# Apache's cgi-bin, by mod_cgid and by mod_cgi, with the executable dropped into it; and mod_proxy_scgi
+# and mod_proxy_uwsgi in front of its sockets.
 # Sourced by scripts/test-servers, whose functions it uses.
 
 if installed apache2 httpd; then
@@ -16,6 +17,19 @@ if installed apache2 httpd; then
         base=http://127.0.0.1:$port/cgi-bin
         check "$name: the name of the file picks the application" body_is 'Hello World' "$base/hello.cgi/any/path"
         check "$name: nph-" has_line 'REQUEST_METHOD=GET' "$base/nph-environ.cgi"
+        finish
+    done
+
+    for protocol in scgi uwsgi; do
+        # Of mod_proxy_scgi the whole path comes in SCRIPT_NAME.
+        gateway $protocol --threads 4 --mount /app --socket-mode 0666
+        chmod 755 "$scratch"
+        serve "$root/scripts/serve-apache" $protocol "$scratch/apache-$protocol" PORT "unix:$socket"
+        base=http://127.0.0.1:$port/app name="apache mod_proxy_$protocol" takes_chunks=no
+        answers_as_it_should
+        takes_chunks=yes
+        check "$name: chunks are its own to refuse" status_is_for_chunks 411 "$base/count"
+        check "$name: 64 connections and 4 threads, all served" all_at_once 64 512 "$base/sleep?ms=5&n=[1-512]"
         finish
     done
 fi

@@ -13,14 +13,21 @@ mod request;
 mod serve;
 mod values;
 
-use crate::{gateway::Gateway, net, sys};
+use crate::{
+    gateway::{Gateway, Protocol},
+    net, sys,
+};
 use anyhow::Context as _;
 use clap::Parser;
-use options::{Command, Options, Protocol, Server};
+use options::{Command, Options, Served, Server};
 use std::{env, ffi::OsStr, path::Path, process::ExitCode};
 
 /// Exit status of wrong usage.
 const USAGE: u8 = 2;
+
+const FASTCGI: Served = Served::WebServers(Protocol::FastCgi);
+const SCGI: Served = Served::WebServers(Protocol::Scgi);
+const UWSGI: Served = Served::WebServers(Protocol::Uwsgi);
 
 impl Gateway {
     /// Answers the request that this process was started for, or does what the command line says.
@@ -48,10 +55,12 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Apps) => list(&gateway),
         Some(Command::Cgi(desk)) => desk::run(gateway, desk, false),
         Some(Command::Iis(desk)) => desk::run(gateway, desk, true),
-        Some(Command::Fastcgi(server)) => serve::run(gateway, Protocol::FastCgi, server),
-        Some(Command::Http(server)) => serve::run(gateway, Protocol::Http, server),
+        Some(Command::Fastcgi(server)) => serve::run(gateway, FASTCGI, server),
+        Some(Command::Scgi(server)) => serve::run(gateway, SCGI, server),
+        Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
+        Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
-        None if handed_over => serve::run(gateway, Protocol::FastCgi, Server::of_environment()),
+        None if handed_over => serve::run(gateway, FASTCGI, Server::of_environment()),
         None => return help(),
     };
     result.unwrap_or_else(|error| {

@@ -5,14 +5,14 @@ use super::{
     values::{duration, mode, size, switch},
 };
 use crate::{
-    gateway::MountPoint,
+    gateway::{MountPoint, Protocol},
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
-/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI or
-/// HTTP when you do.
+/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI, SCGI,
+/// uwsgi or HTTP when you do.
 #[derive(Debug, Parser)]
 #[command(name = "cgigate", version, arg_required_else_help = false)]
 pub(super) struct Options {
@@ -28,9 +28,13 @@ pub(super) enum Command {
     Cgi(Desk),
     /// The same under IISCGIHandler
     Iis(Desk),
-    /// Serve FastCGI
+    /// Serve FastCGI [--listen: 127.0.0.1:9000]
     Fastcgi(Server),
-    /// Serve HTTP: for development, and as an embedded front
+    /// Serve SCGI [--listen: 127.0.0.1:4000]
+    Scgi(Server),
+    /// Serve the uwsgi protocol, modifier1 0 [--listen: 127.0.0.1:3031]
+    Uwsgi(Server),
+    /// Serve HTTP: for development, and as an embedded front [--listen: 127.0.0.1:8000]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
     Get(Get),
@@ -38,8 +42,10 @@ pub(super) enum Command {
 
 /// What is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    FastCgi,
+pub(super) enum Served {
+    /// Web servers, by what they speak to applications.
+    WebServers(Protocol),
+    /// Clients themselves.
     Http,
 }
 
@@ -91,12 +97,22 @@ pub(super) struct Server {
     /// Bytes of a request's variables; longer: 431
     #[arg(long, env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
     pub(super) max_params: u64,
+    /// Variables of a request; more: 431
+    #[arg(long, env = "CGIGATE_MAX_VARIABLES", default_value_t = 10_000)]
+    pub(super) max_variables: usize,
+    /// Requests open at a time on one connection; further ones are refused with FCGI_OVERLOADED
+    #[arg(long, env = "CGIGATE_MAX_MULTIPLEXED", default_value_t = 1000,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) max_multiplexed: u16,
     /// Complete requests that wait for a thread; further ones are answered 503
     #[arg(long, env = "CGIGATE_MAX_QUEUE", default_value_t = 1000)]
     pub(super) max_queue: usize,
     /// How long a request may stand still: 408
     #[arg(long, env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub(super) read_timeout: Duration,
+    /// How long a peer may take nothing of its answer before its connection is closed
+    #[arg(long, env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) write_timeout: Duration,
     /// How long a complete request may wait for a thread: 503 [default: none]
     #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
     pub(super) queue_timeout: Option<Duration>,
@@ -130,7 +146,7 @@ pub(super) struct Server {
     /// Where the number of the process is written while it serves
     #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
-    /// What GET_VALUES is told; interleaved requests are served either way
+    /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
     /// Check application and web server against PEP 3333 while they work

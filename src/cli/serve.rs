@@ -1,35 +1,38 @@
-//! `fastcgi` and `http`: from options to a server that runs.
+//! `fastcgi`, `scgi`, `uwsgi` and `http`: from options to a server that runs.
 
 use super::{
     Usage,
     identity::{self, PidFile},
-    options::{Protocol, Server as Options},
+    options::{Served, Server as Options},
     own_name,
 };
 use crate::{
     fcgi::Role,
-    gateway::{Dispatch, Dispatcher, Gateway, Server, Settings},
-    handlers::{Attributes, Handler, Plain, Preamble, Slate, Streams, run as run_app},
+    gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
+    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
-    simple_server,
-    sys::{Signal, Signals},
-    types::{Application, Vars},
+    simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
+    sys::{Signal, Signals, raise_descriptor_limit},
+    types::{Application, Exception, Vars},
 };
 use std::{
     env,
+    fmt::Display,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
+    panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
 };
 
 pub(super) fn run(
     mut gateway: Gateway,
-    protocol: Protocol,
+    served: Served,
     server: Options,
 ) -> anyhow::Result<ExitCode> {
     if !matches!(server.workers.as_str(), "1" | "auto") {
@@ -42,39 +45,41 @@ pub(super) fn run(
         let why = format!("--app {name}: no such application; `cgigate apps` lists them");
         return Err(Usage(why).into());
     }
-    let allow = allow(protocol, &server)?;
-    let listeners = listeners(protocol, &server, &allow)?;
+    let allow = allow(served, &server)?;
+    let listeners = listeners(served, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
     if server.validate {
         gateway = gateway.validated();
     }
     gateway.build()?;
-    let max_body = server.max_body.unwrap_or(match protocol {
-        Protocol::FastCgi => u64::MAX,
-        Protocol::Http => 16 << 20,
+    let max_body = server.max_body.unwrap_or(match served {
+        Served::WebServers(_) => u64::MAX,
+        Served::Http => 16 << 20,
     });
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
+    raise_descriptor_limit();
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
-    match protocol {
-        Protocol::FastCgi => {
+    match served {
+        Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            fastcgi(dispatcher, &listeners, allow, settings(&server), signals)?;
+            let settings = settings(protocol, &server);
+            web_servers(dispatcher, listeners, allow, settings, signals)?;
         }
-        Protocol::Http => {
+        Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            http(&dispatcher, &listeners, allow, &server, max_body, signals)?;
+            http(dispatcher, &listeners, allow, &server, max_body, signals)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(protocol: &str, listeners: &[Listener], threads: usize) {
+fn announce(protocol: &dyn Display, listeners: &[Listener], threads: usize) {
     for listener in listeners {
         let address = listener.address();
         crate::sys::say(format_args!(
@@ -91,7 +96,7 @@ fn tell_manager(state: &str) {
 }
 
 /// Calls `stop` when a signal says so; a second one ends the process at once.
-fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
+fn obey(mut signals: Signals, mut stop: impl FnMut() + Send + 'static) {
     thread::spawn(move || {
         let mut stopping = false;
         while let Ok(signal) = signals.wait() {
@@ -108,54 +113,83 @@ fn obey(mut signals: Signals, stop: impl Fn() + Send + 'static) {
     });
 }
 
-/// Serves HTTP on TCP listeners until a signal says to stop.
+/// The applications as an HTTP server runs them.
+struct Http(Dispatcher);
+
+impl WsgiRequestHandler for Http {
+    fn handle(
+        &self,
+        _app: Option<&dyn Application>,
+        handler: &dyn Handler,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        let app = self.0.dispatch(Role::Responder, &mut slate.vars);
+        run_app(handler, app, slate, streams)
+    }
+}
+
+/// Serves HTTP until a signal says to stop, and what was in flight has ended.
 fn http(
-    dispatcher: &Dispatcher,
+    dispatcher: Dispatcher,
     listeners: &[Listener],
     allow: Allow,
     server: &Options,
     max_body: u64,
     signals: Signals,
 ) -> anyhow::Result<()> {
-    let default = simple_server::Options::default();
-    let threads = server.threads.map_or(default.threads, usize::from);
-    let read_timeout = server.read_timeout;
-    let options =
-        simple_server::Options { threads, max_body, read_timeout, allow: Some(allow), ..default };
-    let mut sockets = Vec::new();
-    for listener in listeners {
-        let address = listener.address();
-        if matches!(address, Address::Unix(_) | Address::Abstract(_)) {
-            let why = format!("--listen {address}: http is served on TCP addresses only");
-            return Err(Usage(why).into());
-        }
-        sockets.push(TcpListener::from(listener.as_fd().try_clone_to_owned()?));
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopper = Arc::clone(&stop);
-    obey(signals, move || stopper.store(true, Ordering::Release));
-    announce("http", listeners, threads);
-    for listener in listeners {
-        crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
-    }
-    let respond = |handler: &dyn Handler, slate: &mut Slate, streams: Streams<'_>| {
-        let app = dispatcher.dispatch(Role::Responder, &mut slate.vars);
-        run_app(handler, app, slate, streams)
+    let default = HttpOptions::http();
+    let options = HttpOptions {
+        threads: server.threads.map_or(default.threads, usize::from),
+        max_connections: server.max_connections,
+        max_queue: server.max_queue,
+        max_body,
+        read_timeout: Some(server.read_timeout),
+        idle_timeout: server.idle_timeout.or(default.idle_timeout),
+        queue_timeout: server.queue_timeout,
+        graceful_timeout: server.graceful_timeout,
+        allow: Some(allow),
+        ..default
     };
-    thread::scope(|scope| {
-        let (options, stop, respond) = (&options, &*stop, &respond);
-        let serve = |socket: &'_ TcpListener| simple_server::serve(socket, options, stop, respond);
-        let serve = |socket| scope.spawn(move || serve(socket));
-        let servers: Vec<_> = sockets.iter().map(serve).collect();
-        servers.into_iter().try_for_each(|server| match server.join() {
-            Ok(served) => Ok(served?),
-            Err(_) => anyhow::bail!("serve http: a server thread panicked"),
-        })
-    })
+    let threads = options.threads;
+    let patience = options.graceful_timeout;
+    // For these calls, of no matter which family the socket is.
+    let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
+    let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
+    front.options = options;
+    front.set_handler(Http(dispatcher));
+    let front = Arc::new(front);
+    let (tell, told) = mpsc::channel();
+    let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
+    obey(signals, move || {
+        stopper.stop();
+        let _ = tell_stop.send(None);
+    });
+    announce(&"http", listeners, threads);
+    for listener in listeners {
+        if !matches!(listener.address(), Address::Unix(_) | Address::Abstract(_)) {
+            crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
+        }
+    }
+    // An application that does not come back is not waited for longer than was said: the process
+    // ends without it.
+    thread::Builder::new().spawn(move || {
+        let served = panic::catch_unwind(AssertUnwindSafe(|| front.serve_forever()));
+        let _ = tell.send(Some(served));
+    })?;
+    let ended = match told.recv() {
+        Ok(None) => told.recv_timeout(patience),
+        ended => ended.map_err(Into::into),
+    };
+    match ended {
+        Ok(Some(Ok(served))) => Ok(served?),
+        Ok(Some(Err(_))) => anyhow::bail!("serve http: a server thread panicked"),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
-/// The applications as a FastCGI server runs them.
-struct FastCgi {
+/// The applications as they are run for web servers.
+struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
     allow: Allow,
@@ -163,7 +197,7 @@ struct FastCgi {
     refused: AtomicBool,
 }
 
-impl Dispatch for FastCgi {
+impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         self.dispatcher.dispatch(role, vars)
     }
@@ -190,9 +224,9 @@ impl Dispatch for FastCgi {
 }
 
 /// Serves until a signal says to stop, and what was in flight has ended.
-fn fastcgi(
+fn web_servers(
     dispatcher: Dispatcher,
-    listeners: &[Listener],
+    listeners: Vec<Listener>,
     allow: Allow,
     settings: Settings,
     signals: Signals,
@@ -201,40 +235,49 @@ fn fastcgi(
         origin_server: false,
         wsgi_multiprocess: false,
         wsgi_multithread: settings.threads > 1,
-        preamble: Preamble::StatusLast,
+        preamble: settings.protocol.preamble(),
         ..Attributes::BASE
     };
-    announce("fastcgi", listeners, settings.threads);
+    announce(&settings.protocol, &listeners, settings.threads);
     let refused = AtomicBool::new(false);
-    let apps = FastCgi { dispatcher, handler: Plain(attributes), allow, refused };
+    let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
-    obey(signals, move || stopper.stop());
+    let mut listeners = Some(listeners);
+    obey(signals, move || {
+        // The server closes its own: nobody is to wait at a door that is opened no more.
+        drop(listeners.take());
+        stopper.stop();
+    });
     Ok(server.run()?)
 }
 
 /// Who may connect.
-fn allow(protocol: Protocol, server: &Options) -> anyhow::Result<Allow> {
+fn allow(served: Served, server: &Options) -> anyhow::Result<Allow> {
     const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
     let mut allow = Allow::new(server.allow.clone(), server.allow_uid.clone());
-    if let (Protocol::FastCgi, Some(addresses)) = (protocol, env::var_os(WEB_SERVERS)) {
+    if let (Served::WebServers(Protocol::FastCgi), Some(addresses)) =
+        (served, env::var_os(WEB_SERVERS))
+    {
         let added = allow.add_web_servers(&addresses.to_string_lossy());
         added.map_err(|why| Usage(format!("{WEB_SERVERS}: {why}")))?;
     }
     Ok(allow)
 }
 
-fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
+fn listeners(served: Served, server: &Options, allow: &Allow) -> anyhow::Result<Vec<Listener>> {
     if server.listen.is_empty() && net::stdin_listens() {
         return Ok(vec![Listener::stdin()?]);
     }
     let mut addresses = server.listen.clone();
     if addresses.is_empty() {
-        let default = match protocol {
+        let default = match served {
             _ if !net::handed_over(None).is_empty() => "systemd",
-            Protocol::FastCgi => "127.0.0.1:9000",
-            Protocol::Http => "127.0.0.1:8000",
+            Served::WebServers(Protocol::FastCgi) => "127.0.0.1:9000",
+            Served::WebServers(Protocol::Scgi) => "127.0.0.1:4000",
+            Served::WebServers(Protocol::Uwsgi) => "127.0.0.1:3031",
+            Served::Http => "127.0.0.1:8000",
         };
         addresses.extend(default.parse::<Address>());
     }
@@ -258,16 +301,20 @@ fn listeners(protocol: Protocol, server: &Options, allow: &Allow) -> anyhow::Res
     Ok(listeners)
 }
 
-fn settings(server: &Options) -> Settings {
+fn settings(protocol: Protocol, server: &Options) -> Settings {
     let default = Settings::default();
     Settings {
+        protocol,
         threads: server.threads.map_or(default.threads, usize::from),
         max_connections: server.max_connections,
         max_body: server.max_body,
         max_params: usize::try_from(server.max_params).unwrap_or(usize::MAX),
+        max_variables: server.max_variables,
+        max_requests_per_connection: server.max_multiplexed.into(),
         max_queue: server.max_queue,
         multiplex: server.multiplex == "on",
         read_timeout: Some(server.read_timeout),
+        write_timeout: Some(server.write_timeout),
         queue_timeout: server.queue_timeout,
         idle_timeout: server.idle_timeout,
         graceful_timeout: server.graceful_timeout,

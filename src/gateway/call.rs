@@ -1,12 +1,22 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{slot::Token, spool::Spool};
+use super::{Protocol, Settings, slot::Token, spool::Spool};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
-    handlers::{Content, Slate},
+    handlers::{Content, Preamble, Slate},
+    head::{Pair, Wire as _},
+    scgi::Scgi,
     types::RequestFault,
+    uwsgi::Uwsgi,
 };
-use std::{sync::Arc, time::Instant};
+use std::{cell::Cell, sync::Arc, time::Instant};
+
+/// The file that a filter is to work on (section 6.4).
+pub(super) struct Data {
+    /// By FCGI_DATA_LENGTH.
+    pub(super) content: Content,
+    pub(super) spool: Arc<Spool>,
+}
 
 /// A request that an application can be called for. Threads keep them for the next request.
 pub(super) struct Call {
@@ -17,6 +27,8 @@ pub(super) struct Call {
     pub(super) content: Content,
     /// What of its body others have received for it.
     pub(super) spool: Arc<Spool>,
+    /// A filter's DATA.
+    pub(super) data: Option<Data>,
     /// When the request was complete enough to be run.
     pub(super) came: Instant,
 }
@@ -30,6 +42,7 @@ impl Call {
             slate: Slate::default(),
             content: Content::Length(0),
             spool: Arc::default(),
+            data: None,
             came: Instant::now(),
         }
     }
@@ -41,34 +54,63 @@ impl Call {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
-        (self.token, self.id, self.role) = (token, id, role);
+        (self.token, self.id, self.role, self.data) = (token, id, role, None);
     }
 
-    /// Finds the variables in what PARAMS brought, and how long the body is.
+    /// Finds the variables in what came before the body, and how long that is.
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, max_body: Option<u64>) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        vars.index_by(fcgi::pair_at).map_err(|_| Refusal::MALFORMED)?;
+        let left = Cell::new(settings.max_variables);
+        match settings.protocol {
+            Protocol::FastCgi => vars.index_by(|head, at| few(&left, fcgi::pair_at(head, at))),
+            Protocol::Scgi => vars.index_by(|head, at| few(&left, Scgi::pair_at(head, at))),
+            Protocol::Uwsgi => vars.index_by(|head, at| few(&left, Uwsgi::pair_at(head, at))),
+        }?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
         let length = Content::length(vars)?;
-        if let (Some(length), Some(limit)) = (length, max_body)
+        if let (Some(length), Some(limit)) = (length, settings.max_body)
             && length > limit
         {
             return Err(RequestFault::BodyTooLong { limit }.into());
         }
-        self.content = match (self.role, length) {
-            (Role::Authorizer, _) => Content::Length(0),
-            // DATA follows STDIN, in the same stream; both end by themselves.
-            (Role::Filter, _) | (Role::Responder, None) => Content::UntilEnd,
-            (Role::Responder, Some(length)) => Content::Length(length),
+        let or_until_end = |length: Option<u64>| length.map_or(Content::UntilEnd, Content::Length);
+        self.content = match self.role {
+            Role::Authorizer => Content::Length(0),
+            // SCGI and uwsgi have no other way to say where a body ends.
+            _ if settings.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
+            Role::Responder | Role::Filter => or_until_end(length),
         };
+        if self.role == Role::Filter {
+            let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
+            self.data = Some(Data { content, spool: Arc::default() });
+        }
         self.came = Instant::now();
         Ok(())
     }
+
+    /// nginx stops sending a body that it has buffered as soon as the response's header block has
+    /// gone on to its client: an application that answers while it reads would wait for the rest
+    /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
+    pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
+        let software = self.slate.vars.get("SERVER_SOFTWARE");
+        matches!(self.content, Content::Length(1..))
+            && software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+    }
+}
+
+/// One variable more, of which so many are left to come.
+#[inline]
+fn few<E>(left: &Cell<usize>, pair: Option<Result<Pair, E>>) -> Option<Result<Pair, Refusal>> {
+    let pair = pair?.map_err(|_| Refusal::MALFORMED);
+    Some(pair.and_then(|pair| {
+        left.set(left.get().checked_sub(1).ok_or(Refusal::TOO_LONG)?);
+        Ok(pair)
+    }))
 }
 
 /// A status that is answered in the application's place.
@@ -83,18 +125,32 @@ impl Refusal {
     pub(super) const TOO_SLOW: Self = Self { status: "408 Request Timeout", fields: "" };
     pub(super) const TOO_LONG: Self =
         Self { status: "431 Request Header Fields Too Large", fields: "" };
+    pub(super) const NOT_IMPLEMENTED: Self = Self { status: "501 Not Implemented", fields: "" };
     // No server honours END_REQUEST's FCGI_OVERLOADED, so an overload is a real response.
     pub(super) const OVERLOADED: Self =
         Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
 
-    /// The whole answer, in records.
-    pub(super) fn records(self, out: &mut Vec<u8>, id: RequestId, head_only: bool) {
+    /// The whole answer.
+    pub(super) fn answer(
+        self,
+        protocol: Protocol,
+        out: &mut Vec<u8>,
+        id: RequestId,
+        head_only: bool,
+    ) {
         let Self { status, fields } = self;
         let body = if head_only { String::new() } else { format!("{status}\n") };
-        let text = format!(
-            "Content-Type: text/plain\r\nContent-Length: {}\r\n{fields}Status: {status}\r\n\r\n{body}",
-            status.len() + 1
-        );
+        let length = status.len() + 1;
+        let fields = format!("Content-Type: text/plain\r\nContent-Length: {length}\r\n{fields}");
+        let text = match protocol.preamble() {
+            Preamble::StatusFirst => format!("Status: {status}\r\n{fields}\r\n{body}"),
+            Preamble::StatusLast => format!("{fields}Status: {status}\r\n\r\n{body}"),
+            Preamble::StatusLine => format!("HTTP/1.1 {status}\r\n{fields}\r\n{body}"),
+        };
+        if protocol != Protocol::FastCgi {
+            out.extend_from_slice(text.as_bytes());
+            return;
+        }
         fcgi::stream(out, RecordType::Stdout, id, text.as_bytes());
         fcgi::stream(out, RecordType::Stdout, id, b"");
         fcgi::end_request(out, id, 0, ProtocolStatus::RequestComplete);

@@ -1,36 +1,43 @@
-//! What is known of one FastCGI connection: how far its records were understood, which requests
-//! are open, and where their bodies go.
+//! What is known of one connection: how far what came was understood, which requests are open, and
+//! where their bodies go.
 //!
 //! Bytes are understood to the last one before an application runs, so what stays here between
 //! two reads is a header cut in two at most. Nothing here blocks or knows a socket.
 
 use super::{
-    Dispatch, Settings,
+    Dispatch, Protocol, Settings,
     call::{Call, Refusal},
+    incoming::{Incoming, PeerError},
     slot::Token,
     spool::{End, Spool},
 };
 use crate::{
-    fcgi::{
-        self, Answer, Connection, Event, Limits, ProtocolError, ProtocolStatus, RequestId, Role,
-    },
+    fcgi::{self, Answer, Event, ProtocolStatus, RequestId, Role},
+    handlers::Content,
     types,
 };
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
-/// One connection's protocol and its open requests.
+/// One connection's incoming side and its open requests.
+#[derive(Default)]
 pub(super) struct Front {
-    protocol: Connection,
+    incoming: Incoming,
     open: Vec<Open>,
     /// Bytes of a record that is not whole enough to be understood.
     tail: Vec<u8>,
     registered: bool,
     /// A request that was not to be the last has asked for the end of the connection.
     last: bool,
-    /// What comes is read over: the answer is out, or what came was not FastCGI.
-    discarding: bool,
+    /// Since when what comes is read over: the answer is out, or what came cannot be understood.
+    discarding: Option<u32>,
     /// Everything on this connection is answered 503: there are too many.
     overloaded: bool,
+    /// Without multiplexing: complete requests that wait for the one before them.
+    #[expect(
+        clippy::vec_box,
+        reason = "calls go from one place to another: by pointer, not by copy"
+    )]
+    held: Vec<Box<Call>>,
 }
 
 struct Open {
@@ -41,6 +48,11 @@ struct Open {
     stage: Stage,
 }
 
+/// The most that is said for FCGI_MAX_REQS. HAProxy, the one server that asks, takes it for the most
+/// on one connection, and versions before 3.0 answer 500 where what they put on it at once is over
+/// one buffer of 16 KiB (its issue 2568). More are served, from whoever sends them.
+const MAX_REQS: usize = 32;
+
 /// How far a request has come.
 enum Stage {
     /// Its PARAMS are coming in: memory is taken when the first ones come, not before.
@@ -50,7 +62,17 @@ enum Stage {
         request: Arc<types::Request>,
         /// Where its body goes, until that has ended.
         body: Body,
+        progress: Progress,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// It waits for other requests of its connection.
+    Held,
+    /// It waits for a thread.
+    Queued,
+    Running,
 }
 
 enum Body {
@@ -58,6 +80,11 @@ enum Body {
     Direct,
     /// To a spool, when another thread receives it.
     Spool(Arc<Spool>),
+    /// A filter's: DATA has a spool of its own, because STDIN may end before it should.
+    Filter {
+        stdin: Arc<Spool>,
+        data: Arc<Spool>,
+    },
     Ended,
 }
 
@@ -116,30 +143,15 @@ pub(super) struct Finished {
     pub(super) others: bool,
     /// Some of its body has not come yet.
     pub(super) unread: bool,
-}
-
-impl Default for Front {
-    fn default() -> Self {
-        Self {
-            protocol: Connection::new(Limits { max_requests: 0, max_params: 0 }),
-            open: Vec::new(),
-            tail: Vec::new(),
-            registered: false,
-            last: false,
-            discarding: false,
-            overloaded: false,
-        }
-    }
+    /// Without multiplexing: the request that has waited for this one. It is to be counted as a
+    /// run before this one no longer is.
+    pub(super) next: Option<Box<Call>>,
 }
 
 impl Front {
     /// A new connection.
     pub(super) fn begin(&mut self, settings: &Settings, overloaded: bool) {
-        let limits = Limits {
-            max_requests: settings.max_requests_per_connection,
-            max_params: settings.max_params,
-        };
-        self.protocol = Connection::new(limits);
+        self.incoming = Incoming::new(settings);
         self.overloaded = overloaded;
     }
 
@@ -170,13 +182,13 @@ impl Front {
         input: &[u8],
         sorting: &mut Sorting,
         rules: &Rules<'_>,
-    ) -> Result<(), ProtocolError> {
-        if self.discarding {
+    ) -> Result<(), PeerError> {
+        if self.discarding.is_some() {
             return Ok(());
         }
         let mut at = 0;
         loop {
-            let (used, event) = self.protocol.next(&input[at..])?;
+            let (used, event) = self.incoming.next(&input[at..])?;
             at += used;
             let Some(event) = event else { break };
             self.event(event, at, sorting, rules);
@@ -187,11 +199,12 @@ impl Front {
 
     /// `at`: where in the input the event ends; a piece lies right before.
     fn event(&mut self, event: Event<'_>, at: usize, sorting: &mut Sorting, rules: &Rules<'_>) {
+        let is_data = matches!(event, Event::Data { .. });
         match event {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
                 self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
-                if !rules.apps.serves(role) {
+                if !rules.apps.serves(role) && self.incoming.protocol() == Protocol::FastCgi {
                     let status = ProtocolStatus::UnknownRole;
                     fcgi::end_request(&mut sorting.answers, id, 0, status);
                     self.finish(id);
@@ -211,13 +224,17 @@ impl Front {
                     sorting.pieces.push_back(at - piece.len()..at);
                 }
                 Some(Body::Spool(spool)) => spool.push(piece, rules.settings.max_body),
+                Some(Body::Filter { stdin, data }) => match is_data {
+                    // The web server's own file: --max-body is about its clients.
+                    true => data.push(piece, None),
+                    false => stdin.push(piece, rules.settings.max_body),
+                },
                 Some(Body::Direct | Body::Ended) | None => {}
             },
-            Event::StdinEnd { id } => {
-                if self.role(id) != Some(Role::Filter) {
-                    self.end_body(id, End::Whole, sorting);
-                }
-            }
+            Event::StdinEnd { id } => match self.body(id) {
+                Some(Body::Filter { stdin, .. }) => stdin.end(End::Whole),
+                _ => self.end_body(id, End::Whole, sorting),
+            },
             Event::DataEnd { id } => self.end_body(id, End::Whole, sorting),
             Event::Abort { id } => self.abort(id, sorting),
             Event::Answer(answer) => self.answer(answer, sorting, rules.settings),
@@ -226,13 +243,16 @@ impl Front {
 
     fn params_end(&mut self, id: RequestId, sorting: &mut Sorting, rules: &Rules<'_>) {
         let overloaded = self.overloaded;
+        let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
-        let mut prepared = call.prepare(rules.settings.max_body);
+        let mut prepared = call.prepare(rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
+            // A connection too many ends, however long its peer would keep it.
+            self.last = true;
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
@@ -240,9 +260,14 @@ impl Front {
             self.refuse(id, refusal, head_only, sorting);
             return;
         }
+        if let Content::Length(length) = call.content {
+            self.incoming.expect_body(length);
+        }
         let body = if role == Role::Authorizer {
             Body::Ended
-        } else if rules.direct && sorting.mine.is_none() && sorting.ready.is_empty() {
+        } else if let Some(data) = &call.data {
+            Body::Filter { stdin: Arc::clone(&call.spool), data: Arc::clone(&data.spool) }
+        } else if rules.direct && !waits && sorting.mine.is_none() && sorting.ready.is_empty() {
             sorting.mine = Some(id);
             Body::Direct
         } else {
@@ -251,30 +276,82 @@ impl Front {
         if matches!(body, Body::Ended) {
             call.spool.end(End::Whole);
         }
-        open.stage = Stage::Called { request: Arc::clone(call.slate.request()), body };
-        sorting.ready.push(call);
+        let (request, progress) = (Arc::clone(call.slate.request()), Progress::Queued);
+        if waits {
+            open.stage = Stage::Called { request, body, progress: Progress::Held };
+            self.held.push(call);
+        } else {
+            open.stage = Stage::Called { request, body, progress };
+            sorting.ready.push(call);
+        }
+    }
+
+    /// Whether a request runs, or waits for nothing but a thread.
+    fn has_called(&self) -> bool {
+        let called = |open: &Open| match open.stage {
+            Stage::Called { progress, .. } => progress != Progress::Held,
+            Stage::Params(_) => false,
+        };
+        self.open.iter().any(called)
+    }
+
+    /// The next of those that wait for each other, if none of them is under way.
+    fn release(&mut self) -> Option<Box<Call>> {
+        if self.held.is_empty() || self.has_called() {
+            return None;
+        }
+        let next = self.held.remove(0);
+        if let Some(Open { stage: Stage::Called { progress, .. }, .. }) = self.open_of(&next) {
+            *progress = Progress::Queued;
+        }
+        Some(next)
+    }
+
+    /// The open request that `call` is: after an abort another may have its id.
+    fn open_of(&mut self, call: &Call) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| match &open.stage {
+            Stage::Called { request, .. } => Arc::ptr_eq(request, call.slate.request()),
+            Stage::Params(_) => false,
+        })
+    }
+
+    /// A thread begins to run `call`. False: it was aborted and answered while it waited.
+    pub(super) fn run(&mut self, call: &Call) -> bool {
+        match self.open_of(call) {
+            Some(Open { stage: Stage::Called { progress, .. }, .. }) => {
+                *progress = Progress::Running;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
-        refusal.records(&mut sorting.answers, id, head_only);
+        refusal.answer(self.incoming.protocol(), &mut sorting.answers, id, head_only);
         self.finish(id);
     }
 
     fn abort(&mut self, id: RequestId, sorting: &mut Sorting) {
         let Some(open) = self.open.iter().find(|open| open.id == id) else { return };
-        match &open.stage {
-            Stage::Called { request, .. } => {
+        if let Stage::Called { request, progress, .. } = &open.stage {
+            request.cancel();
+            let runs = *progress == Progress::Running;
+            let request = Arc::clone(request);
+            self.end_body(id, End::Gone, sorting);
+            if runs {
                 // END_REQUEST is its thread's to send, when the application has ended.
-                request.cancel();
-                self.end_body(id, End::Gone, sorting);
+                return;
             }
-            Stage::Params(_) => {
-                let status = ProtocolStatus::RequestComplete;
-                fcgi::end_request(&mut sorting.answers, id, 0, status);
-                self.finish(id);
+            self.held.retain(|call| !Arc::ptr_eq(call.slate.request(), &request));
+            if sorting.mine == Some(id) {
+                // The next request may have this id, and shall not have this body.
+                sorting.forget();
             }
         }
+        let status = ProtocolStatus::RequestComplete;
+        fcgi::end_request(&mut sorting.answers, id, 0, status);
+        sorting.ready.extend(self.finish(id).next);
     }
 
     fn answer(&mut self, answer: Answer, sorting: &mut Sorting, settings: &Settings) {
@@ -283,7 +360,9 @@ impl Front {
             Answer::Values { asked } => {
                 let values = fcgi::Values {
                     max_conns: settings.max_connections,
-                    max_reqs: settings.threads + settings.max_queue,
+                    max_reqs: (settings.threads + settings.max_queue)
+                        .min(settings.max_requests_per_connection)
+                        .min(MAX_REQS),
                     mpxs_conns: settings.multiplex,
                 };
                 fcgi::values_result(out, asked, &values);
@@ -294,10 +373,6 @@ impl Front {
                 self.last |= !keep_conn;
             }
         }
-    }
-
-    fn role(&self, id: RequestId) -> Option<Role> {
-        self.open.iter().find(|open| open.id == id).map(|open| open.role)
     }
 
     fn body(&mut self, id: RequestId) -> Option<&mut Body> {
@@ -317,6 +392,10 @@ impl Front {
                 if sorting.mine == Some(id) {
                     sorting.end = Some(end);
                 }
+            }
+            Body::Filter { stdin, data } => {
+                stdin.end(end);
+                data.end(end);
             }
             // An abort after the body: whoever still reads it must not go on.
             Body::Direct | Body::Ended => {}
@@ -356,28 +435,38 @@ impl Front {
         let end = if gone { End::Gone } else { End::CutShort };
         for at in (0..self.open.len()).rev() {
             let id = self.open[at].id;
-            if let Stage::Called { request, .. } = &self.open[at].stage {
-                if gone {
-                    request.cancel();
+            match &self.open[at].stage {
+                Stage::Called { request, progress, .. } => {
+                    if gone {
+                        request.cancel();
+                    }
+                    let forget = gone && *progress == Progress::Held;
+                    self.end_body(id, end, sorting);
+                    if forget {
+                        self.finish(id);
+                    }
                 }
-                self.end_body(id, end, sorting);
-            } else {
-                self.finish(id); // It can never be complete.
+                Stage::Params(_) => drop(self.finish(id)), // It can never be complete.
             }
+        }
+        if gone {
+            self.held.clear();
         }
     }
 
     /// `id` has been answered, and may be used anew from now on.
     pub(super) fn finish(&mut self, id: RequestId) -> Finished {
-        self.protocol.finish(id);
-        let mut finished = Finished { close: false, others: false, unread: false };
+        let unread = self.incoming.has_surplus();
+        self.incoming.finish(id);
+        let mut finished = Finished { close: false, others: false, unread, next: None };
         if let Some(at) = self.open.iter().position(|open| open.id == id) {
             let open = self.open.swap_remove(at);
             self.last |= !open.keep_conn;
             if let Stage::Called { body, .. } = open.stage {
-                finished.unread = !matches!(body, Body::Ended);
+                finished.unread |= !matches!(body, Body::Ended);
             }
         }
+        finished.next = self.release();
         finished.others = !self.open.is_empty();
         finished.close = self.last && !finished.others;
         finished
@@ -393,34 +482,44 @@ impl Front {
 
     /// Whether a request that was answered without an application was the connection's last.
     pub(super) fn wants_end(&self) -> bool {
-        self.last && self.open.is_empty() && !self.discarding
+        self.last && self.open.is_empty() && self.discarding.is_none()
     }
 
     pub(super) fn is_alone(&self, id: RequestId) -> bool {
         self.open.iter().all(|open| open.id == id)
     }
 
+    /// Whether the parameters of a request are not whole.
+    pub(super) fn has_incomplete(&self) -> bool {
+        self.open.iter().any(|open| matches!(open.stage, Stage::Params(_)))
+    }
+
     pub(super) fn has_open(&self) -> bool {
         !self.open.is_empty()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.open.is_empty() && self.tail.is_empty() && !self.discarding
+    /// Whether a record is cut in two.
+    pub(super) fn has_tail(&self) -> bool {
+        !self.tail.is_empty()
     }
 
     /// What comes from now on is read over.
-    pub(super) fn discard(&mut self) {
-        self.discarding = true;
+    pub(super) fn discard(&mut self, now: u32) {
+        self.discarding.get_or_insert(now);
         self.tail = Vec::new();
     }
 
-    /// What came was not FastCGI: nothing behind it can be understood, and no body goes on.
-    pub(super) fn give_up(&mut self, sorting: &mut Sorting) {
+    /// What came was not of the protocol: nothing behind it can be understood, and no body goes on.
+    pub(super) fn give_up(&mut self, error: PeerError, sorting: &mut Sorting) {
+        if let (Some(refusal), Some(open)) = (error.refusal(), self.open.first()) {
+            self.refuse(open.id, refusal, false, sorting);
+        }
         self.end(false, sorting);
         self.last = true;
     }
 
-    pub(super) fn is_discarding(&self) -> bool {
+    /// Since when what comes is read over, if it is.
+    pub(super) fn discarding(&self) -> Option<u32> {
         self.discarding
     }
 
@@ -437,11 +536,18 @@ impl Front {
         any
     }
 
-    /// A request that was to be run is answered in another way.
-    pub(super) fn turn_away(&mut self, call: &Call, refusal: Refusal, out: &mut Vec<u8>) -> bool {
+    /// A request that was to be run is answered in another way; `None` if it was aborted and
+    /// answered meanwhile.
+    pub(super) fn turn_away(
+        &mut self,
+        call: &Call,
+        refusal: Refusal,
+        out: &mut Vec<u8>,
+    ) -> Option<Finished> {
+        self.open_of(call)?;
         let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-        refusal.records(out, call.id, head_only);
-        self.finish_unsent(call.id).close
+        refusal.answer(self.incoming.protocol(), out, call.id, head_only);
+        Some(self.finish_unsent(call.id))
     }
 }
 

@@ -92,14 +92,14 @@ impl Desk {
                 let input = &self.input[..stood_over + n];
                 let mut front = slot.front();
                 let fed = front.feed(input, &mut self.sorting, &rules);
-                if fed.is_err() {
-                    front.give_up(&mut self.sorting);
+                if let Err(error) = fed {
+                    front.give_up(error, &mut self.sorting);
                 }
                 let end = front.wants_end();
                 if end || fed.is_err() {
                     // Closing with bytes unread would reset the connection, and what was said on
                     // it last: it is read over until the peer is done.
-                    front.discard();
+                    front.discard(rules.now);
                 }
                 drop(front);
                 shared.say(token, &mut self.sorting.answers);
@@ -142,20 +142,43 @@ impl Desk {
         let slot = shared.table.slot(token);
         // At most as many as are open on a connection.
         slot.add_runs(self.sorting.ready.len() as u32);
-        while let Some(call) = self.sorting.ready.pop() {
-            if let Err(call) = shared.queue.push_call(call) {
-                self.turn_away(shared, &call);
-            }
-        }
+        let mut ready = std::mem::take(&mut self.sorting.ready);
+        ready.drain(..).for_each(|call| self.queue(shared, call));
+        self.sorting.ready = ready;
         shared.bell.ring();
+    }
+
+    /// The request that has waited for one that has ended; the caller still counts that as a run.
+    pub(super) fn hand_on_next(&mut self, shared: &Shared, next: Option<Box<Call>>) {
+        if let Some(call) = next {
+            shared.table.slot(call.token).add_runs(1);
+            self.queue(shared, call);
+            shared.bell.ring();
+        }
+    }
+
+    fn queue(&mut self, shared: &Shared, call: Box<Call>) {
+        if let Err(call) = shared.queue.push_call(call) {
+            self.turn_away(shared, &call);
+        }
     }
 
     /// Answers 503 to a request that was counted as a run.
     pub(super) fn turn_away(&mut self, shared: &Shared, call: &Call) {
         let slot = shared.table.slot(call.token);
         let out = &mut self.sorting.answers;
-        let close = slot.front().turn_away(call, Refusal::OVERLOADED, out);
+        let finished = slot.front().turn_away(call, Refusal::OVERLOADED, out);
         shared.say(call.token, out);
+        let mut close = false;
+        if let Some(finished) = finished {
+            close = finished.close && !finished.unread;
+            if finished.close && finished.unread {
+                // As after an answer of an application.
+                slot.socket.shutdown_write();
+                slot.front().discard(shared.now());
+            }
+            self.hand_on_next(shared, finished.next);
+        }
         shared.table.close_if_last(call.token, slot.end_run(close));
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod cgi;
 mod dispatch;
 mod mount;
+mod protocol;
 mod settings;
 pub(crate) mod spool;
 
@@ -16,6 +17,10 @@ mod call;
 mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
+#[cfg(target_os = "linux")]
+mod incoming;
+#[cfg(target_os = "linux")]
+mod outgoing;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
@@ -31,6 +36,8 @@ mod streams;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
+mod turns;
+#[cfg(target_os = "linux")]
 mod wire;
 
 use crate::{
@@ -42,6 +49,7 @@ use std::fmt;
 
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
+pub use protocol::Protocol;
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;
@@ -113,7 +121,9 @@ impl Gateway {
         self.mount(name, Role::Authorizer, App::Ready(Box::new(app)))
     }
 
-    /// Registers a FastCGI filter (section 6.4): its `wsgi.input` is STDIN, and DATA behind it.
+    /// Registers a FastCGI filter (section 6.4): its `wsgi.input` ends at the end of STDIN, and
+    /// whoever reads on after that end reads DATA. Each ends at its length, CONTENT_LENGTH or
+    /// FCGI_DATA_LENGTH, where that is told; to end before it is an error.
     #[must_use]
     pub fn filter(self, name: &'static str, app: impl Application + 'static) -> Self {
         self.mount(name, Role::Filter, App::Ready(Box::new(app)))

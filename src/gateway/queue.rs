@@ -7,6 +7,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// A connection that somebody owes a look.
@@ -81,6 +82,19 @@ impl Queue {
         drop(waiting);
         self.len.fetch_sub(1, Ordering::Release);
         Some((work, more))
+    }
+
+    /// A request that has waited for longer than `limit`; those that came first are the first here.
+    pub(super) fn pop_late(&self, limit: Duration) -> Option<Box<Call>> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut waiting = self.lock();
+        waiting.calls.front().filter(|call| call.came.elapsed() > limit)?;
+        let late = waiting.calls.pop_front()?;
+        drop(waiting);
+        self.len.fetch_sub(1, Ordering::Release);
+        Some(late)
     }
 
     /// Looks alone: the steward runs no application.

@@ -1,10 +1,10 @@
-//! One worker process that serves FastCGI: listeners in, until it is told to stop.
+//! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
     Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
-    threads::Thread,
+    threads::{Thread, report},
 };
 use crate::{
     fcgi::Role,
@@ -16,6 +16,7 @@ use std::{
     io,
     net::TcpListener,
     os::fd::{AsRawFd, OwnedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     thread,
 };
@@ -34,6 +35,12 @@ pub trait Dispatch: Send + Sync {
     /// Whether the peer of a new connection may connect.
     fn admits(&self, _socket: &OwnedFd) -> bool {
         true
+    }
+
+    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
+    /// the protocol carries none of them.
+    fn errors(&self, lines: &[u8]) {
+        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
     }
 
     /// One line about something that went wrong outside of applications.
@@ -76,7 +83,7 @@ impl Server {
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            shared.epoll.add(listener.as_raw_fd(), token, Ready::While)?;
+            shared.epoll.add(listener.raw(), token, Ready::While)?;
         }
         Ok(Self { shared })
     }
@@ -98,10 +105,15 @@ impl Server {
             let builder = thread::Builder::new().name(format!("worker {number}"));
             threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
         }
-        Stewardship::new(Arc::clone(&self.shared)).run();
+        let mut steward = Stewardship::new(Arc::clone(&self.shared));
+        // As for the other threads: what it held is closed, and it goes on.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| steward.run())) {
+            steward.recover();
+            report(&self.shared, &*panic);
+        }
         if self.shared.table.live() == 0 {
             for thread in threads {
-                // It panicked: our own bug, and its message is out already.
+                // Panics are caught, but for one while another is mended: its message is out.
                 let _ = thread.join();
             }
         }

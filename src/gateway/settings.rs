@@ -1,5 +1,6 @@
 //! What an operator can set about serving, with the defaults that the manual states.
 
+use super::Protocol;
 use std::time::Duration;
 
 /// Limits and times of one worker process. `None` is no limit.
@@ -12,6 +13,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What is spoken.
+    pub protocol: Protocol,
     /// App calls at a time: 4 × CPUs, at least 4.
     pub threads: usize,
     /// How many of them wait for connections while nothing blocks: the CPUs of this process.
@@ -24,6 +27,8 @@ pub struct Settings {
     pub max_body: Option<u64>,
     /// Bytes of a request's variables; longer ones are answered 431.
     pub max_params: usize,
+    /// How many variables a request may have; more are answered 431.
+    pub max_variables: usize,
     /// Complete requests that wait for a thread; further ones are answered 503.
     pub max_queue: usize,
     /// What is said of multiplexing. What comes interleaved is served either way.
@@ -46,12 +51,14 @@ impl Default for Settings {
     fn default() -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            protocol: Protocol::FastCgi,
             threads: (4 * cpus).max(4),
             waiters: cpus,
             max_connections: 10_000,
             max_requests_per_connection: 1000,
             max_body: None,
             max_params: 1 << 20,
+            max_variables: 10_000,
             max_queue: 1000,
             multiplex: true,
             read_timeout: Some(Duration::from_secs(60)),

@@ -7,7 +7,10 @@ use super::{
     queue::Queue,
     slot::{Table, Token},
 };
-use crate::sys::{Bell, Epoll, ThreadState};
+use crate::{
+    sys::{Bell, Epoll, SocketCell, ThreadState},
+    types::Vars,
+};
 use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
@@ -27,7 +30,10 @@ pub(super) struct Shared {
     /// Rung when there is something in the queue.
     pub(super) bell: Bell,
     pub(super) queue: Queue,
-    pub(super) listeners: Vec<OwnedFd>,
+    /// Closed when it stops.
+    pub(super) listeners: Vec<SocketCell>,
+    /// The log has it already that no connection can be accepted.
+    pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
     pub(super) spares: Spares,
     pub(super) steward: Steward,
@@ -48,8 +54,10 @@ impl Shared {
     pub(super) fn new(
         listeners: Vec<OwnedFd>,
         apps: Arc<dyn Dispatch>,
-        settings: Settings,
+        mut settings: Settings,
     ) -> std::io::Result<Self> {
+        // Joined values take their room a second time.
+        settings.max_params = settings.max_params.min(Vars::MAX_BYTES / 4);
         let threads = settings.threads.max(1);
         let waiters = settings.waiters.clamp(1, threads);
         Ok(Self {
@@ -57,7 +65,8 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners,
+            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),
             steward: Steward::default(),

@@ -32,12 +32,12 @@
 //! generation by compare-exchange *before* the descriptor is closed, so exactly one does, and the
 //! slot goes back to the free ones last.
 
-use super::connection::Front;
+use super::{connection::Front, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -65,11 +65,13 @@ pub(super) struct Slot {
     /// When something last happened here, in ticks of the steward's clock (milliseconds).
     pub(super) touched: AtomicU32,
     /// Held for whole records; nobody takes the reading half while holding it.
-    pub(super) writer: Mutex<()>,
+    pub(super) writer: Turns,
     /// Short answers of the protocol that found the writer busy; its holder sends them along.
     pub(super) outbox: Mutex<Vec<u8>>,
     /// Whether there is anything in it: changed with it locked.
     pub(super) unsaid: AtomicBool,
+    /// Sweeps of the steward since the peer took the last of what is in it.
+    pub(super) stalled: AtomicU32,
     front: Mutex<Front>,
 }
 
@@ -79,9 +81,10 @@ impl Slot {
             state: AtomicU64::new(1 << 32),
             socket: SocketCell::empty(),
             touched: AtomicU32::new(0),
-            writer: Mutex::new(()),
+            writer: Turns::default(),
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
+            stalled: AtomicU32::new(0),
             front: Mutex::new(Front::default()),
         }
     }
@@ -95,7 +98,11 @@ impl Slot {
 
     /// The same, unless somebody has it locked.
     pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Front>> {
-        self.front.try_lock().ok()
+        match self.front.try_lock() {
+            Ok(front) => Some(front),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
@@ -299,6 +306,7 @@ impl Table {
         slot.front().clear();
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
+        slot.stalled.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,15 +6,15 @@
 //! hang-ups, deadlines, 503. It never runs an application.
 
 use super::{
+    Protocol, Settings,
     desk::{Desk, Intake, Run, Short},
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Slot, Token},
-    threads::{admit, register},
+    threads::{Hands, admit, drop_held, register},
 };
 use crate::sys::{Epoll, Happened, ThreadState};
 use std::{
-    os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -37,8 +37,11 @@ const SAMPLE: u32 = 8;
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
-/// How long a peer may go on sending after its last answer.
+/// How long a peer may stand still, in milliseconds, that goes on sending after its last answer.
 const LINGER: u32 = 2000;
+
+/// How long it may go on however much it sends.
+const LINGER_AT_ALL: u32 = 60_000;
 
 pub(super) struct Stewardship {
     shared: Arc<Shared>,
@@ -46,12 +49,22 @@ pub(super) struct Stewardship {
     seen: Vec<u64>,
     calm: u32,
     swept: Instant,
+    hands: Hands,
+    /// When what is in flight after a stop has had its time.
+    deadline: Option<Instant>,
 }
 
 impl Stewardship {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let seen = vec![0; shared.lines.len()];
-        Self { shared, desk: Desk::new(), seen, calm: 0, swept: Instant::now() }
+        let (hands, swept) = (Hands::default(), Instant::now());
+        Self { shared, desk: Desk::new(), seen, calm: 0, swept, hands, deadline: None }
+    }
+
+    /// After a panic: the connection that it looked at is closed.
+    pub(super) fn recover(&mut self) {
+        self.desk = Desk::new();
+        drop_held(&self.shared, &mut self.hands, &mut self.desk);
     }
 
     /// Until a stop, and what was in flight then has ended or the time for it is over.
@@ -190,6 +203,7 @@ impl Stewardship {
     fn listen(&mut self, token: Token) {
         let shared = Arc::clone(&self.shared);
         let slot = shared.table.slot(token);
+        self.hands.held = Some(token);
         loop {
             self.desk.sorting.forget();
             let intake = self.desk.take_in(&shared, token, Run::Others, Short::MayHideEnd);
@@ -199,6 +213,7 @@ impl Stewardship {
             }
             register(&shared, slot, token);
             if let Ok(word) = slot.leave() {
+                self.hands.held = None;
                 shared.table.close_if_last(token, word);
                 return;
             }
@@ -225,12 +240,26 @@ impl Stewardship {
         let late = |limit: Option<Duration>, since: u32| {
             limit.is_some_and(|limit| u128::from(now.wrapping_sub(since)) > limit.as_millis())
         };
+        if let Some(limit) = shared.settings.queue_timeout {
+            while let Some(call) = shared.queue.pop_late(limit) {
+                self.desk.turn_away(&shared, &call);
+            }
+        }
         for (token, slot) in shared.table.iter() {
             let touched = slot.touched.load(Ordering::Relaxed);
+            if slot.is_stalled(SWEEP, shared.settings.write_timeout) {
+                slot.give_up();
+                if slot.enter(token.generation()) {
+                    self.leave(slot, token);
+                }
+                continue;
+            }
             let Ok(idle) = slot.try_idle() else { continue };
             let end = match idle {
-                Idle::Quiet => late(shared.settings.idle_timeout, touched),
-                Idle::Discarding => now.wrapping_sub(touched) > LINGER,
+                Idle::Quiet => late(shared.settings.quiet_timeout(), touched),
+                Idle::Discarding { since } => {
+                    now.wrapping_sub(touched) > LINGER || now.wrapping_sub(since) > LINGER_AT_ALL
+                }
                 Idle::Partial => late(shared.settings.read_timeout, touched),
                 Idle::Incomplete => {
                     let Some(limit) = shared.settings.read_timeout else { continue };
@@ -268,7 +297,10 @@ impl Stewardship {
 
     fn leave(&mut self, slot: &Slot, token: Token) {
         match slot.leave() {
-            Ok(word) => self.shared.table.close_if_last(token, word),
+            Ok(word) => {
+                self.hands.held = None;
+                self.shared.table.close_if_last(token, word);
+            }
             Err(()) => self.listen(token),
         }
     }
@@ -277,19 +309,25 @@ impl Stewardship {
     fn drain(&mut self) {
         let shared = Arc::clone(&self.shared);
         for listener in &shared.listeners {
-            // What waits there was acknowledged by the kernel: it is served.
-            let _already_gone = shared.epoll.remove(listener.as_raw_fd());
+            let _already_gone = shared.epoll.remove(listener.raw());
         }
-        for number in 0..shared.listeners.len() as u64 {
-            while let Some(token) = admit(&shared, Token(LISTENERS + number)) {
+        let limit = shared.settings.graceful_timeout;
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
+        for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
+            // What waits there was acknowledged by the kernel: it is served. Others may share the
+            // listener, so there may always be one more.
+            while Instant::now() < deadline
+                && let Some(token) = admit(&shared, Token(token))
+            {
                 self.listen(token);
             }
+            drop(listener.take());
         }
-        let deadline = Instant::now() + shared.settings.graceful_timeout;
         while shared.table.live() > 0 && Instant::now() < deadline && !shared.is_done() {
             self.tick();
             for (token, slot) in shared.table.iter() {
                 if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
+                    self.hands.held = Some(token);
                     // What has come meanwhile is still answered.
                     self.desk.sorting.forget();
                     let run = Run::Others;
@@ -308,6 +346,17 @@ impl Stewardship {
     }
 }
 
+impl Settings {
+    /// How long nothing at all may come on a connection. Where a connection is one request, a peer
+    /// that has connected is in the middle of it.
+    fn quiet_timeout(&self) -> Option<Duration> {
+        match self.protocol {
+            Protocol::FastCgi => self.idle_timeout,
+            Protocol::Scgi | Protocol::Uwsgi => self.read_timeout,
+        }
+    }
+}
+
 /// Why nothing happens on a connection.
 enum Idle {
     /// No request is open.
@@ -317,7 +366,7 @@ enum Idle {
     /// A request is open whose parameters are not whole.
     Incomplete,
     /// It is read over until it ends.
-    Discarding,
+    Discarding { since: u32 },
     /// A request waits for a thread, or runs: its thread sees to it.
     Busy,
 }
@@ -325,18 +374,17 @@ enum Idle {
 impl Slot {
     /// As far as can be seen without taking part. `Err`: somebody is at it just now.
     fn try_idle(&self) -> Result<Idle, ()> {
-        if self.runs() > 0 {
-            return Ok(Idle::Busy);
-        }
         let front = self.try_front().ok_or(())?;
-        Ok(if front.is_discarding() {
-            Idle::Discarding
-        } else if front.is_idle() {
-            Idle::Quiet
-        } else if front.has_open() {
+        Ok(if front.has_incomplete() {
             Idle::Incomplete
-        } else {
+        } else if self.runs() > 0 || front.has_open() {
+            Idle::Busy
+        } else if let Some(since) = front.discarding() {
+            Idle::Discarding { since }
+        } else if front.has_tail() {
             Idle::Partial
+        } else {
+            Idle::Quiet
         })
     }
 }

@@ -1,15 +1,16 @@
-//! `wsgi.input`, the response and `wsgi.errors` of one request, over the records of its connection.
+//! `wsgi.input`, the response and `wsgi.errors` of one request, over its connection.
 
 use super::{
     call::Call,
     desk::{Desk, Intake, Run, Short},
+    outgoing::{LARGE, Outgoing, Sender},
     shared::{Line, Shared},
     slot::{Reading, Slot, Token},
     spool::{End, Spool},
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
-    handlers::{Content, Output},
+    handlers::{Content, ContentInput, Output},
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
 };
@@ -31,9 +32,13 @@ pub(super) struct Stdin<'c> {
     id: RequestId,
     desk: &'c mut Desk,
     spool: Arc<Spool>,
+    /// A filter's: its body is in spools wherever it was received.
+    data: Option<Arc<Spool>>,
     request: Arc<Request>,
     /// The reading half is on loan to this request.
     lent: bool,
+    /// It is held just now.
+    held: bool,
     /// Some of the body may be in the spool.
     shared_body: bool,
     /// A piece out of the spool, and how much of it was read.
@@ -60,8 +65,10 @@ impl<'c> Stdin<'c> {
             token: call.token,
             id: call.id,
             spool: Arc::clone(&call.spool),
+            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
             request: Arc::clone(call.slate.request()),
             lent,
+            held: false,
             shared_body: !direct || desk.sorting.end.is_none(),
             desk,
             chunk,
@@ -70,10 +77,30 @@ impl<'c> Stdin<'c> {
         }
     }
 
-    /// Gives the memory back; whether the reading half may still be on loan.
-    pub(super) fn give_back(self) -> bool {
+    /// Gives the memory back.
+    pub(super) fn give_back(mut self) {
+        if self.held {
+            // Receiving panicked, under the application that wanted to read.
+            self.slot.give_up();
+            self.release(true);
+        }
         self.desk.chunk = self.chunk;
-        self.lent
+    }
+
+    /// A filter goes on to DATA, whatever of STDIN it has left unread.
+    fn start_data(&mut self) {
+        if let Some(data) = &self.data {
+            self.spool = Arc::clone(data);
+            (self.at, self.ended) = (0, false);
+            self.chunk.clear();
+        }
+    }
+
+    /// Whether the spool had something, or has come to its end.
+    fn take_spooled(&mut self) -> io::Result<bool> {
+        let taken = self.spool.take(&mut self.chunk)?;
+        self.ended = taken && self.chunk.is_empty();
+        Ok(taken)
     }
 
     /// Waits until some of the body is there, or its end.
@@ -94,7 +121,8 @@ impl<'c> Stdin<'c> {
             }
             self.line.progress();
             if self.take_reading_half() {
-                let done = self.receive(limit);
+                let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+                let done = self.receive(left);
                 if done? {
                     return Ok(());
                 }
@@ -129,23 +157,19 @@ impl<'c> Stdin<'c> {
 
     fn take_reading_half(&mut self) -> bool {
         let lent = std::mem::take(&mut self.lent);
-        if lent && self.slot.take_back() {
-            return true;
-        }
-        self.slot.enter(self.token.generation())
+        self.held = (lent && self.slot.take_back()) || self.slot.enter(self.token.generation());
+        self.held
     }
 
     /// The reading half is ours: takes what is in the spool, else from the socket. True when
     /// there is something to read, or the end.
     fn receive(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        let started = Instant::now();
         // While the reading half is held nobody adds to the spool.
-        match self.spool.take(&mut self.chunk) {
-            Ok(false) => {}
-            taken => {
-                self.release(false);
-                self.ended = taken? && self.chunk.is_empty();
-                return Ok(true);
-            }
+        let spooled = self.take_spooled();
+        if !matches!(spooled, Ok(false)) {
+            self.release(false);
+            return spooled;
         }
         self.desk.sorting.mine = Some(self.id);
         self.slot.front().take_body(self.id);
@@ -153,6 +177,13 @@ impl<'c> Stdin<'c> {
             let intake = self.desk.take_in(self.shared, self.token, Run::Others, Short::MayHideEnd);
             // What got ready meanwhile is for other threads: this one is busy.
             self.desk.hand_on(self.shared, self.token);
+            if self.data.is_some() {
+                let spooled = self.take_spooled();
+                if !matches!(spooled, Ok(false)) {
+                    self.release(intake != Intake::More);
+                    return spooled;
+                }
+            }
             let sorting = &self.desk.sorting;
             if !sorting.pieces.is_empty() || sorting.end.is_some() {
                 self.release(intake != Intake::More);
@@ -167,7 +198,9 @@ impl<'c> Stdin<'c> {
                 Intake::More => {}
                 Intake::Drained => {
                     self.line.progress();
-                    if !self.slot.socket.wait(Readiness::Read, limit)? {
+                    // What came for others was no progress of this one.
+                    let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
+                    if !self.slot.socket.wait(Readiness::Read, left)? {
                         self.release(true);
                         return Err(RequestFault::TooSlow.into());
                     }
@@ -178,6 +211,7 @@ impl<'c> Stdin<'c> {
 
     /// Lets the reading half go: as a loan if only this body is to come on the connection.
     fn release(&mut self, drained: bool) {
+        self.held = false;
         let lend = {
             let mut front = self.slot.front();
             front.share_body(self.id, &self.spool);
@@ -231,50 +265,84 @@ impl Read for Stdin<'_> {
     }
 }
 
-/// STDOUT and STDERR of one request: one buffer, so that their order is kept.
+/// `wsgi.input` of a filter: it ends at the end of STDIN, and whoever reads on reads DATA, as
+/// after libfcgi's `FCGX_StartFilterData`.
+pub(super) struct FilterInput<'c> {
+    input: ContentInput<Stdin<'c>>,
+    part: Part,
+    data: Content,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Stdin,
+    /// The end of STDIN was told.
+    Between,
+    Data,
+}
+
+impl<'c> FilterInput<'c> {
+    /// The STDIN of `input`, and behind it `data`.
+    pub(super) fn new(input: ContentInput<Stdin<'c>>, data: Content) -> Self {
+        Self { input, part: Part::Stdin, data }
+    }
+
+    pub(super) fn give_back(self) {
+        self.input.into_stream().give_back();
+    }
+}
+
+impl BufRead for FilterInput<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.part {
+            Part::Stdin => {
+                if self.input.fill_buf()?.is_empty() {
+                    self.part = Part::Between;
+                }
+            }
+            Part::Between => {
+                self.input.stream_mut().start_data();
+                self.input.restart(self.data, u64::MAX);
+                self.part = Part::Data;
+            }
+            Part::Data => {}
+        }
+        if self.part == Part::Between { Ok(&[]) } else { self.input.fill_buf() }
+    }
+
+    fn consume(&mut self, n: usize) {
+        if self.part != Part::Between {
+            self.input.consume(n);
+        }
+    }
+}
+
+impl Read for FilterInput<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+/// STDOUT and STDERR of one FastCGI request: one buffer, so that their order is kept.
 pub(super) struct Records<'c> {
-    out: Vec<u8>,
-    /// Where in it the STDOUT record begins that is still being filled.
+    sender: Sender<'c>,
+    /// Where in its buffer the STDOUT record begins that is still being filled.
     open: Option<usize>,
-    slot: &'c Slot,
-    id: RequestId,
-    request: Arc<Request>,
-    limit: Option<Duration>,
     stderr_used: bool,
-    gone: bool,
-    /// The body, if it has to be whole before the first byte is sent.
-    body_first: Option<Arc<Spool>>,
 }
-
-/// nginx stops sending a body that it has buffered as soon as the response's header block has gone
-/// on to its client: an application that answers while it reads would wait for the rest for ever.
-fn wants_body_first(call: &Call) -> bool {
-    matches!(call.content, Content::Length(1..))
-        && call.slate.vars.get("SERVER_SOFTWARE").is_some_and(|name| name.starts_with(b"nginx/"))
-}
-
-/// From here on a block is sent from where it lies, and not copied.
-const LARGE: usize = 16 << 10;
 
 /// The content of a full record: a multiple of eight, so that no padding is wanted.
 const FULL: usize = MAX_CONTENT & !7;
 
 impl<'c> Records<'c> {
-    pub(super) fn new(
-        mut out: Vec<u8>,
-        slot: &'c Slot,
-        call: &Call,
-        limit: Option<Duration>,
-    ) -> Self {
-        out.clear();
-        let request = Arc::clone(call.slate.request());
-        let (open, stderr_used, gone) = (None, false, false);
-        let body_first = wants_body_first(call).then(|| Arc::clone(&call.spool));
-        Self { out, open, slot, id: call.id, request, limit, stderr_used, gone, body_first }
+    pub(super) fn new(sender: Sender<'c>) -> Self {
+        Self { sender, open: None, stderr_used: false }
     }
 
     fn open_len(&self) -> usize {
-        self.open.map_or(0, |open| self.out.len() - open - HEADER_LEN)
+        self.open.map_or(0, |open| self.sender.out.len() - open - HEADER_LEN)
     }
 
     /// The STDOUT record that is being filled is as long as it is, and `behind` bytes more.
@@ -282,47 +350,32 @@ impl<'c> Records<'c> {
         let len = self.open_len() + behind;
         if let Some(open) = self.open.take() {
             // At most FULL, which the callers see to.
-            let header = fcgi::header(RecordType::Stdout, self.id.0.get(), len as u16);
-            self.out[open..open + HEADER_LEN].copy_from_slice(&header);
+            let header = fcgi::header(RecordType::Stdout, self.sender.id.0.get(), len as u16);
+            self.sender.out[open..open + HEADER_LEN].copy_from_slice(&header);
         }
-    }
-
-    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
-        if data.len() >= LARGE {
-            return self.put_large(data);
-        }
-        while !data.is_empty() {
-            if self.open.is_none() {
-                self.open = Some(self.out.len());
-                self.out.extend_from_slice(&[0; HEADER_LEN]);
-            }
-            let n = data.len().min(FULL - self.open_len());
-            self.out.extend_from_slice(&data[..n]);
-            data = &data[n..];
-            if self.open_len() == FULL {
-                self.close_record(0);
-                self.send(&mut [])?;
-            }
-        }
-        Ok(())
     }
 
     /// Whatever is in the buffer, then `data` from where it lies, in as few calls as can be.
     fn put_large(&mut self, mut data: &[u8]) -> io::Result<()> {
+        /// The most records that leave in one call.
         const RECORDS: usize = 16;
         if self.open.is_some() {
             let (first, rest) = data.split_at(data.len().min(FULL - self.open_len()));
             self.close_record(first.len());
             data = rest;
-            self.send(&mut [IoSlice::new(first)])?;
+            self.sender.send(&mut [IoSlice::new(first)])?;
         }
         while !data.is_empty() {
-            let batch = data.len().min(RECORDS * FULL);
+            // Its neighbours get their turn after each record.
+            let Sender { slot, id, .. } = &self.sender;
+            let records = if slot.front().is_alone(*id) { RECORDS } else { 1 };
+            let batch = data.len().min(records * FULL);
             let (now, later) = data.split_at(batch);
             let mut headers = [[0; HEADER_LEN]; RECORDS];
             for (header, content) in headers.iter_mut().zip(now.chunks(FULL)) {
                 // At most FULL, by `chunks`.
-                *header = fcgi::header(RecordType::Stdout, self.id.0.get(), content.len() as u16);
+                *header =
+                    fcgi::header(RecordType::Stdout, self.sender.id.0.get(), content.len() as u16);
             }
             let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
             let mut used = 0;
@@ -331,8 +384,30 @@ impl<'c> Records<'c> {
                 slices[used + 1] = IoSlice::new(content);
                 used += 2;
             }
-            self.send(&mut slices[..used])?;
+            self.sender.send(&mut slices[..used])?;
             data = later;
+        }
+        Ok(())
+    }
+}
+
+impl Outgoing for Records<'_> {
+    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+        if data.len() >= LARGE {
+            return self.put_large(data);
+        }
+        while !data.is_empty() {
+            if self.open.is_none() {
+                self.open = Some(self.sender.out.len());
+                self.sender.out.extend_from_slice(&[0; HEADER_LEN]);
+            }
+            let n = data.len().min(FULL - self.open_len());
+            self.sender.out.extend_from_slice(&data[..n]);
+            data = &data[n..];
+            if self.open_len() == FULL {
+                self.close_record(0);
+                self.sender.send(&mut [])?;
+            }
         }
         Ok(())
     }
@@ -343,115 +418,68 @@ impl<'c> Records<'c> {
         }
         self.close_record(0);
         self.stderr_used = true;
-        fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
-        if self.out.len() > FULL { self.send(&mut []) } else { Ok(()) }
+        let Sender { out, id, .. } = &mut self.sender;
+        fcgi::stream(out, RecordType::Stderr, *id, data);
+        if out.len() > FULL { self.sender.send(&mut []) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.close_record(0);
-        if self.out.is_empty() { Ok(()) } else { self.send(&mut []) }
-    }
-
-    /// Others receive the rest of the body meanwhile: the steward sees that this thread stands.
-    fn await_body(&mut self) {
-        /// A web server that has the whole body sends it without a pause; one that has not is not
-        /// waited for.
-        const PAUSE: Duration = Duration::from_secs(1);
-        let Some(spool) = self.body_first.take() else { return };
-        while self.slot.front().is_body_open(self.id)
-            && !self.request.is_cancelled()
-            && spool.wait_for_more(PAUSE)
-        {}
-    }
-
-    /// Sends the buffer and `behind` it what belongs to its last record.
-    fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.await_body();
-        if self.gone || self.request.is_cancelled() {
-            self.out.clear();
-            return Err(ClientGone.into());
-        }
-        let sent = match behind {
-            [] => self.slot.send(&mut [IoSlice::new(&self.out)], self.limit),
-            [one] => self.slot.send(&mut [IoSlice::new(&self.out), IoSlice::new(one)], self.limit),
-            many if self.out.is_empty() => self.slot.send(many, self.limit),
-            many => {
-                let before = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
-                before.and_then(|()| self.slot.send(many, self.limit))
-            }
-        };
-        self.gone |= sent.is_err();
-        self.out.clear();
-        sent
+        if self.sender.out.is_empty() { Ok(()) } else { self.sender.send(&mut []) }
     }
 
     fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
-        self.await_body();
+        self.sender.await_body();
         // Half a record could not be taken back if the file shrinks, and its neighbours on the
         // connection would pay for it.
-        if !self.slot.front().is_alone(self.id) {
+        let id = self.sender.id;
+        if !self.sender.slot.front().is_alone(id) {
             return Ok(None);
         }
         self.flush()?;
-        if self.gone || self.request.is_cancelled() {
-            return Err(ClientGone.into());
-        }
         // No more than FULL, which fits.
         let len = len.min(FULL as u64) as usize;
-        let header = fcgi::header(RecordType::Stdout, self.id.0.get(), len as u16);
-        let sent = self.slot.send_file(&header, (file, from, len), self.limit);
-        self.gone |= sent.is_err();
-        sent.map(|()| Some(len as u64))
+        let header = fcgi::header(RecordType::Stdout, id.0.get(), len as u16);
+        self.sender.send_file(&header, file, from, len)?;
+        Ok(Some(len as u64))
     }
 
-    /// The end of the request, behind whatever is still in the buffer, in one write.
-    pub(super) fn end(&mut self, app_status: u32) {
+    fn end(&mut self, app_status: u32) {
         self.close_record(0);
-        if self.request.is_cancelled() {
+        let cancelled = self.sender.is_cancelled();
+        let Sender { out, id, .. } = &mut self.sender;
+        if cancelled {
             // Section 5.4: an aborted request is ended, and nothing else is said of it.
-            self.out.clear();
+            out.clear();
         } else {
-            fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
+            fcgi::stream(out, RecordType::Stdout, *id, b"");
             if self.stderr_used {
-                fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
+                fcgi::stream(out, RecordType::Stderr, *id, b"");
             }
         }
-        let status = ProtocolStatus::RequestComplete;
-        fcgi::end_request(&mut self.out, self.id, app_status, status);
-        if !self.gone {
-            // Nobody is left to be told that it failed: the connection is closing then.
-            let _ = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
-        }
+        fcgi::end_request(out, *id, app_status, ProtocolStatus::RequestComplete);
+        self.sender.send_last();
     }
 
-    /// Sends what there is, and no end.
-    pub(super) fn cut(&mut self) {
-        let _ = self.flush();
-    }
-
-    /// The buffer, for the next request.
-    pub(super) fn give_back(self) -> Vec<u8> {
-        let mut out = self.out;
-        out.clear();
-        out.shrink_to(2 * FULL);
-        out
+    fn give_back(self) -> Vec<u8> {
+        self.sender.give_back(2 * FULL)
     }
 }
 
 /// The response.
-pub(super) struct Stdout<'r, 'c>(pub(super) &'r RefCell<Records<'c>>);
+pub(super) struct Stdout<'r, O>(pub(super) &'r RefCell<O>);
 
-impl Write for Stdout<'_, '_> {
+impl<O: Outgoing> Write for Stdout<'_, O> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().put(data)?;
         Ok(data.len())
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut records = self.0.borrow_mut();
+        let mut outgoing = self.0.borrow_mut();
         let mut len = 0;
         for slice in slices {
-            records.put(slice)?;
+            outgoing.put(slice)?;
             len += slice.len();
         }
         Ok(len)
@@ -462,21 +490,21 @@ impl Write for Stdout<'_, '_> {
     }
 }
 
-impl Output for Stdout<'_, '_> {
+impl<O: Outgoing> Output for Stdout<'_, O> {
     fn sendfile(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
         self.0.borrow_mut().send_file(file, from, len)
     }
 
-    /// The last block goes with END_REQUEST, in one write.
+    /// The last block goes with the end of the request, in one write.
     fn finish(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
 /// `wsgi.errors`
-pub(super) struct Stderr<'r, 'c>(pub(super) &'r RefCell<Records<'c>>);
+pub(super) struct Stderr<'r, O>(pub(super) &'r RefCell<O>);
 
-impl Write for Stderr<'_, '_> {
+impl<O: Outgoing> Write for Stderr<'_, O> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().put_stderr(data)?;
         Ok(data.len())

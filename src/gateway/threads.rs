@@ -7,22 +7,27 @@
 //! ready. Nothing is handed over for the usual request: it costs `epoll_wait`, `recv`, `send`.
 
 use super::{
+    Protocol,
     call::Call,
-    connection::Front,
+    connection::Finished,
     desk::{Desk, Intake, Run, Short},
+    outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Token},
-    streams::{Records, Stderr, Stdin, Stdout},
+    streams::{FilterInput, Records, Stderr, Stdin, Stdout},
 };
 use crate::{
+    fcgi::RequestId,
     handlers::{self, ContentInput, Ending, Streams},
     sys::{Epoll, Happened, Ready, ThreadState, accept},
 };
 use std::{
+    any::Any,
     cell::RefCell,
-    io,
-    os::fd::{AsRawFd, OwnedFd},
+    io::{self, BufRead},
+    os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -31,6 +36,16 @@ pub(super) struct Thread {
     pub(super) shared: Arc<Shared>,
     pub(super) number: usize,
     desk: Desk,
+    hands: Hands,
+}
+
+/// What a thread is at, so that it can be put in order if it panics.
+#[derive(Default)]
+pub(super) struct Hands {
+    /// A connection whose reading half it holds.
+    pub(super) held: Option<Token>,
+    /// A request that it runs.
+    run: Option<(Token, RequestId)>,
 }
 
 /// Calls that a thread keeps for the next requests.
@@ -38,10 +53,11 @@ const POOL: usize = 16;
 
 impl Thread {
     pub(super) fn new(shared: Arc<Shared>, number: usize) -> Self {
-        Self { shared, number, desk: Desk::new() }
+        Self { shared, number, desk: Desk::new(), hands: Hands::default() }
     }
 
-    /// Until all is done.
+    /// Until all is done. A panic outside of applications is a bug of ours, or of whoever dispatches:
+    /// what the thread had in hand is closed, its buffers are thrown away, and it begins anew.
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let line = &shared.lines[self.number];
@@ -51,6 +67,38 @@ impl Thread {
         if self.number >= shared.spares.least() {
             shared.spares.sleep(&shared.done);
         }
+        // Nothing is used again of what may have been left half done, but what `recover` mends.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work_on(&shared, line))) {
+            self.recover(&shared, line);
+            report(&shared, &*panic);
+        }
+        // Each that goes wakes the next.
+        shared.bell.ring();
+    }
+
+    fn recover(&mut self, shared: &Shared, line: &Line) {
+        self.desk = Desk::new();
+        if let Some((token, id)) = self.hands.run.take() {
+            let slot = shared.table.slot(token);
+            slot.give_up();
+            let finished = slot.front().finish(id);
+            self.desk.hand_on_next(shared, finished.next);
+            if line.loan().is_some() {
+                line.end_loan();
+                if slot.take_back() {
+                    self.hands.held = Some(token);
+                }
+            }
+            shared.table.close_if_last(token, slot.end_run(true));
+        }
+        drop_held(shared, &mut self.hands, &mut self.desk);
+        for token in line.batch.iter().filter_map(take).chain(line.settle()) {
+            shared.queue.push_look(Look::Enter(token));
+        }
+        shared.bell.ring();
+    }
+
+    fn work_on(&mut self, shared: &Shared, line: &Line) {
         let mut happened = [Happened::default(); Epoll::BATCH];
         while !shared.is_done() {
             if let Some((work, more)) = shared.queue.pop() {
@@ -76,8 +124,6 @@ impl Thread {
             }
             self.backlog(line);
         }
-        // Each that goes wakes the next.
-        shared.bell.ring();
     }
 
     fn begin(&self, line: &Line) {
@@ -160,6 +206,7 @@ impl Thread {
         let shared = Arc::clone(&self.shared);
         let slot = shared.table.slot(token);
         loop {
+            self.hands.held = Some(token);
             self.desk.sorting.forget();
             let intake = self.desk.take_in(&shared, token, Run::Mine, short);
             // What makes us come round may be an event that told of bytes and of the end at once.
@@ -175,6 +222,7 @@ impl Thread {
             }
             register(&shared, slot, token);
             if let Ok(word) = slot.leave() {
+                self.hands.held = None;
                 shared.table.close_if_last(token, word);
                 return;
             }
@@ -185,34 +233,35 @@ impl Thread {
     fn serve_ready(&mut self, line: &Line, slot: &Slot, token: Token, intake: Intake) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut ready = self.desk.sorting.ready.drain(..);
-        let Some(mut first) = ready.next() else { return false };
+        let mut front = slot.front();
+        // An abort may have come with it in one read.
+        let Some(mut first) = ready.find(|call| front.run(call)) else { return true };
         // At most as many as may be open on one connection.
         let runs = 1 + ready.len() as u32;
-        if runs > 1 {
-            line.put_off(ready);
-            shared.steward.call();
-        } else {
-            drop(ready);
+        let open = front.is_body_open(first.id);
+        if open {
+            front.share_body(first.id, &first.spool);
         }
-        let reading = {
-            let mut front = slot.front();
-            let open = front.is_body_open(first.id);
-            if open {
-                front.share_body(first.id, &first.spool);
-            }
-            if open && front.is_only_body(first.id) { Reading::Lent } else { Reading::Free }
-        };
+        let lent = open && front.is_only_body(first.id);
+        let reading = if lent { Reading::Lent } else { Reading::Free };
+        drop(front);
         register(&shared, slot, token);
         let drained = intake != Intake::More;
-        let lent = reading == Reading::Lent;
         if lent {
             line.lend(token);
         }
+        self.hands = Hands { held: None, run: Some((token, first.id)) };
         let owed = slot.leave_running(runs, reading, drained);
         if owed {
             line.owe(token);
         }
-        if lent || owed {
+        if runs > 1 {
+            // Not before they are counted: another thread may have run them by then.
+            line.put_off(ready);
+        } else {
+            drop(ready);
+        }
+        if lent || owed || runs > 1 {
             shared.steward.call();
         }
         let close = self.run_call(line, &mut first, lent);
@@ -221,13 +270,26 @@ impl Thread {
             slot.take_back()
         };
         self.put_away(first);
+        self.touch(slot);
+        self.hands.run = None;
+        let owed = self.settle(line, token);
         let word = slot.end_run(close);
         if held {
             return true;
         }
         shared.table.close_if_last(token, word);
-        // What is owed may have been looked at meanwhile by somebody else.
-        line.settle().is_some_and(|owed| slot_enter(&shared, owed))
+        owed && slot.enter(token.generation())
+    }
+
+    /// Whether a look is still owed to the connection: the steward may have passed it on. A debt
+    /// must not outlive its request, or the next one would enter a connection that is not its own.
+    fn settle(&self, line: &Line, token: Token) -> bool {
+        let owed = line.settle();
+        if let Some(other) = owed.filter(|owed| *owed != token) {
+            self.shared.queue.push_look(Look::Enter(other));
+            self.shared.bell.ring();
+        }
+        owed == Some(token)
     }
 
     /// A request that somebody else received.
@@ -241,22 +303,37 @@ impl Thread {
         }
         self.desk.sorting.forget();
         let (token, slot) = (call.token, shared.table.slot(call.token));
+        if !slot.front().run(&call) {
+            // Aborted, and answered, while it waited.
+            self.put_away(call);
+            shared.table.close_if_last(token, slot.end_run(false));
+            return;
+        }
+        self.hands.run = Some((token, call.id));
         let close = self.run_call(line, &mut call, false);
         let held = line.loan().is_some() && {
             line.end_loan();
             slot.take_back()
         };
         self.put_away(call);
+        self.touch(slot);
+        self.hands.run = None;
+        let owed = self.settle(line, token);
         let word = slot.end_run(close);
         if held {
             self.serve(line, token, Short::MayHideEnd);
             return;
         }
         shared.table.close_if_last(token, word);
-        if let Some(owed) = line.settle()
-            && slot_enter(&shared, owed)
-        {
-            self.serve(line, owed, Short::MayHideEnd);
+        if owed && slot.enter(token.generation()) {
+            self.serve(line, token, Short::MayHideEnd);
+        }
+    }
+
+    /// A connection is idle since the end of its last answer.
+    fn touch(&self, slot: &Slot) {
+        if self.shared.settings.idle_timeout.is_some() {
+            slot.touched.store(self.shared.now(), Ordering::Relaxed);
         }
     }
 
@@ -268,66 +345,108 @@ impl Thread {
 
     /// Runs the application and ends the request. True: the connection ends with it.
     fn run_call(&mut self, line: &Line, call: &mut Call, lent: bool) -> bool {
-        let shared = &*self.shared;
+        let Self { shared, desk, .. } = self;
         let slot = shared.table.slot(call.token);
-        let out = std::mem::take(&mut self.desk.out);
-        let records = RefCell::new(Records::new(out, slot, call, shared.settings.write_timeout));
-        let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-        let mut stdin = Stdin::new(shared, line, &mut self.desk, call, lent);
-        let ending = if call.slate.request().is_cancelled() {
-            Ending::Departed
-        } else {
-            let streams = Streams {
-                stdin: &mut ContentInput::new(&mut stdin, call.content, max_body),
-                stdout: &mut Stdout(&records),
-                stderr: &mut Stderr(&records),
-            };
-            let app = shared.apps.dispatch(call.role, &mut call.slate.vars);
-            let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
-            // An error page that failed: whatever was sent is all there is.
-            outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
-        };
-        stdin.give_back();
-        let mut records = records.into_inner();
-        let close = finish(shared, slot, call, &mut records, ending);
-        self.desk.out = records.give_back();
-        close
+        let out = std::mem::take(&mut desk.out);
+        let sender = Sender::new(out, slot, call, &shared.settings);
+        match shared.settings.protocol {
+            Protocol::FastCgi => run_over(shared, line, desk, call, lent, Records::new(sender)),
+            Protocol::Scgi | Protocol::Uwsgi => {
+                let unframed = Unframed::new(sender, &*shared.apps);
+                run_over(shared, line, desk, call, lent, unframed)
+            }
+        }
     }
+}
+
+fn run_over(
+    shared: &Shared,
+    line: &Line,
+    desk: &mut Desk,
+    call: &mut Call,
+    lent: bool,
+    outgoing: impl Outgoing,
+) -> bool {
+    let outgoing = RefCell::new(outgoing);
+    let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
+    let stdin = Stdin::new(shared, line, desk, call, lent);
+    let stdin = ContentInput::new(stdin, call.content, max_body);
+    let mut stdin = match &call.data {
+        None => Input::Usual(stdin),
+        Some(data) => Input::Filter(FilterInput::new(stdin, data.content)),
+    };
+    let ending = if call.slate.request().is_cancelled() {
+        Ending::Departed
+    } else {
+        let app = shared.apps.dispatch(call.role, &mut call.slate.vars);
+        let stdin: &mut dyn BufRead = match &mut stdin {
+            Input::Usual(stdin) => stdin,
+            Input::Filter(stdin) => stdin,
+        };
+        let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
+        let streams = Streams { stdin, stdout, stderr };
+        let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
+        // An error page that failed: whatever was sent is all there is.
+        outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
+    };
+    match stdin {
+        Input::Usual(stdin) => stdin.into_stream().give_back(),
+        Input::Filter(stdin) => stdin.give_back(),
+    }
+    let mut outgoing = outgoing.into_inner();
+    let finished = finish(shared, call, &mut outgoing, ending);
+    desk.out = outgoing.give_back();
+    desk.hand_on_next(shared, finished.next);
+    finished.close
+}
+
+enum Input<'c> {
+    Usual(ContentInput<Stdin<'c>>),
+    Filter(FilterInput<'c>),
+}
+
+/// Closes a connection whose reading half is held.
+pub(super) fn drop_held(shared: &Shared, hands: &mut Hands, desk: &mut Desk) {
+    let Some(token) = hands.held.take() else { return };
+    let slot = shared.table.slot(token);
+    slot.give_up();
+    slot.front().end(true, &mut desk.sorting);
+    // Closing: nobody looks again.
+    if let Ok(word) = slot.leave() {
+        shared.table.close_if_last(token, word);
+    }
+}
+
+/// Logs a panic outside of applications.
+pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
+    let message = handlers::panic_message(panic);
+    shared
+        .apps
+        .log(&format!("a panic outside of applications: {message}; its connection was closed"));
 }
 
 /// Ends a request on the wire, so that the client can tell how it ended.
-fn finish(
-    shared: &Shared,
-    slot: &Slot,
-    call: &Call,
-    records: &mut Records<'_>,
-    ending: Ending,
-) -> bool {
+fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: Ending) -> Finished {
+    let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
-    let finished = slot.front().finish_unsent(call.id);
-    let mut close = finished.close || (shared.is_stopping() && !finished.others);
+    let mut finished = slot.front().finish_unsent(call.id);
+    finished.close |= shared.is_stopping() && !finished.others;
     match ending {
-        Ending::Whole | Ending::Departed => records.end(0),
-        Ending::Cut { length_known } if length_known || finished.others => records.end(1),
+        Ending::Whole | Ending::Departed => outgoing.end(0),
+        Ending::Cut { length_known } if length_known || finished.others => outgoing.end(1),
         // Without a length only a connection that ends too soon tells that something is missing.
         Ending::Cut { .. } => {
-            records.cut();
-            close = true;
+            outgoing.cut();
+            finished.close = true;
         }
     }
-    if close && finished.unread {
+    if finished.close && finished.unread {
         // Closing with bytes unread would reset the connection, and the answer with it.
-        linger(slot, &mut slot.front());
-        return false;
+        slot.socket.shutdown_write();
+        slot.front().discard(shared.now());
+        finished.close = false;
     }
-    close
-}
-
-/// Says that nothing more comes, and reads over what does, until the peer is done or the steward
-/// finds that it takes too long.
-fn linger(slot: &Slot, front: &mut Front) {
-    slot.socket.shutdown_write();
-    front.discard();
+    finished
 }
 
 /// Tells epoll of a connection, before its reading half is first let go.
@@ -345,12 +464,19 @@ pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
 pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     // LISTENERS + n is the n-th listener's token.
     let listener = shared.listeners.get((token.0 - LISTENERS) as usize)?;
-    match accept(listener.as_raw_fd()) {
-        Ok(socket) => settle_in(shared, socket),
+    match accept(listener.raw()) {
+        Ok(socket) => {
+            shared.starved.store(false, Ordering::Relaxed);
+            settle_in(shared, socket)
+        }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        // It has just been closed.
+        Err(_) if shared.is_stopping() => None,
         Err(error) => {
             // Descriptors may come free again; until then the listener keeps reporting.
-            shared.apps.log(&format!("cannot accept a connection: {error}"));
+            if !shared.starved.swap(true, Ordering::Relaxed) {
+                shared.apps.log(&format!("cannot accept a connection: {error}; will go on trying"));
+            }
             std::thread::sleep(std::time::Duration::from_millis(10));
             None
         }
@@ -365,8 +491,4 @@ fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
     let token = shared.table.claim(socket, shared.now())?;
     shared.table.slot(token).front().begin(&shared.settings, overloaded);
     Some(token)
-}
-
-fn slot_enter(shared: &Shared, token: Token) -> bool {
-    shared.table.slot(token).enter(token.generation())
 }

@@ -5,7 +5,7 @@ use crate::{sys::Readiness, types::ClientGone};
 use std::{
     fs::File,
     io::{self, IoSlice},
-    sync::{MutexGuard, PoisonError, TryLockError, atomic::Ordering},
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ impl Slot {
         slices: &mut [IoSlice<'_>],
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        let whole_records = self.lock_writer();
+        let whole_records = self.writer.wait();
         // What was begun before comes first: it may be half a record.
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
@@ -40,7 +40,7 @@ impl Slot {
         (file, from, len): (&File, u64, usize),
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        let whole_records = self.lock_writer();
+        let whole_records = self.writer.wait();
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
         }
@@ -87,11 +87,7 @@ impl Slot {
     /// writer go looks into the outbox afterwards: one of the two finds it.
     pub(super) fn say_more(&self) -> bool {
         while self.unsaid.load(Ordering::Acquire) {
-            let _whole_records = match self.writer.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return true,
-            };
+            let Some(_whole_records) = self.writer.try_now() else { return true };
             match self.empty_outbox(Some(Duration::ZERO)) {
                 Ok(true) => {}
                 Ok(false) => return false,
@@ -103,37 +99,54 @@ impl Slot {
 
     /// The writer is ours: sends what others left. `Ok(false)`: the peer takes no more of it now.
     fn empty_outbox(&self, limit: Option<Duration>) -> io::Result<bool> {
-        let mut outbox = self.lock_outbox();
-        let mut sent = 0;
-        while sent < outbox.len() {
-            match self.socket.send(&outbox[sent..]) {
-                Ok(n) => sent += n,
-                Err(error) if limit == Some(Duration::ZERO) && is_full(&error) => {
-                    outbox.drain(..sent);
-                    return Ok(false);
-                }
-                Err(error) => {
-                    // Nobody can put a record into the middle of another: the outbox is locked.
-                    if let Err(gone) = self.wait_for_room(&error, limit) {
-                        outbox.clear();
-                        self.unsaid.store(false, Ordering::Release);
-                        return Err(gone);
+        loop {
+            // Not sent with the outbox locked: whoever else has something to say must not wait for
+            // a peer that reads slowly.
+            let mut outbox = std::mem::take(&mut *self.lock_outbox());
+            let mut sent = 0;
+            while sent < outbox.len() {
+                match self.socket.send(&outbox[sent..]) {
+                    Ok(n) => {
+                        sent += n;
+                        self.stalled.store(0, Ordering::Relaxed);
+                    }
+                    Err(error) if limit == Some(Duration::ZERO) && is_full(&error) => {
+                        outbox.drain(..sent);
+                        let mut later = self.lock_outbox();
+                        outbox.append(&mut later);
+                        *later = outbox;
+                        return Ok(false);
+                    }
+                    Err(error) => {
+                        if let Err(gone) = self.wait_for_room(&error, limit) {
+                            let mut outbox = self.lock_outbox();
+                            *outbox = Vec::new();
+                            self.unsaid.store(false, Ordering::Release);
+                            return Err(gone);
+                        }
                     }
                 }
             }
+            let outbox = self.lock_outbox();
+            if outbox.is_empty() {
+                self.unsaid.store(false, Ordering::Release);
+                return Ok(true);
+            }
         }
-        // Memory that a flood of answers took is given back.
-        *outbox = Vec::new();
-        self.unsaid.store(false, Ordering::Release);
-        Ok(true)
+    }
+
+    /// Told at each sweep: whether the peer has taken none of the short answers for `limit`.
+    pub(super) fn is_stalled(&self, sweep: Duration, limit: Option<Duration>) -> bool {
+        // While somebody writes it is his to see.
+        if !self.unsaid.load(Ordering::Acquire) || !self.writer.is_free() {
+            return false;
+        }
+        let sweeps = self.stalled.fetch_add(1, Ordering::Relaxed);
+        limit.is_some_and(|limit| sweep * sweeps > limit)
     }
 
     fn lock_outbox(&self) -> MutexGuard<'_, Vec<u8>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_writer(&self) -> MutexGuard<'_, ()> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn push(&self, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> io::Result<()> {
@@ -158,7 +171,7 @@ impl Slot {
     }
 
     /// Nothing can be said on this connection any more.
-    fn give_up(&self) -> io::Error {
+    pub(super) fn give_up(&self) -> io::Error {
         self.set_closing();
         // Half a record may be out: whoever else would write gets an error, not a mess.
         self.socket.shutdown_write();

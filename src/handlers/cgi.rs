@@ -2,7 +2,8 @@
 //! and `run`.
 
 use super::{
-    Attributes, Handler, Outcome, Output, Plain, Slate, Streams, read_environ::read_environ, run,
+    Attributes, ContentInput, Handler, Outcome, Output, Plain, Slate, Streams,
+    read_environ::read_environ, run,
 };
 use crate::types::{Application, Exception, Vars};
 use std::io::{self, BufRead, IoSlice, Write};
@@ -34,6 +35,17 @@ pub struct SimpleHandler<I, O, E> {
     pub environ: Vars,
     /// What the request's variables are laid over: nothing by default, where wsgiref has all of
     /// the process environment, secrets included.
+    ///
+    /// ```
+    /// use cgigate::{Vars, apps::demo, handlers::{SimpleHandler, read_environ}};
+    ///
+    /// let mut out = Vec::new();
+    /// let mut handler = SimpleHandler::new(&b""[..], &mut out, Vec::new(), Vars::default());
+    /// handler.os_environ = read_environ(); // wsgiref's default
+    /// handler.run(&demo)?;
+    /// assert!(String::from_utf8(out)?.contains("PATH = '"));
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     pub os_environ: Vars,
     /// Everything else that can be set.
     pub attributes: Attributes,
@@ -120,11 +132,26 @@ impl BaseCgiHandler {
     }
 }
 
-type Stdio = SimpleHandler<io::StdinLock<'static>, io::StdoutLock<'static>, io::Stderr>;
+type Stdin = ContentInput<io::StdinLock<'static>>;
+type Stdio = SimpleHandler<Stdin, io::StdoutLock<'static>, io::Stderr>;
 
 /// `CGIHandler`: one request over the process's own streams and environment (RFC 3875).
 ///
-/// The body is not bounded here, as in wsgiref; the executable does that, and reads ahead.
+/// Unlike wsgiref's, `wsgi.input` ends at CONTENT_LENGTH, and neither the gateway's own
+/// `CGIGATE_*` variables nor HTTP_PROXY (a client's `Proxy:` field, which programs take for the
+/// operator's proxy) are in the environ. The executable also reads a body ahead that the web
+/// server insists on writing first; this does not.
+///
+/// ```no_run
+/// use cgigate::handlers::CgiHandler;
+///
+/// let hello = cgigate::app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("Hello\n".into())
+/// });
+/// let outcome = CgiHandler::new().run(&hello)?;
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 pub struct CgiHandler;
 
 impl CgiHandler {
@@ -132,8 +159,12 @@ impl CgiHandler {
     // As above: the class differs by its streams alone.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Stdio {
+        let mut environ = read_environ();
+        environ.settle();
+        environ.retain(|name, _| !name.starts_with(b"CGIGATE_"));
         let (stdin, stdout) = (io::stdin().lock(), io::stdout().lock());
-        SimpleHandler::new(stdin, stdout, io::stderr(), read_environ()).with(Attributes::CGI)
+        let stdin = ContentInput::of_cgi(stdin, &environ);
+        SimpleHandler::new(stdin, stdout, io::stderr(), environ).with(Attributes::CGI)
     }
 }
 

@@ -21,7 +21,12 @@ impl Content {
     /// # Errors
     /// It is anything else but digits, or over 64 bits.
     pub fn length(vars: &Vars) -> Result<Option<u64>, RequestFault> {
-        let Some(value) = vars.filled("CONTENT_LENGTH").filter(|value| *value != b"-1") else {
+        Self::length_in(vars, "CONTENT_LENGTH")
+    }
+
+    /// The same of another variable: FCGI_DATA_LENGTH (FastCGI section 6.4).
+    pub(crate) fn length_in(vars: &Vars, name: &str) -> Result<Option<u64>, RequestFault> {
+        let Some(value) = vars.filled(name).filter(|value| *value != b"-1") else {
             return Ok(None);
         };
         if !value.iter().all(u8::is_ascii_digit) {
@@ -61,23 +66,48 @@ pub struct ContentInput<R> {
     taken: u64,
     limit: u64,
     ended: bool,
+    /// Why there is no body to be read.
+    fault: Option<RequestFault>,
 }
 
 impl<R: BufRead> ContentInput<R> {
     /// The body of `content` at the front of `stream`; more than `limit` bytes are an error.
     pub fn new(stream: R, content: Content, limit: u64) -> Self {
+        let mut input =
+            Self { stream, content, left: 0, taken: 0, limit, ended: false, fault: None };
+        input.restart(content, limit);
+        input
+    }
+
+    /// Another body follows on the same stream.
+    pub(crate) fn restart(&mut self, content: Content, limit: u64) {
         let left = match content {
             Content::Length(length) => length,
             Content::UntilEnd => u64::MAX,
             Content::Chunked => 0,
         };
-        Self {
-            stream,
-            content,
-            left,
-            taken: 0,
-            limit,
-            ended: left == 0 && content != Content::Chunked,
+        (self.content, self.left, self.taken, self.limit) = (content, left, 0, limit);
+        self.ended = left == 0 && content != Content::Chunked;
+    }
+
+    pub(crate) fn into_stream(self) -> R {
+        self.stream
+    }
+
+    /// What it reads from.
+    pub(crate) fn stream_mut(&mut self) -> &mut R {
+        &mut self.stream
+    }
+
+    /// The body of the CGI request that has these variables ([`Content::of_cgi`]). Where they say
+    /// nothing that makes sense, every read fails with that.
+    pub fn of_cgi(stream: R, vars: &Vars) -> Self {
+        match Content::of_cgi(vars) {
+            Ok(content) => Self::new(stream, content, u64::MAX),
+            Err(fault) => {
+                let input = Self::new(stream, Content::Length(0), 0);
+                Self { fault: Some(fault), ..input }
+            }
         }
     }
 
@@ -109,8 +139,12 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     const LONGEST: u64 = 8 << 10;
     let mut line = Vec::new();
     stream.take(LONGEST).read_until(b'\n', &mut line)?;
-    if line.pop() != Some(b'\n') {
-        return Err(RequestFault::BadChunk.into());
+    if line.pop_if(|byte| *byte == b'\n').is_none() {
+        let fault = match (line.len() as u64) < LONGEST {
+            true => RequestFault::ChunksCutShort,
+            false => RequestFault::BadChunk,
+        };
+        return Err(fault.into());
     }
     line.pop_if(|byte| *byte == b'\r');
     Ok(line)
@@ -118,6 +152,9 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
 
 impl<R: BufRead> BufRead for ContentInput<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
         if self.content == Content::Chunked && self.left == 0 && !self.ended {
             self.next_chunk()?;
         }
@@ -181,11 +218,28 @@ mod tests {
     fn chunks_are_decoded_and_bad_ones_refused() {
         let good = b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nA: b\r\n\r\nrest";
         assert_eq!(body(good, Content::Chunked), Ok(b"hello world".to_vec()));
-        for bad in ["", "x\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5", "-1\r\n", "fffffffffffffffff\r\n"]
-        {
+        let long = "1".repeat(9000);
+        for bad in ["x\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "-1\r\n", "fffffffffffffffff\r\n", &long] {
             let fault = Err(Some(RequestFault::BadChunk));
             assert_eq!(body(bad.as_bytes(), Content::Chunked), fault, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn chunks_that_end_early_are_an_end_of_file_that_nobody_expected() {
+        let whole = b"5\r\nhello\r\n0\r\nA: b\r\n\r\n";
+        for end in 0..whole.len() {
+            let mut input = ContentInput::new(&whole[..end], Content::Chunked, 100);
+            let error = input.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{end}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cgi_request_whose_length_is_none_has_no_body_that_could_be_read() {
+        let vars = [("CONTENT_LENGTH", "+5")].into_iter().collect();
+        let error = ContentInput::of_cgi(&b"hello"[..], &vars).read(&mut [0]).unwrap_err();
+        assert_eq!(RequestFault::find(&error.into()), Some(&RequestFault::BadLength("+5".into())));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(super) struct Exchange<'x> {
     /// What the Content-Length says.
     declared: Option<u64>,
     complaint: Option<Complaint>,
+    /// What `close()` failed with when there was nothing left to be said to the client.
+    close_error: Option<Exception>,
 }
 
 /// What an application got wrong about its length, and was mended.
@@ -66,8 +68,6 @@ pub(super) enum Complaint {
     TooLong(u64),
     #[error("the response has {0} bytes, and its Content-Length said {1}")]
     TooShort(u64, u64),
-    #[error("close() failed after the response was sent")]
-    Close,
 }
 
 impl<'x> Exchange<'x> {
@@ -90,6 +90,7 @@ impl<'x> Exchange<'x> {
             bytes_sent: 0,
             declared: None,
             complaint: None,
+            close_error: None,
         }
     }
 
@@ -108,6 +109,10 @@ impl<'x> Exchange<'x> {
 
     pub(super) fn complaint(&self) -> Option<Complaint> {
         self.complaint
+    }
+
+    pub(super) fn close_error(&mut self) -> Option<Exception> {
+        self.close_error.take()
     }
 
     /// How the response ended, now that nothing more comes.
@@ -137,19 +142,23 @@ impl<'x> Exchange<'x> {
                 self.put(&block)?;
             }
             Body::Blocks(mut blocks) => {
-                let sent = self.send_blocks(&mut *blocks);
-                self.close(&mut *blocks, sent)?;
+                let sent = self.send_blocks(&mut *blocks).and_then(|()| self.finish_content());
+                self.close(&mut *blocks);
+                sent?;
             }
             Body::File(mut file) => self.send_file(&mut file)?,
         }
-        self.finish_content()
+        self.finish_content()?;
+        self.stdout.finish().map_err(departed)?;
+        Ok(())
     }
 
     fn send_blocks(&mut self, blocks: &mut dyn Blocks) -> Result<(), Exception> {
+        blocks.begin(self)?;
+        // Only now is it known whether the block is the first: `begin` may have written something.
         if blocks.blocks() == Some(1) && !self.headers_sent {
             self.length = Length::OneBlock;
         }
-        blocks.begin(self)?;
         while let Some(block) = blocks.next_block()? {
             self.write(block)?;
             if self.is_full() {
@@ -159,18 +168,10 @@ impl<'x> Exchange<'x> {
         Ok(())
     }
 
-    /// An error of `close()` after a whole response cannot be put into it any more.
-    fn close(
-        &mut self,
-        blocks: &mut dyn Blocks,
-        sent: Result<(), Exception>,
-    ) -> Result<(), Exception> {
-        match (sent, blocks.close()) {
-            (Ok(()), Err(_)) if self.headers_sent => {
-                self.complaint = Some(Complaint::Close);
-                Ok(())
-            }
-            (sent, closed) => sent.and(closed),
+    /// `close`: what it fails with comes too late to be put into the response, and is logged.
+    fn close(&mut self, blocks: &mut dyn Blocks) {
+        if let Err(exc) = blocks.close() {
+            self.close_error = Some(exc);
         }
     }
 
@@ -223,7 +224,6 @@ impl<'x> Exchange<'x> {
         {
             self.complaint = Some(Complaint::TooShort(self.bytes_sent, declared));
         }
-        self.stdout.finish().map_err(departed)?;
         Ok(())
     }
 
@@ -345,17 +345,17 @@ impl StartResponse for Exchange<'_> {
             None if self.started => return Err(Violation::HeadersAlreadySet.into()),
             _ => {}
         }
-        check_status(status)?;
         let head = &mut *self.head;
         // What is replaced stays until all of what replaces it is known to be good.
         let fields = if self.started { &mut head.spare } else { &mut head.headers };
         fields.clear();
         for (name, value) in headers {
             fields.add(name, value)?;
-            if is_hop_by_hop(name) {
-                let (name, value) = (name.to_vec(), value.to_vec());
-                return Err(Violation::HopByHop { name, value }.into());
-            }
+        }
+        check_status(status)?;
+        if let Some((name, value)) = fields.iter().find(|(name, _)| is_hop_by_hop(name)) {
+            let (name, value) = (name.to_vec(), value.to_vec());
+            return Err(Violation::HopByHop { name, value }.into());
         }
         if self.started {
             std::mem::swap(&mut head.headers, &mut head.spare);

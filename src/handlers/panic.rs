@@ -69,13 +69,14 @@ impl Panicked {
             if limit.is_some_and(|limit| frames > limit) {
                 break;
             }
-            super::escape_into(out, line);
+            super::log::escape_into(out, line);
             out.push('\n');
         }
     }
 }
 
-fn message(payload: &(dyn std::any::Any + Send)) -> String {
+/// What a panic said.
+pub(crate) fn message(payload: &(dyn std::any::Any + Send)) -> String {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => (*text).into(),
         (None, Some(text)) => text.clone(),

@@ -28,7 +28,8 @@ fn read_into(vars: &mut Vars) {
     use std::os::windows::ffi::OsStrExt;
     let wide = |text: std::ffi::OsString| text.encode_wide().collect();
     let environ: Vec<_> = std::env::vars_os().map(|(n, v)| (wide(n), wide(v))).collect();
-    for (name, value) in transcode_environ(&environ).iter() {
+    // The system's code page, as Python has taken it since 3.6.
+    for (name, value) in transcode_environ(&environ, Encoding::Utf8).iter() {
         note(vars, name, value);
     }
 }
@@ -44,20 +45,46 @@ fn note(vars: &mut Vars, name: &[u8], value: &[u8]) {
 
 /// How a web server on Windows turned the bytes of a URL into UTF-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encoding {
     /// IIS, and Python's own server: as UTF-8.
     Utf8,
     /// Apache: a character a byte.
+    Apache,
+    /// A code page of one byte a character: ASCII.
+    Ascii,
+    /// The same: ISO 8859-1.
     Latin1,
+    /// The same: Windows-1252.
+    Windows1252,
 }
 
 impl Encoding {
-    /// By SERVER_SOFTWARE, as wsgiref tells them apart. Of servers that wsgiref does not know it
-    /// takes the system's code page for granted; today that is UTF-8.
-    pub fn of(server_software: &str) -> Self {
-        match server_software.to_ascii_lowercase() {
-            software if software.starts_with("apache/") => Self::Latin1,
-            _ => Self::Utf8,
+    /// By SERVER_SOFTWARE, as wsgiref tells them apart. Of servers that it does not know it takes
+    /// the system's code page for granted.
+    pub fn of(server_software: &str, system: Self) -> Self {
+        let software = server_software.to_ascii_lowercase();
+        if software.starts_with("apache/") {
+            return Self::Apache;
+        }
+        let python = software.starts_with("simplehttp/") && software.contains("python/3");
+        if python || software.starts_with("microsoft-iis/") { Self::Utf8 } else { system }
+    }
+
+    /// The byte of a character in a code page of bytes.
+    fn byte(self, c: char) -> Option<u8> {
+        /// From 0x80 on; U+FFFD where there is none.
+        const WINDOWS_1252: &str = "\u{20ac}\u{fffd}\u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2021}\
+            \u{2c6}\u{2030}\u{160}\u{2039}\u{152}\u{fffd}\u{17d}\u{fffd}\
+            \u{fffd}\u{2018}\u{2019}\u{201c}\u{201d}\u{2022}\u{2013}\u{2014}\
+            \u{2dc}\u{2122}\u{161}\u{203a}\u{153}\u{fffd}\u{17e}\u{178}";
+        match (self, u8::try_from(c)) {
+            (Self::Ascii, Ok(0x80..)) | (Self::Windows1252, Ok(0x80..=0x9f)) => None,
+            (_, Ok(byte)) => Some(byte),
+            (Self::Windows1252, Err(_)) if c != char::REPLACEMENT_CHARACTER => {
+                (0x80..).zip(WINDOWS_1252.chars()).find(|&(_, other)| other == c).map(|(b, _)| b)
+            }
+            _ => None,
         }
     }
 }
@@ -66,23 +93,25 @@ impl Encoding {
 /// values: a pure function, the same everywhere.
 ///
 /// Variables of the request ([`needs_transcode`]) become the bytes of the URL, by
-/// [`transcode_windows`] and what SERVER_SOFTWARE says. All others become UTF-8.
+/// [`transcode_windows`] and what SERVER_SOFTWARE says, or by the code page of the system. All
+/// others become UTF-8.
 ///
 /// ```
-/// use cgigate::handlers::transcode_environ;
+/// use cgigate::handlers::{Encoding, transcode_environ};
 ///
 /// let utf16 = |text: &str| text.encode_utf16().collect::<Vec<_>>();
 /// let pairs = [("SERVER_SOFTWARE", "Apache/2.4"), ("PATH_INFO", "/\u{fc}"), ("HOME", "\u{fc}")];
-/// let vars = transcode_environ(&pairs.map(|(name, value)| (utf16(name), utf16(value))));
+/// let environ = pairs.map(|(name, value)| (utf16(name), utf16(value)));
+/// let vars = transcode_environ(&environ, Encoding::Utf8);
 /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/\xfc"[..]));
 /// assert_eq!(vars.get("HOME"), Some(&b"\xc3\xbc"[..]));
 /// ```
-pub fn transcode_environ(environ: &[(Vec<u16>, Vec<u16>)]) -> Vars {
+pub fn transcode_environ(environ: &[(Vec<u16>, Vec<u16>)], system: Encoding) -> Vars {
     let utf8 = |units: &[u16]| transcode_windows(units, Encoding::Utf8);
     let named = environ.iter().map(|(name, value)| (utf8(name), value));
     let software = named.clone().find(|(name, _)| name.eq_ignore_ascii_case(b"SERVER_SOFTWARE"));
     let software = software.map(|(_, value)| String::from_utf16_lossy(value)).unwrap_or_default();
-    let encoding = Encoding::of(&software);
+    let encoding = Encoding::of(&software, system);
     let mut vars = Vars::default();
     for (name, value) in named {
         let value = match needs_transcode(&String::from_utf8_lossy(&name)) {
@@ -97,24 +126,28 @@ pub fn transcode_environ(environ: &[(Vec<u16>, Vec<u16>)]) -> Vars {
 
 /// The bytes that a web server meant by a UTF-16 value.
 ///
-/// Half a surrogate pair, which stands for nothing, becomes `?`. A value of Apache's with a
+/// Half a surrogate pair, which stands for nothing, becomes `?`, and so does a character that is not
+/// in the code page. A value of Apache's with a
 /// character that is no byte did not come the way Apache's values do, and becomes UTF-8 whole.
 ///
 /// ```
 /// use cgigate::handlers::{Encoding, transcode_windows};
 ///
 /// let units: Vec<u16> = "/\u{fc}".encode_utf16().collect();
-/// assert_eq!(transcode_windows(&units, Encoding::of("Microsoft-IIS/10.0")), b"/\xc3\xbc");
-/// assert_eq!(transcode_windows(&units, Encoding::of("Apache/2.4")), b"/\xfc");
+/// assert_eq!(transcode_windows(&units, Encoding::Utf8), b"/\xc3\xbc");
+/// assert_eq!(transcode_windows(&units, Encoding::Apache), b"/\xfc");
 /// ```
 pub fn transcode_windows(units: &[u16], encoding: Encoding) -> Vec<u8> {
     let characters = char::decode_utf16(units.iter().copied()).map(|c| c.unwrap_or('?'));
-    let latin1 = || characters.clone().map(|c| u8::try_from(c).ok()).collect();
-    let bytes: Option<Vec<u8>> = match encoding {
-        Encoding::Utf8 => None,
-        Encoding::Latin1 => latin1(),
-    };
-    bytes.unwrap_or_else(|| characters.clone().collect::<String>().into_bytes())
+    let utf8 = || characters.clone().collect::<String>().into_bytes();
+    match encoding {
+        Encoding::Utf8 => utf8(),
+        Encoding::Apache => {
+            let bytes: Option<_> = characters.clone().map(|c| u8::try_from(c).ok()).collect();
+            bytes.unwrap_or_else(utf8)
+        }
+        page => characters.map(|c| page.byte(c).unwrap_or(b'?')).collect(),
+    }
 }
 
 /// Whether a variable comes from the request, so that its bytes are the client's (wsgiref's
@@ -195,40 +228,54 @@ mod tests {
     #[test]
     fn what_windows_hands_over_becomes_the_bytes_of_the_url() {
         let units: Vec<u16> = "/z\u{fc}rich/\u{65e5}\u{672c}/\u{1f600}".encode_utf16().collect();
-        let iis = transcode_windows(&units, Encoding::of("Microsoft-IIS/10.0"));
+        let iis = transcode_windows(&units, Encoding::Utf8);
         assert_eq!(iis, "/z\u{fc}rich/\u{65e5}\u{672c}/\u{1f600}".as_bytes());
         let apache: Vec<u16> = "/z\u{fc}rich".encode_utf16().collect();
-        assert_eq!(transcode_windows(&apache, Encoding::Latin1), b"/z\xfcrich");
+        assert_eq!(transcode_windows(&apache, Encoding::Apache), b"/z\xfcrich");
         assert_eq!(transcode_windows(&[0xd800], Encoding::Utf8), b"?");
     }
 
     #[test]
     fn no_character_is_lost_where_apache_did_not_write_bytes() {
         let units: Vec<u16> = "\u{fc}/\u{20ac}".encode_utf16().collect();
-        assert_eq!(transcode_windows(&units, Encoding::Latin1), "\u{fc}/\u{20ac}".as_bytes());
+        assert_eq!(transcode_windows(&units, Encoding::Apache), "\u{fc}/\u{20ac}".as_bytes());
     }
 
     #[test]
     fn the_proxy_field_never_arrives() {
         let wide = |text: &str| text.encode_utf16().collect::<Vec<_>>();
         let environ = [("HTTP_PROXY", "http://evil"), ("HTTP_A", "1")];
-        let vars = transcode_environ(&environ.map(|(name, value)| (wide(name), wide(value))));
+        let environ = environ.map(|(name, value)| (wide(name), wide(value)));
+        let vars = transcode_environ(&environ, Encoding::Utf8);
         assert_eq!(format!("{vars:?}"), r#"{"HTTP_A": "1"}"#);
     }
 
     #[test]
     fn servers_are_told_apart_by_how_their_name_begins() {
         for (software, want) in [
-            ("Apache/2.4.58 (Win64)", Encoding::Latin1),
-            ("APACHE/", Encoding::Latin1),
-            ("Apache", Encoding::Utf8),
-            ("Apache-Coyote/1.1", Encoding::Utf8),
-            ("X Apache/2", Encoding::Utf8),
+            ("Apache/2.4.58 (Win64)", Encoding::Apache),
+            ("APACHE/", Encoding::Apache),
+            ("Apache", Encoding::Latin1),
+            ("Apache-Coyote/1.1", Encoding::Latin1),
+            ("X Apache/2", Encoding::Latin1),
             ("Microsoft-IIS/10.0", Encoding::Utf8),
             ("SimpleHTTP/0.6 Python/3.14", Encoding::Utf8),
-            ("", Encoding::Utf8),
+            ("SimpleHTTP/0.6 Python/2.7", Encoding::Latin1),
+            ("", Encoding::Latin1),
         ] {
-            assert_eq!(Encoding::of(software), want, "{software}");
+            assert_eq!(Encoding::of(software, Encoding::Latin1), want, "{software}");
+        }
+    }
+
+    #[test]
+    fn what_a_code_page_does_not_have_is_a_question_mark() {
+        let units: Vec<u16> = "a\u{e9}\u{20ac}\u{81}\u{178}\u{fffd}".encode_utf16().collect();
+        for (page, want) in [
+            (Encoding::Ascii, &b"a?????"[..]),
+            (Encoding::Latin1, b"a\xe9?\x81??"),
+            (Encoding::Windows1252, b"a\xe9\x80?\x9f?"),
+        ] {
+            assert_eq!(transcode_windows(&units, page), want, "{page:?}");
         }
     }
 

@@ -113,19 +113,7 @@ pub fn run(
 ) -> Result<Outcome, Exception> {
     let Slate { vars, head, request } = slate;
     let Streams { stdin, stdout, stderr } = streams;
-    handler.add_cgi_vars(vars);
-    let at = handler.attributes();
-    if let (true, Some(software)) = (at.origin_server, &at.server_software) {
-        vars.set_default("SERVER_SOFTWARE", software.as_bytes());
-    }
-    let wsgi = Wsgi {
-        version: (1, 0),
-        url_scheme: handler.get_scheme(vars),
-        multithread: at.wsgi_multithread,
-        multiprocess: at.wsgi_multiprocess,
-        run_once: at.wsgi_run_once,
-        file_wrapper: at.wsgi_file_wrapper,
-    };
+    let wsgi = handler.setup_environ(vars);
     let mut exchange = Exchange::new(handler, vars, head, stdout);
 
     let environ = lend(vars, stdin, stderr, wsgi, request);
@@ -155,6 +143,9 @@ pub fn run(
             }
         }
     };
+    if let Some(exc) = exchange.close_error().filter(|exc| !is_departure(exc)) {
+        let _ = handler.log_exception(&exc, stderr);
+    }
     if let Some(complaint) = exchange.complaint() {
         let _ = writeln!(stderr, "{complaint}");
     }

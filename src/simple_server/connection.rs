@@ -1,201 +1,368 @@
-//! One connection: one request, one answer, and an end that the client can make sense of.
+//! One connection: what came of its next request, and the answer to it.
 
 use super::{
-    Options, Respond, log,
-    request::{self, Framing, Refused, Request},
-    server::Origin,
+    chunked::{Chunks, Piece},
+    handler::{Size, error_page},
+    request::{BODY_TOO_LONG, Framing, Refused, Rules, parse},
+    response::Way,
+    server::Serving,
+    spooled::Spooled,
 };
 use crate::{
-    handlers::{Content, ContentInput, Ending, Output, Slate, Streams},
-    sys,
-    types::{ClientGone, RequestFault, Vars},
+    handlers::{Content, ContentInput, Ending, Outcome, Slate, Streams},
+    net::Peer,
+    sys::{self, Readiness, SocketCell},
+    types::{ClientGone, Exception, RequestFault, Vars},
 };
 use std::{
     cell::Cell,
-    fs::File,
-    io::{self, BufRead, IoSlice, Read, Seek, SeekFrom, Write},
-    net::{IpAddr, Shutdown, TcpStream},
-    os::fd::AsFd,
+    io::{self, BufRead, Read},
+    net::{IpAddr, SocketAddr, TcpStream},
+    ops::Range,
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-const BUFFER: usize = 16 << 10;
+/// What is read at a time.
+pub(super) const PIECE: usize = 16 << 10;
 
-/// What is read and thrown away of a body that nobody wanted, and for how long.
-const UNWANTED: u64 = 4 << 20;
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Long enough for what has arrived already: a pipelined request, or one byte too many.
-const NO_WAIT: Duration = Duration::from_millis(1);
+/// The slowest that a body may come, over all: whoever sends slower holds a thread for nothing.
+const BYTES_A_SECOND: u64 = 1 << 10;
 
-/// Answers the request on `stream`, whatever comes of it.
-pub(super) fn answer(
-    stream: &TcpStream,
-    options: &Options,
-    handler: &Origin,
-    slate: &mut Slate,
-    respond: &Respond<'_>,
-) {
-    let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { return };
-    let peer = peer.to_canonical();
-    let _ = stream.set_nodelay(true);
-    let _ = stream.set_write_timeout(Some(options.write_timeout));
-    slate.wipe(None);
-    let awaited = Cell::new(false);
-    let mut wire = Wire { stream, buffer: Vec::new(), at: 0, taken: 0, awaited: &awaited };
-    let request = match wire.read_request(options.read_timeout) {
-        Ok(Some(request)) => request,
-        Ok(None) => return,
-        Err(refused) => return wire.refuse(refused, peer),
-    };
-    fill(&mut slate.vars, &request, stream, peer);
-    let line = log::request_line(&slate.vars);
-    // A client that sends without waiting need not be told to.
-    awaited.set(request.expects_continue && wire.at == wire.buffer.len());
-    let _ = stream.set_read_timeout(Some(options.read_timeout));
-    let content = match request.framing {
-        Framing::Length(length) => Content::Length(length),
-        Framing::Chunked => Content::Chunked,
-    };
-    let mut stdin = ContentInput::new(&mut wire, content, options.max_body);
-    let mut stdout = Way { stream, awaited: &awaited };
-    let streams = Streams { stdin: &mut stdin, stdout: &mut stdout, stderr: &mut io::stderr() };
-    match respond(handler, slate, streams) {
-        Ok(outcome) => {
-            log::access(peer, &line, outcome.status, outcome.bytes_sent);
-            match outcome.ending {
-                // Without a length nothing but a reset tells this end from a good one.
-                Ending::Cut { length_known: false } => reset(stream),
-                // The end of a chunked body is not known here: the client may be still sending.
-                _ => wire.close(match content {
-                    Content::Length(length) => wire.taken < length,
-                    Content::UntilEnd | Content::Chunked => true,
-                }),
+/// What may be left of a body that nobody wanted, so that the connection is kept all the same.
+pub(super) const UNWANTED: u64 = 256 << 10;
+
+/// A connected socket, and what came of the next request.
+pub(super) struct Connection {
+    pub(super) socket: SocketCell,
+    pub(super) client: Peer,
+    /// Where it came to: for a server that has several addresses, or all.
+    local: Option<SocketAddr>,
+    pub(super) buffer: Vec<u8>,
+    /// Of the last request's body, bytes that are still to come and that nobody wants.
+    pub(super) skip: u64,
+}
+
+/// What is to become of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// The next request may come, or be there.
+    Keep,
+    /// Nothing more is sent. What still comes is read, within reason: closing a socket with
+    /// something unread in it resets the connection, and the answer may be lost with it.
+    Drain,
+    /// It has ended, or must end so that the client can tell.
+    Close,
+}
+
+impl Connection {
+    pub(super) fn new(socket: OwnedFd, client: Peer) -> Self {
+        // For these calls, of no matter which family the socket is.
+        let stream = TcpStream::from(socket);
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().ok();
+        let socket = SocketCell::empty();
+        socket.put(stream.into());
+        Self { socket, client, local, buffer: Vec::new(), skip: 0 }
+    }
+
+    /// The variables that hold for every request on it.
+    fn base_environ(&self, serving: &Serving<'_>, vars: &mut Vars) {
+        for (name, value) in serving.base_environ.iter() {
+            // What says nothing is there for wsgiref's sake alone.
+            if serving.options.is_modern() && value.is_empty() && name != b"SCRIPT_NAME" {
+                continue;
+            }
+            vars.set(name, value);
+        }
+        let (name, port) = match self.local {
+            // An IPv6 address stands in brackets where it is a host (RFC 3875 section 4.1.14).
+            Some(SocketAddr::V6(local)) => match local.ip().to_canonical() {
+                IpAddr::V4(ip) => (ip.to_string(), local.port()),
+                IpAddr::V6(ip) => (format!("[{ip}]"), local.port()),
+            },
+            Some(SocketAddr::V4(local)) => (local.ip().to_string(), local.port()),
+            None => ("localhost".into(), 80),
+        };
+        vars.set_default("SERVER_NAME", name);
+        vars.set_default("SERVER_PORT", port.to_string());
+    }
+
+    /// Answers with an error page.
+    pub(super) fn refuse(
+        &mut self,
+        serving: &Serving<'_>,
+        refused: &Refused,
+        line: &[u8],
+        is_head: bool,
+    ) -> After {
+        serving.handler.log_error(self.client, refused);
+        serving.handler.log_request(self.client, line, refused.code(), Size::Page);
+        let modern = serving.options.rules == Rules::Strict;
+        let software = serving.server_handler.0.server_software.as_deref();
+        let page = error_page(refused, software, modern, is_head);
+        // It fits the socket's buffer, unless the client does not read its answers.
+        match self.socket.send(&page) {
+            Ok(n) if n == page.len() => After::Drain,
+            _ => After::Close,
+        }
+    }
+
+    /// Tells the client that nothing more comes, and reads what does for a while.
+    pub(super) fn drain(&mut self, limit: Duration) {
+        self.socket.shutdown_write();
+        let (deadline, mut scratch) = (Instant::now() + limit, [0; PIECE]);
+        let mut left = UNWANTED * 16;
+        while left > 0 {
+            match self.socket.recv(&mut scratch) {
+                Ok(0) => return,
+                Ok(n) => left = left.saturating_sub(n as u64),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let rest = deadline.saturating_duration_since(Instant::now());
+                    if rest.is_zero()
+                        || !self.socket.wait(Readiness::Read, Some(rest)).unwrap_or(false)
+                    {
+                        return;
+                    }
+                }
+                Err(_) => return,
             }
         }
-        Err(_) => reset(stream),
+    }
+
+    /// The reset of a connection whose end would else look like that of a whole answer.
+    fn reset(&self) {
+        if let Some(socket) = self.socket.take() {
+            let _ = sys::reset_on_close(socket.as_fd());
+        }
     }
 }
 
-/// What RFC 3875 has a server say about a request.
-fn fill(vars: &mut Vars, request: &Request, stream: &TcpStream, peer: IpAddr) {
-    for (name, value) in &request.variables {
-        vars.set(name, value);
+/// Answers the request whose head lies at `head` in the connection's buffer.
+pub(super) fn answer(
+    connection: &mut Connection,
+    head: Range<usize>,
+    serving: &Serving<'_>,
+    slate: &mut Slate,
+    may_keep: bool,
+) -> After {
+    let rules = serving.options.rules;
+    let request = match parse(&connection.buffer[head.clone()], rules) {
+        Ok(request) => request,
+        Err(refused) => {
+            let line = first_line(&connection.buffer[head]).to_vec();
+            let is_head = line.starts_with(b"HEAD ");
+            return connection.refuse(serving, &refused, &line, is_head);
+        }
+    };
+    let refuse = |connection: &mut Connection, refused: Refused| {
+        let is_head = request.command == "HEAD";
+        connection.refuse(serving, &refused, &request.requestline, is_head)
+    };
+    if matches!(request.framing, Framing::Length(length) if length > serving.options.max_body) {
+        return refuse(connection, BODY_TOO_LONG);
     }
-    vars.set("REMOTE_ADDR", peer.to_string());
-    if let Ok(address) = stream.local_addr() {
-        // An IPv6 address stands in brackets where it is a host (RFC 3875 section 4.1.14).
-        let name = match address.ip() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
+    let mut buffer = std::mem::take(&mut connection.buffer);
+    let awaited = Cell::new(
+        request.expects_continue && buffer.len() == head.end && serving.options.is_modern(),
+    );
+    let left = Cell::new(0);
+    let mut wire = Wire {
+        serving,
+        socket: &connection.socket,
+        buffer: &mut buffer,
+        at: head.end,
+        awaited: &awaited,
+        began: Instant::now(),
+        taken: 0,
+        limit: serving.options.read_timeout,
+        ended: false,
+    };
+    let chunked = match request.framing {
+        Framing::Chunked => match unchunk(&mut wire, serving.options.max_body) {
+            Ok(body) => Some(body),
+            Err(Unread::Refused(refused)) => return refuse(connection, refused),
+            Err(Unread::Gone) => return After::Close,
+        },
+        Framing::Length(length) => {
+            left.set(length);
+            None
+        }
+    };
+    slate.wipe(None);
+    let vars = &mut slate.vars;
+    connection.base_environ(serving, vars);
+    serving.handler.get_environ(&request, connection.client, rules, vars);
+    let stdout = Way::new(&connection.socket, &request, serving, may_keep, &awaited, &left);
+    let at = wire.at;
+    let (outcome, keep, at) = match chunked {
+        Some(body) => {
+            vars.set("CONTENT_LENGTH", body.len().to_string());
+            let Ok(mut stdin) = body.into_reader() else {
+                return refuse(connection, CANNOT_KEEP);
+            };
+            let (outcome, keep) = run(stdout, serving, slate, &mut *stdin);
+            (outcome, keep, at)
+        }
+        None => {
+            let length = left.get();
+            let mut counted = Counted { wire: &mut wire, left: &left };
+            let mut stdin = ContentInput::new(&mut counted, Content::Length(length), u64::MAX);
+            let (outcome, keep) = run(stdout, serving, slate, &mut stdin);
+            (outcome, keep, wire.at)
+        }
+    };
+    let ended = wire.ended;
+    buffer.drain(..at);
+    // What is here of a body that nobody read goes now, the rest when it comes.
+    let here = usize::try_from(left.get()).unwrap_or(usize::MAX).min(buffer.len());
+    buffer.drain(..here);
+    connection.skip = left.get() - here as u64;
+    buffer.shrink_to(PIECE);
+    connection.buffer = buffer;
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(exc) => {
+            serving.handler.handle_error(connection.client, &exc);
+            connection.reset();
+            return After::Close;
+        }
+    };
+    let size = match outcome.ending {
+        Ending::Whole => Size::Whole(outcome.bytes_sent),
+        Ending::Cut { .. } | Ending::Departed => Size::Aborted(outcome.bytes_sent),
+    };
+    serving.handler.log_request(connection.client, &request.requestline, outcome.status, size);
+    match (outcome.ending, keep) {
+        (Ending::Whole, Keep::Yes) if !ended && !awaited.get() => After::Keep,
+        // Without a length and without chunks nothing but a reset tells this end from a good one.
+        (Ending::Cut { length_known: false }, Keep::UntilEnd) => {
+            connection.reset();
+            After::Close
+        }
+        (Ending::Departed, _) => After::Close,
+        _ => After::Drain,
+    }
+}
+
+const CANNOT_KEEP: Refused =
+    Refused { status: "500 Internal Server Error", why: "the body cannot be kept" };
+
+pub(super) fn first_line(head: &[u8]) -> &[u8] {
+    head.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default()
+}
+
+/// Whether the connection can be used again, by what the response's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Yes,
+    No,
+    /// The end of the connection ends the body.
+    UntilEnd,
+}
+
+/// Runs the request: what came of it, and whether the connection can be used again.
+fn run(
+    mut stdout: Way<'_>,
+    serving: &Serving<'_>,
+    slate: &mut Slate,
+    stdin: &mut dyn BufRead,
+) -> (Result<Outcome, Exception>, Keep) {
+    let mut stderr = serving.handler.get_stderr();
+    let streams = Streams { stdin, stdout: &mut stdout, stderr: &mut *stderr };
+    let outcome =
+        serving.handler.handle(serving.application, serving.server_handler, slate, streams);
+    (outcome, stdout.keep())
+}
+
+enum Unread {
+    Refused(Refused),
+    Gone,
+}
+
+/// Reads a body in chunks to its end, before the application runs: CONTENT_LENGTH is to say how
+/// long it is.
+fn unchunk(wire: &mut Wire<'_>, max_body: u64) -> Result<Spooled, Unread> {
+    let (mut chunks, mut body) = (Chunks::new(), Spooled::default());
+    loop {
+        let input = match wire.fill_buf() {
+            Ok([]) => return Err(Unread::Refused(Refused::bad("the body ended early"))),
+            Ok(input) => input,
+            Err(e) => {
+                return Err(match RequestFault::find(&e.into()) {
+                    Some(fault) => Unread::Refused(Refused {
+                        status: fault.status(),
+                        why: "the body stood still for too long",
+                    }),
+                    None => Unread::Gone,
+                });
+            }
         };
-        vars.set("SERVER_NAME", name);
-        vars.set("SERVER_PORT", address.port().to_string());
+        let (used, piece) = chunks.next(input).map_err(Unread::Refused)?;
+        if chunks.announced() > max_body {
+            return Err(Unread::Refused(BODY_TOO_LONG));
+        }
+        match piece {
+            Piece::Data(data) => body.push(data).map_err(|_| Unread::Refused(CANNOT_KEEP))?,
+            Piece::More => {}
+            Piece::End => {
+                wire.consume(used);
+                return Ok(body);
+            }
+        }
+        wire.consume(used);
     }
 }
 
-fn reset(stream: &TcpStream) {
-    let _ = sys::reset_on_close(stream.as_fd());
-}
-
-/// What the client sends.
+/// What the client sends, from what came with the head on.
 struct Wire<'c> {
-    stream: &'c TcpStream,
-    buffer: Vec<u8>,
+    serving: &'c Serving<'c>,
+    socket: &'c SocketCell,
+    buffer: &'c mut Vec<u8>,
     /// How much of the buffer is done with.
     at: usize,
-    /// Bytes of the body that were read.
-    taken: u64,
     /// The client still waits for `100 Continue`.
     awaited: &'c Cell<bool>,
+    began: Instant,
+    taken: u64,
+    /// How long it may stand still.
+    limit: Option<Duration>,
+    /// The client sends no more.
+    ended: bool,
 }
 
 impl Wire<'_> {
-    /// The request; `None` if the client left, or never said anything.
-    fn read_request(&mut self, limit: Duration) -> Result<Option<Request>, Refused> {
-        // The head as a whole has a limit, or a byte now and then would hold the thread for ever.
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(length) = request::head_length(&self.buffer)? {
-                self.at = length;
-                return request::parse(&self.buffer[..length]).map(Some);
-            }
-            match self.receive(deadline) {
-                Ok(1..) => {}
-                Err(e) if timed_out(&e) && !self.buffer.is_empty() => {
-                    return Err(Refused("408 Request Timeout"));
-                }
-                _ => return Ok(None),
-            }
-        }
+    /// How long the next byte may take: the limit, and not longer than the pace allows.
+    fn patience(&self) -> Result<Option<Duration>, RequestFault> {
+        let Some(limit) = self.limit else { return Ok(None) };
+        let earned = Duration::from_secs(self.taken / BYTES_A_SECOND);
+        let left = (limit + earned).saturating_sub(self.began.elapsed());
+        if left.is_zero() { Err(RequestFault::TooSlow) } else { Ok(Some(left.min(limit))) }
     }
-
-    /// Adds to the buffer what comes until `deadline`.
-    fn receive(&mut self, deadline: Instant) -> io::Result<usize> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(left))?;
-        self.fill(self.buffer.len())
-    }
-
-    /// Reads once, behind what is to be kept of the buffer.
-    fn fill(&mut self, keep: usize) -> io::Result<usize> {
-        self.buffer.resize(keep + BUFFER, 0);
-        let read = loop {
-            match (&mut &*self.stream).read(&mut self.buffer[keep..]) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        self.buffer.truncate(keep + *read.as_ref().unwrap_or(&0));
-        read
-    }
-
-    /// Answers a request that is none.
-    fn refuse(&mut self, Refused(status): Refused, peer: IpAddr) {
-        let code = status.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
-        let length = status.len() + 1;
-        let page = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n{status}\n"
-        );
-        log::access(peer, "-", code, length as u64);
-        if (&mut &*self.stream).write_all(page.as_bytes()).is_ok() {
-            self.close(true);
-        }
-    }
-
-    /// Closing a socket with something unread in it resets the connection, and the answer may be
-    /// lost with it: so what still comes is read, within reason.
-    fn close(&mut self, still_sending: bool) {
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        let deadline = Instant::now() + if still_sending { PATIENCE } else { NO_WAIT };
-        let mut unwanted = 0;
-        while unwanted < UNWANTED && matches!(self.receive(deadline), Ok(1..)) {
-            unwanted += self.buffer.len() as u64;
-            self.buffer.clear();
-        }
-    }
-}
-
-fn timed_out(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 impl BufRead for Wire<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.buffer.len() {
+        if self.at == self.buffer.len() && !self.ended {
             if self.awaited.take() {
-                (&mut &*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(gone)?;
+                self.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n").map_err(gone)?;
             }
+            self.buffer.resize(PIECE, 0);
             self.at = 0;
-            self.fill(0).map_err(|e| match timed_out(&e) {
-                true => RequestFault::TooSlow.into(),
-                false => gone(e),
-            })?;
+            let read = loop {
+                match self.socket.recv(self.buffer) {
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    read => break read,
+                }
+                let patience = self.patience();
+                let patience = patience.inspect_err(|_| self.buffer.clear())?;
+                if !self.serving.wait(self.socket, Readiness::Read, patience)? {
+                    self.buffer.clear();
+                    return Err(RequestFault::TooSlow.into());
+                }
+            };
+            self.buffer.truncate(*read.as_ref().unwrap_or(&0));
+            self.ended = read.map_err(gone)? == 0;
         }
         Ok(&self.buffer[self.at..])
     }
@@ -214,45 +381,38 @@ impl Read for Wire<'_> {
     }
 }
 
+/// A wire that counts down what is left of the body.
+struct Counted<'w, 'c> {
+    wire: &'w mut Wire<'c>,
+    left: &'w Cell<u64>,
+}
+
+impl BufRead for Counted<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.wire.fill_buf()
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.wire.consume(n);
+        self.left.set(self.left.get() - n as u64);
+    }
+}
+
+impl Read for Counted<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
 /// What ails a socket whose client is not there any more, or takes nothing.
-fn gone(error: io::Error) -> io::Error {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+pub(super) fn gone(error: io::Error) -> io::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
     match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => ClientGone.into(),
-        _ if timed_out(&error) => ClientGone.into(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut => {
+            ClientGone.into()
+        }
         _ => error,
-    }
-}
-
-/// The way back to the client.
-struct Way<'c> {
-    stream: &'c TcpStream,
-    /// As in [`Wire`].
-    awaited: &'c Cell<bool>,
-}
-
-impl Write for Way<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        // The final status has begun: an interim one would come too late.
-        self.awaited.set(false);
-        (&mut &*self.stream).write(data).map_err(gone)
-    }
-
-    fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.awaited.set(false);
-        (&mut &*self.stream).write_vectored(data).map_err(gone)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Output for Way<'_> {
-    /// `io::copy` from a file to a socket is the kernel's sendfile where there is one.
-    fn sendfile(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
-        let mut file = file;
-        file.seek(SeekFrom::Start(from))?;
-        io::copy(&mut file.take(len), &mut &*self.stream).map(Some).map_err(gone)
     }
 }

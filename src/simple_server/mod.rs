@@ -1,68 +1,36 @@
-//! `wsgiref.simple_server`: HTTP for trying an application out, without a web server in front.
+//! `wsgiref.simple_server`: HTTP without a web server in front.
 //!
-//! One request a connection, a thread each. What faces the world should be a web server; this is
-//! strict about requests all the same, for it will be put behind something that is not.
+//! | wsgiref | here |
+//! |---|---|
+//! | `make_server`, `WSGIServer` | [`make_server`], [`WsgiServer`] |
+//! | `serve_forever`, `handle_request`, `shutdown`, `set_app`, `get_app`, `base_environ` | of the same names |
+//! | `WSGIRequestHandler`: `get_environ`, `get_stderr`, `handle`, `log_message`, … | the methods of [`WsgiRequestHandler`], one object for all requests |
+//! | its `command`, `path`, `headers`, `requestline`, … | the fields of [`Request`] |
+//! | `ServerHandler` | [`ServerHandler`] |
+//! | `demo_app` | [`demo_app`] |
+//!
+//! By default it is wsgiref's server, HTTP/1.0 and one request a connection, one after the other,
+//! for trying an application out. [`Options::http`] makes of it what `cgigate http` runs: HTTP/1.1
+//! with kept connections, which survives clients that mean no good.
+//!
+//! Where `http.server` would guess what a client meant, a 400 says that nobody should.
 
+mod chunked;
 mod connection;
+mod environ;
+mod front;
+mod handler;
 mod log;
+mod options;
 mod request;
+mod response;
 mod server;
+mod spooled;
 
-use crate::{
-    handlers::{Handler, Outcome, Slate, Streams, run},
-    net::Allow,
-    types::{Application, Exception},
-};
-use std::{io, net::TcpListener, sync::atomic::AtomicBool, time::Duration};
-
-pub use server::serve;
-
-/// Limits and times of a server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Requests that are answered at a time.
-    pub threads: usize,
-    /// Bytes of a request body; longer ones are answered 413.
-    pub max_body: u64,
-    /// How long the head may take in all, and how long the body may stand still: 408.
-    pub read_timeout: Duration,
-    /// How long a client may take nothing of its answer.
-    pub write_timeout: Duration,
-    /// Who may connect; `None` is whoever reaches the listener.
-    pub allow: Option<Allow>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            threads: (4 * cpus).max(4),
-            max_body: 16 << 20,
-            read_timeout: Duration::from_secs(60),
-            write_timeout: Duration::from_secs(60),
-            allow: None,
-        }
-    }
-}
-
-/// What answers a request, from any thread: picks the application by the variables in the slate,
-/// and calls [`run`](crate::handlers::run()) with it and the rest.
-pub type Respond<'a> =
-    dyn Fn(&dyn Handler, &mut Slate, Streams<'_>) -> Result<Outcome, Exception> + Sync + 'a;
-
-/// `make_server(host, port, app).serve_forever()`: answers every request with `app`.
-///
-/// ```no_run
-/// let listener = std::net::TcpListener::bind("127.0.0.1:8000")?;
-/// cgigate::simple_server::serve_forever(&listener, &cgigate::apps::demo)?;
-/// # Ok::<_, std::io::Error>(())
-/// ```
-///
-/// # Errors
-/// The listener cannot be used.
-pub fn serve_forever(listener: &TcpListener, app: &dyn Application) -> io::Result<()> {
-    let respond = |handler: &dyn Handler, slate: &mut Slate, streams: Streams<'_>| {
-        run(handler, app, slate, streams)
-    };
-    serve(listener, &Options::default(), &AtomicBool::new(false), &respond)
-}
+pub use crate::apps::demo as demo_app;
+pub use environ::get_environ;
+pub use handler::{DefaultHandler, ServerHandler, Size, WsgiRequestHandler};
+pub use log::{Escaped, log_date_time_string};
+pub use options::Options;
+pub use request::{Framing, Refused, Request, Rules};
+pub use server::{WsgiServer, make_server};

@@ -1,109 +1,416 @@
-//! The pool: one thread accepts, the others answer.
+//! `WSGIServer`: listeners, an application, and the loop.
 
-use super::{Options, Respond, connection};
+use super::{
+    DefaultHandler, Options, ServerHandler, WsgiRequestHandler,
+    connection::{After, Connection, PIECE, answer},
+    front,
+    request::{HeadScan, Refused},
+};
 use crate::{
-    handlers::{Attributes, Handler, Slate},
-    headers::Headers,
-    net::{Allow, Peer},
-    sys,
+    handlers::Slate,
+    sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
+    types::{Application, Vars},
 };
 use std::{
     io,
-    net::{TcpListener, TcpStream},
-    os::fd::AsRawFd,
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
+    os::fd::{AsFd, AsRawFd},
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, sync_channel},
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How long after `stop` was set nobody may have noticed.
-const NOTICE: Duration = Duration::from_millis(200);
+/// How long is waited for the rest of a request that nobody wants, where one client at a time is
+/// served; and for what has arrived already.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Serves HTTP on `listener` until `stop` is set; then finishes what is in flight.
+/// `WSGIServer`: serves an application over HTTP.
+///
+/// As it is made it is wsgiref's: HTTP/1.0, one request a connection, one after the other. With
+/// [`Options::http`] it is what `cgigate http` runs.
+///
+/// ```
+/// use cgigate::simple_server::{Options, WsgiServer};
+/// use std::{io::{Read, Write}, net::TcpStream, thread};
+///
+/// let mut server = WsgiServer::new("127.0.0.1:0")?;
+/// server.set_app(cgigate::apps::hello);
+/// server.options = Options::http();
+/// let address = server.server_address().unwrap();
+/// thread::scope(|scope| {
+///     scope.spawn(|| server.serve_forever().unwrap());
+///     let mut client = TcpStream::connect(address).unwrap();
+///     client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+///     let mut answer = String::new();
+///     client.read_to_string(&mut answer).unwrap();
+///     assert!(answer.ends_with("\r\n\r\nHello World\n"), "{answer}");
+///     server.shutdown();
+/// });
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct WsgiServer<'a> {
+    listeners: Vec<TcpListener>,
+    application: Option<Box<dyn Application + 'a>>,
+    handler: Box<dyn WsgiRequestHandler + 'a>,
+    /// Variables of every request. SERVER_NAME and SERVER_PORT are those of the address that is
+    /// bound; where they are not here they are what the connection's own address says.
+    pub base_environ: Vars,
+    /// Limits, times, and how strict to be.
+    pub options: Options,
+    /// The attributes of responses; `wsgi.multithread` is told the truth.
+    pub server_handler: ServerHandler,
+    /// How long [`handle_request`](Self::handle_request) waits; `None` is for ever.
+    pub timeout: Option<Duration>,
+    stopping: AtomicBool,
+    bell: Bell,
+    waiting: AtomicUsize,
+    serving: Mutex<bool>,
+    served: Condvar,
+}
+
+/// What the parts of a server need to know of it while it serves.
+pub(super) struct Serving<'s> {
+    pub(super) application: Option<&'s dyn Application>,
+    pub(super) handler: &'s dyn WsgiRequestHandler,
+    pub(super) server_handler: &'s ServerHandler,
+    pub(super) base_environ: &'s Vars,
+    pub(super) options: &'s Options,
+    pub(super) listeners: &'s [TcpListener],
+    pub(super) stopping: &'s AtomicBool,
+    pub(super) bell: &'s Bell,
+    /// Requests that wait for a thread.
+    pub(super) waiting: &'s AtomicUsize,
+}
+
+impl Serving<'_> {
+    /// Waits for a client that may take so long; false when it took longer. While others wait for
+    /// a thread it has a tenth of the time: who stands still must not hold them all.
+    pub(super) fn wait(
+        &self,
+        socket: &SocketCell,
+        what: Readiness,
+        patience: Option<Duration>,
+    ) -> io::Result<bool> {
+        const LOOK: Duration = Duration::from_millis(250);
+        let Some(patience) = patience else { return socket.wait(what, None) };
+        let began = Instant::now();
+        loop {
+            let left = match self.waiting.load(Ordering::Relaxed) {
+                0 => patience,
+                _ => patience / 10,
+            };
+            let left = left.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            if socket.wait(what, Some(left.min(LOOK)))? {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// `make_server(host, port, app)`: a [`WsgiServer`] that listens, for `app`. An empty host is every
+/// IPv4 address of this machine, and port 0 a free one.
+///
+/// ```no_run
+/// use cgigate::{apps::demo, simple_server::make_server};
+///
+/// let server = make_server("127.0.0.1", 8000, demo)?;
+/// server.handle_request()?; // one request
+/// server.serve_forever()?; // and all that follow
+/// # Ok::<_, std::io::Error>(())
+/// ```
 ///
 /// # Errors
-/// The listener cannot be used, or there are no threads to be had.
-pub fn serve(
-    listener: &TcpListener,
-    options: &Options,
-    stop: &AtomicBool,
-    respond: &Respond<'_>,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let handler = Origin::new(options.threads > 1);
-    // Nobody waits in the channel: the kernel's backlog is the queue.
-    let (hand_over, connections) = sync_channel(0);
-    let connections = Mutex::new(connections);
-    thread::scope(|scope| {
-        for _ in 0..options.threads.max(1) {
-            thread::Builder::new().spawn_scoped(scope, || {
-                let mut slate = Slate::default();
-                while let Some(stream) = next(&connections) {
-                    connection::answer(&stream, options, &handler, &mut slate, respond);
-                }
-            })?;
+/// The address is not this machine's, or taken.
+pub fn make_server<'a>(
+    host: &str,
+    port: u16,
+    app: impl Application + 'a,
+) -> io::Result<WsgiServer<'a>> {
+    let mut server = match host {
+        "" => WsgiServer::new(("0.0.0.0", port))?,
+        host => WsgiServer::new((host, port))?,
+    };
+    server.set_app(app);
+    Ok(server)
+}
+
+impl<'a> WsgiServer<'a> {
+    /// `WSGIServer(server_address, WSGIRequestHandler)`: binds, and listens at once. IPv6 is no
+    /// other than IPv4, and no name server is asked what the address is called.
+    ///
+    /// # Errors
+    /// The address is not this machine's, or taken.
+    pub fn new(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Self::of_listeners(vec![TcpListener::bind(address)?])
+    }
+
+    /// A server of sockets that listen already, as a service manager hands them over; Unix sockets
+    /// too, which are no different once they do. They become non-blocking.
+    ///
+    /// # Errors
+    /// They are no sockets that listen, or the system has no more descriptors.
+    pub fn of_listeners(listeners: Vec<TcpListener>) -> io::Result<Self> {
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
         }
-        while !stop.load(Ordering::Acquire) {
-            if let Some(stream) = accept(listener, options.allow.as_ref())?
-                && hand_over.send(stream).is_err()
-            {
-                break;
+        let mut server = Self {
+            listeners,
+            application: None,
+            handler: Box::new(DefaultHandler),
+            base_environ: Vars::default(),
+            options: Options::default(),
+            server_handler: ServerHandler::default(),
+            timeout: None,
+            stopping: AtomicBool::new(false),
+            bell: Bell::new()?,
+            waiting: AtomicUsize::new(0),
+            serving: Mutex::new(false),
+            served: Condvar::new(),
+        };
+        server.setup_environ();
+        Ok(server)
+    }
+
+    /// `setup_environ`: what is the same for all requests.
+    fn setup_environ(&mut self) {
+        let mut base = Vars::default();
+        if let (Some(address), [_]) = (self.server_address(), &self.listeners[..])
+            && !address.ip().is_unspecified()
+        {
+            let name = match address.ip() {
+                IpAddr::V4(ip) => ip.to_string(),
+                IpAddr::V6(ip) => format!("[{ip}]"),
+            };
+            base.set("SERVER_NAME", name);
+            base.set("SERVER_PORT", address.port().to_string());
+        }
+        base.set("GATEWAY_INTERFACE", "CGI/1.1");
+        for name in ["REMOTE_HOST", "CONTENT_LENGTH", "SCRIPT_NAME"] {
+            base.set(name, "");
+        }
+        base.set("SERVER_SOFTWARE", concat!("cgigate/", env!("CARGO_PKG_VERSION")));
+        self.base_environ = base;
+    }
+
+    /// The address that is bound, with the real port.
+    pub fn server_address(&self) -> Option<SocketAddr> {
+        self.listeners.first()?.local_addr().ok()
+    }
+
+    /// `set_app`: what answers.
+    pub fn set_app(&mut self, application: impl Application + 'a) {
+        self.application = Some(Box::new(application));
+    }
+
+    /// `get_app`
+    pub fn get_app(&self) -> Option<&(dyn Application + 'a)> {
+        self.application.as_deref()
+    }
+
+    /// `RequestHandlerClass`: other methods than the defaults.
+    pub fn set_handler(&mut self, handler: impl WsgiRequestHandler + 'a) {
+        self.handler = Box::new(handler);
+    }
+
+    fn serving<'s>(&'s self, server_handler: &'s ServerHandler) -> Serving<'s> {
+        Serving {
+            application: self.application.as_deref().map(|app| app as &dyn Application),
+            handler: &*self.handler,
+            server_handler,
+            base_environ: &self.base_environ,
+            options: &self.options,
+            listeners: &self.listeners,
+            stopping: &self.stopping,
+            bell: &self.bell,
+            waiting: &self.waiting,
+        }
+    }
+
+    fn server_handler(&self, threads: usize) -> ServerHandler {
+        let mut handler = self.server_handler.clone();
+        handler.0.wsgi_multithread = threads > 1;
+        if self.options.is_modern() {
+            handler.0.http_version = "1.1".into();
+        }
+        handler
+    }
+
+    /// `handle_request`: waits for one connection, and answers the request on it. False: none came
+    /// within `timeout`, or the server was told to stop.
+    ///
+    /// # Errors
+    /// The listeners cannot be used.
+    pub fn handle_request(&self) -> io::Result<bool> {
+        let server_handler = self.server_handler(1);
+        let serving = self.serving(&server_handler);
+        let deadline = self.timeout.map(|timeout| Instant::now() + timeout);
+        Queue::of(&serving)?.serve_one(&serving, &mut Slate::default(), deadline)
+    }
+
+    /// `serve_forever`: until [`shutdown`](Self::shutdown) or [`stop`](Self::stop) is called from
+    /// another thread; then finishes what is in flight.
+    ///
+    /// # Errors
+    /// The listeners cannot be used, or there are no threads to be had.
+    pub fn serve_forever(&self) -> io::Result<()> {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let served = self.serve();
+        self.stopping.store(false, Ordering::Release);
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.served.notify_all();
+        served
+    }
+
+    fn serve(&self) -> io::Result<()> {
+        let threads = if self.options.is_modern() { self.options.threads.max(1) } else { 1 };
+        let server_handler = self.server_handler(threads);
+        let serving = self.serving(&server_handler);
+        if self.options.is_modern() {
+            return front::serve(&serving);
+        }
+        let (queue, mut slate) = (Queue::of(&serving)?, Slate::default());
+        while !self.stopping.load(Ordering::Acquire) {
+            queue.serve_one(&serving, &mut slate, None)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the server to stop, and does not wait for it.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// `shutdown`: tells `serve_forever` to stop, and waits until it has. In the thread that serves
+    /// it would wait for ever.
+    pub fn shutdown(&self) {
+        self.stop();
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.served.wait_while(serving, |serving| *serving));
+    }
+}
+
+/// wsgiref's way: the clients wait in the kernel's queue, and are served one after the other.
+struct Queue(Epoll);
+
+impl Queue {
+    fn of(serving: &Serving<'_>) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        for (listener, token) in serving.listeners.iter().zip(0..) {
+            epoll.add(listener.as_raw_fd(), token, Ready::While)?;
+        }
+        epoll.add(serving.bell.as_raw_fd(), u64::MAX, Ready::Once)?;
+        Ok(Self(epoll))
+    }
+
+    /// Waits for a connection that may be served, and serves it.
+    fn serve_one(
+        &self,
+        serving: &Serving<'_>,
+        slate: &mut Slate,
+        deadline: Option<Instant>,
+    ) -> io::Result<bool> {
+        let mut happened = [Happened::default(); Epoll::BATCH];
+        loop {
+            if serving.stopping.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+            let millis = match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
+                None => -1,
+                Some(Duration::ZERO) => return Ok(false),
+                Some(left) => i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX),
+            };
+            let n = self.0.wait(&mut happened, millis);
+            // One that is not taken now is reported again.
+            let ready = happened[..n].iter().find_map(|one| {
+                serving.listeners.get(usize::try_from(one.token).unwrap_or(usize::MAX))
+            });
+            let Some(listener) = ready else { continue };
+            if let Some(mut connection) = accept(listener, serving)? {
+                serve(&mut connection, serving, slate);
+                return Ok(true);
             }
         }
-        drop(hand_over);
-        Ok(())
-    })
+    }
 }
 
-fn next(connections: &Mutex<Receiver<TcpStream>>) -> Option<TcpStream> {
-    connections.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
-}
-
-/// The next connection, if one comes soon.
-fn accept(listener: &TcpListener, allow: Option<&Allow>) -> io::Result<Option<TcpStream>> {
-    if !sys::poll(listener.as_raw_fd(), sys::Readiness::Read, Some(NOTICE))? {
+/// The next connection of a listener, if there is one and it may stay.
+pub(super) fn accept(
+    listener: &TcpListener,
+    serving: &Serving<'_>,
+) -> io::Result<Option<Connection>> {
+    let socket = match sys::accept(listener.as_raw_fd()) {
+        Ok(socket) => socket,
+        // The others say something of a connection, and not of the listener.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput || sys::is_exhausted(&e) => {
+            return Err(e);
+        }
+        Err(_) => return Ok(None),
+    };
+    let Ok(client) = sys::peer(socket.as_fd()) else { return Ok(None) };
+    if serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client)) {
         return Ok(None);
     }
-    match listener.accept() {
-        Ok((_, from)) if allow.is_some_and(|allow| !allow.admits(Peer::Ip(from.ip()))) => Ok(None),
-        Ok((stream, _)) => Ok(stream.set_nonblocking(false).is_ok().then_some(stream)),
-        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput) => Err(e),
-        // Gone again already, taken by another process, or no descriptor is free just now.
-        Err(e) => {
-            if e.kind() != io::ErrorKind::WouldBlock {
-                thread::sleep(Duration::from_millis(10));
-            }
-            Ok(None)
+    Ok(Some(Connection::new(socket, client)))
+}
+
+/// Reads one request, answers it, and closes.
+fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) {
+    let mut scan = HeadScan::new(serving.options.rules);
+    let deadline = serving.options.read_timeout.map(|limit| Instant::now() + limit);
+    let after = loop {
+        match scan.scan(&connection.buffer) {
+            Ok(Some(head)) => break answer(connection, head, serving, slate, false),
+            Ok(None) => {}
+            Err(refused) => break refuse(connection, serving, &refused),
         }
+        match receive(connection, deadline) {
+            Ok(1..) => {}
+            Ok(0) if scan.end(&mut connection.buffer) => {}
+            Err(e) if e.kind() == io::ErrorKind::TimedOut && !scan.is_idle() => {
+                break refuse(connection, serving, &TOO_SLOW);
+            }
+            Ok(0) | Err(_) => return,
+        }
+    };
+    if after != After::Close {
+        connection.drain(PATIENCE);
     }
 }
 
-/// `ServerHandler`: an origin server that closes the connection after the answer.
-pub(super) struct Origin(Attributes);
+pub(super) const TOO_SLOW: Refused =
+    Refused { status: "408 Request Timeout", why: "the request stood still for too long" };
 
-impl Origin {
-    fn new(multithread: bool) -> Self {
-        Self(Attributes {
-            wsgi_multithread: multithread,
-            wsgi_multiprocess: false,
-            http_version: "1.1".into(),
-            server_software: Some(concat!("cgigate/", env!("CARGO_PKG_VERSION")).into()),
-            ..Attributes::BASE
-        })
-    }
+fn refuse(connection: &mut Connection, serving: &Serving<'_>, refused: &Refused) -> After {
+    // http.server does not keep a line that is too long.
+    let line = match refused.code() {
+        414 => Vec::new(),
+        _ => super::connection::first_line(&connection.buffer).to_vec(),
+    };
+    let is_head = line.starts_with(b"HEAD ");
+    connection.refuse(serving, refused, &line, is_head)
 }
 
-impl Handler for Origin {
-    fn attributes(&self) -> &Attributes {
-        &self.0
-    }
-
-    fn cleanup_headers(&self, headers: &mut Headers) {
-        // The name is a token and the value has no control characters: it is not refused.
-        let _ = headers.set("Connection", "close");
+/// Adds to the buffer what comes until `deadline`.
+fn receive(connection: &mut Connection, deadline: Option<Instant>) -> io::Result<usize> {
+    let mut piece = [0; PIECE];
+    loop {
+        match connection.socket.recv(&mut piece) {
+            Ok(n) => {
+                connection.buffer.extend_from_slice(&piece[..n]);
+                return Ok(n);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) || !connection.socket.wait(Readiness::Read, left)? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
 }

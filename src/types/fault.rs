@@ -19,6 +19,9 @@ pub enum RequestFault {
     /// A chunk of the body is malformed (RFC 9112 section 7.1).
     #[error("the request body has a malformed chunk")]
     BadChunk,
+    /// The body ended between two of its chunks (RFC 9112 section 8).
+    #[error("the request body ended before its last chunk")]
+    ChunksCutShort,
     /// CONTENT_LENGTH is not plain digits (RFC 3875 section 4.1.2).
     #[error("CONTENT_LENGTH is {0:?}, which is no length")]
     BadLength(String),
@@ -40,7 +43,10 @@ impl RequestFault {
     /// The status line's text: `400 Bad Request`.
     pub const fn status(&self) -> &'static str {
         match self {
-            Self::BodyCutShort { .. } | Self::BadChunk | Self::BadLength(_) => "400 Bad Request",
+            Self::BodyCutShort { .. }
+            | Self::ChunksCutShort
+            | Self::BadChunk
+            | Self::BadLength(_) => "400 Bad Request",
             Self::TooSlow => "408 Request Timeout",
             Self::BodyTooLong { .. } => "413 Content Too Large",
             Self::ParamsTooLong => "431 Request Header Fields Too Large",
@@ -56,7 +62,9 @@ impl RequestFault {
 impl From<RequestFault> for io::Error {
     fn from(fault: RequestFault) -> Self {
         let kind = match fault {
-            RequestFault::BodyCutShort { .. } => io::ErrorKind::UnexpectedEof,
+            RequestFault::BodyCutShort { .. } | RequestFault::ChunksCutShort => {
+                io::ErrorKind::UnexpectedEof
+            }
             RequestFault::TooSlow => io::ErrorKind::TimedOut,
             _ => io::ErrorKind::InvalidData,
         };

@@ -1,10 +1,10 @@
 //! `shift_path_info`: walking down a path, a segment at a time.
 //!
 //! Two forms. [`shift_path_info`] is wsgiref's, for applications that find their objects by it:
-//! the end of `/x/` is a segment of its own, which is empty. [`shift_path_info_strict`] is what
-//! the gateway finds applications by: only a segment that is a name counts, and what follows it
-//! stays as the client sent it. Neither lets `..` eat the end of SCRIPT_NAME, as wsgiref does,
-//! or changes anything about SCRIPT_NAME but its end.
+//! the end of `/x/` is a segment of its own, which is empty, and `..` takes the end of SCRIPT_NAME
+//! away. [`shift_path_info_strict`] is what the gateway finds applications by: only a segment that
+//! is a name counts, what follows it stays as the client sent it, and no client gets out of the
+//! place that SCRIPT_NAME says.
 
 use crate::types::Vars;
 
@@ -13,17 +13,10 @@ use crate::types::Vars;
 #[error("a path segment is '..'")]
 pub struct DotDot;
 
-/// Why [`shift_path_info`] cannot take a segment off. Nothing was changed.
+/// PATH_INFO has no `/` to begin with (RFC 3875 section 4.1.5), and so no segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ShiftError {
-    /// The segment is `..`.
-    #[error(transparent)]
-    DotDot(#[from] DotDot),
-    /// PATH_INFO has no `/` to begin with (RFC 3875 section 4.1.5), and so no segment.
-    #[error("PATH_INFO does not begin with '/'")]
-    NoSlash,
-}
+#[error("PATH_INFO does not begin with '/'")]
+pub struct NoSlash;
 
 /// `shift_path_info`: moves the first segment of PATH_INFO to the end of SCRIPT_NAME and returns
 /// it; `None` when PATH_INFO is empty or absent.
@@ -32,38 +25,68 @@ pub enum ShiftError {
 /// segment is empty, and SCRIPT_NAME then ends in `/`: an application can tell `/x` from `/x/`.
 /// Of `/.` alone there is none, and PATH_INFO becomes empty.
 ///
+/// SCRIPT_NAME is normalised as `os.path.normpath` does it. A segment `..` shortens it: who finds
+/// something of value by SCRIPT_NAME takes [the strict form](shift_path_info_strict).
+///
 /// # Errors
-/// The segment is `..`, or PATH_INFO does not begin with `/`: a 404, most likely. wsgiref shortens
-/// SCRIPT_NAME for the one and raises IndexError for the other.
+/// PATH_INFO does not begin with `/`, where wsgiref raises IndexError or takes the wrong segment:
+/// a 404, most likely. Nothing was changed.
 ///
 /// ```
-/// use cgigate::{types::Vars, util::{ShiftError, shift_path_info}};
+/// use cgigate::{types::Vars, util::{NoSlash, shift_path_info}};
 ///
 /// let mut vars: Vars = [("SCRIPT_NAME", "/a"), ("PATH_INFO", "/b//./c/")].into_iter().collect();
 /// assert_eq!(shift_path_info(&mut vars)?.as_deref(), Some(&b"b"[..]));
 /// assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/a/b"[..]));
 /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/c/"[..]));
-/// # Ok::<_, ShiftError>(())
+/// # Ok::<_, NoSlash>(())
 /// ```
-pub fn shift_path_info(vars: &mut Vars) -> Result<Option<Vec<u8>>, ShiftError> {
+pub fn shift_path_info(vars: &mut Vars) -> Result<Option<Vec<u8>>, NoSlash> {
     let Some(path) = vars.filled("PATH_INFO") else { return Ok(None) };
-    let path = path.strip_prefix(b"/").ok_or(ShiftError::NoSlash)?;
+    let path = path.strip_prefix(b"/").ok_or(NoSlash)?;
     let mut segments = path.split(|&byte| byte == b'/');
     let last = segments.next_back().unwrap_or_default();
     let mut segments = segments.filter(|&segment| !matches!(segment, b"" | b"."));
     // The last counts whatever it is, and is the first where no other does.
     let (segment, rest) = match segments.next() {
-        Some(segment) => (segment, joined(segments.chain([last]))),
-        None => (last, Vec::new()),
+        Some(segment) => (segment.to_vec(), joined(segments.chain([last]))),
+        None => (last.to_vec(), Vec::new()),
     };
-    if segment == b".." {
-        return Err(DotDot.into());
+    let script_name = vars.get("SCRIPT_NAME").unwrap_or_default();
+    let mut script_name = normal(&[script_name, b"/", &segment].concat());
+    if script_name.ends_with(b"/") {
+        script_name.pop();
     }
-    let segment = (segment != b".").then(|| segment.to_vec());
-    let script_name = grown(vars, segment.as_deref());
+    if segment.is_empty() && !script_name.ends_with(b"/") {
+        script_name.push(b'/');
+    }
     vars.set("SCRIPT_NAME", script_name);
     vars.set("PATH_INFO", rest);
-    Ok(segment)
+    Ok(Some(segment).filter(|segment| segment != b"."))
+}
+
+/// `posixpath.normpath`, of a path that is not empty.
+fn normal(path: &[u8]) -> Vec<u8> {
+    // POSIX gives exactly two slashes at the front a meaning of their own.
+    let root: &[u8] = match path {
+        [b'/', b'/', b'/', ..] => b"/",
+        [b'/', b'/', ..] => b"//",
+        [b'/', ..] => b"/",
+        _ => b"",
+    };
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|&byte| byte == b'/') {
+        match segment {
+            b"" | b"." => {}
+            b".." if kept.last().is_some_and(|&last| last != b"..") => {
+                kept.pop();
+            }
+            b".." if !root.is_empty() => {}
+            segment => kept.push(segment),
+        }
+    }
+    let path = [root, &kept.join(&b'/')[..]].concat();
+    if path.is_empty() { b".".to_vec() } else { path }
 }
 
 /// `shift_path_info`, in its strict form: moves the first segment of PATH_INFO to SCRIPT_NAME and
@@ -87,7 +110,10 @@ pub fn shift_path_info_strict(vars: &mut Vars) -> Result<Option<Vec<u8>>, DotDot
         return Ok(None);
     };
     let (segment, rest) = (segment.to_vec(), rest.to_vec());
-    let script_name = grown(vars, Some(&segment));
+    let script_name = vars.get("SCRIPT_NAME").unwrap_or_default();
+    // A `/` that it ends in is the one before the segment.
+    let script_name = script_name.strip_suffix(b"/").unwrap_or(script_name);
+    let script_name = [script_name, b"/", &segment].concat();
     vars.set("SCRIPT_NAME", script_name);
     vars.set("PATH_INFO", rest);
     Ok(Some(segment))
@@ -108,17 +134,6 @@ pub(crate) fn split_path_info(path: &[u8]) -> Result<Option<Split<'_>>, DotDot> 
         }
     }
     Ok(None)
-}
-
-/// SCRIPT_NAME with one more segment: a `/` that it ends in is the one before the segment.
-fn grown(vars: &Vars, segment: Option<&[u8]>) -> Vec<u8> {
-    let script_name = vars.get("SCRIPT_NAME").unwrap_or_default();
-    let mut grown = script_name.strip_suffix(b"/").unwrap_or(script_name).to_vec();
-    if let Some(segment) = segment {
-        grown.push(b'/');
-        grown.extend_from_slice(segment);
-    }
-    grown
 }
 
 /// A path of these segments.
@@ -185,18 +200,31 @@ mod tests {
     }
 
     #[test]
-    fn dot_dot_and_a_path_without_slash_are_refused_and_nothing_is_changed() {
-        for (path, want) in [
-            ("/..", ShiftError::DotDot(DotDot)),
-            ("/./../x", ShiftError::DotDot(DotDot)),
-            ("foo", ShiftError::NoSlash),
-            ("foo/bar", ShiftError::NoSlash),
-            (".", ShiftError::NoSlash),
-        ] {
+    fn a_path_without_slash_is_refused_and_nothing_is_changed() {
+        for path in ["foo", "foo/bar", "."] {
             let mut vars = vars("/a/b", path);
-            assert_eq!(shift_path_info(&mut vars), Err(want), "{path}");
+            assert_eq!(shift_path_info(&mut vars), Err(NoSlash), "{path}");
             assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/a/b"[..]));
             assert_eq!(vars.get("PATH_INFO"), Some(path.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_script_name_is_normalised_as_posix_paths_are() {
+        for (script_name, path_info, want) in [
+            ("/a", "/../x", ""),
+            ("/a/b", "/..", "/a"),
+            ("", "/..", ""),
+            ("//a", "/x", "//a/x"),
+            ("///a", "/x", "/a/x"),
+            ("/a//b/./", "/x", "/a/b/x"),
+            ("a", "/..", "."),
+            ("", "/../..", ""),
+        ] {
+            let mut vars = vars(script_name, path_info);
+            shift_path_info(&mut vars).unwrap();
+            let got = vars.native("SCRIPT_NAME").unwrap();
+            assert_eq!(got, want, "{script_name} {path_info}");
         }
     }
 
@@ -220,19 +248,21 @@ mod tests {
     }
 
     proptest! {
-        /// A walk ends, SCRIPT_NAME only grows, and no `..` gets into it.
+        /// A walk ends; in its strict form SCRIPT_NAME only grows, and no `..` gets into it.
         #[test]
         fn every_walk_ends_below_where_it_began(path in "(/|\\.|x|\\.\\.|é){0,12}") {
-            let mut vars = vars("/app", &path);
+            let (mut lax, mut strict) = (vars("/app", &path), vars("/app", &path));
             let mut before = b"/app".to_vec();
             for _ in 0..=path.len() {
-                let Ok(segment) = shift_path_info(&mut vars) else { return Ok(()) };
-                prop_assert_ne!(segment.as_deref(), Some(&b".."[..]));
-                let after = vars.get("SCRIPT_NAME").unwrap().to_vec();
-                prop_assert!(after.starts_with(&before) || before.ends_with(b"/"));
-                before = after;
+                let _ = shift_path_info(&mut lax);
+                if let Ok(Some(segment)) = shift_path_info_strict(&mut strict) {
+                    prop_assert_ne!(segment, b"..");
+                    let after = strict.get("SCRIPT_NAME").unwrap().to_vec();
+                    prop_assert!(after.starts_with(&before) && after.len() > before.len());
+                    before = after;
+                }
             }
-            prop_assert_eq!(vars.filled("PATH_INFO"), None);
+            prop_assert!(lax.filled("PATH_INFO").is_none_or(|path| !path.starts_with(b"/")));
         }
     }
 }

@@ -1,4 +1,6 @@
 //! A web server's side of FastCGI for the tests, and a house to serve it.
+// Each of the tests' files uses some of it.
+#![allow(dead_code)]
 
 use cgigate::{
     Application, Vars, app,
@@ -8,7 +10,7 @@ use cgigate::{
 };
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     num::NonZeroU16,
     os::{
@@ -17,12 +19,44 @@ use std::{
         unix::net::{SocketAddr, UnixListener, UnixStream},
     },
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
+
+/// A door that applications wait at until the test opens it.
+#[derive(Default)]
+pub(crate) struct Gate {
+    waiting: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    pub(crate) fn pass(&self) {
+        let mut state = self.waiting.lock().expect("no panic behind the door");
+        state.0 += 1;
+        self.changed.notify_all();
+        let open = self.changed.wait_while(state, |(_, open)| !*open);
+        open.expect("no panic behind the door").0 -= 1;
+    }
+
+    pub(crate) fn await_waiting(&self, wanted: usize) {
+        let state = self.waiting.lock().expect("no panic behind the door");
+        let all = self.changed.wait_while(state, |(waiting, _)| *waiting < wanted);
+        drop(all.expect("no panic behind the door"));
+    }
+
+    pub(crate) fn close(&self) {
+        self.waiting.lock().expect("no panic behind the door").1 = false;
+    }
+
+    pub(crate) fn open(&self) {
+        self.waiting.lock().expect("no panic behind the door").1 = true;
+        self.changed.notify_all();
+    }
+}
 
 /// Applications by path.
 pub(crate) struct Apps {
@@ -30,6 +64,7 @@ pub(crate) struct Apps {
     none: Box<dyn Application>,
     handler: Plain,
     log: Arc<Mutex<String>>,
+    panics: bool,
 }
 
 impl Default for Apps {
@@ -41,7 +76,7 @@ impl Default for Apps {
         let attributes =
             Attributes { origin_server: false, preamble: Preamble::StatusLast, ..Attributes::BASE };
         let handler = Plain(attributes);
-        Self { apps: Vec::new(), none: Box::new(none), handler, log: Arc::default() }
+        Self { apps: Vec::new(), none: Box::new(none), handler, log: Arc::default(), panics: false }
     }
 }
 
@@ -50,21 +85,33 @@ impl Apps {
         self.apps.push((path, Box::new(app)));
         self
     }
+
+    /// Panics outside of applications: while a request for `/panic` is dispatched, and while the
+    /// BEGIN_REQUEST of an authorizer is read.
+    pub(crate) fn with_panics(self) -> Self {
+        Self { panics: true, ..self }
+    }
 }
 
 impl Dispatch for Apps {
     fn dispatch(&self, _: Role, vars: &mut Vars) -> &dyn Application {
         let path = vars.get("PATH_INFO").unwrap_or_default();
+        assert!(!self.panics || path != b"/panic", "a panic while dispatching");
         let found = self.apps.iter().find(|(name, _)| name.as_bytes() == path);
         found.map_or(&*self.none, |(_, app)| &**app)
     }
 
     fn serves(&self, role: Role) -> bool {
+        assert!(!self.panics || role != Role::Authorizer, "a panic while reading");
         role == Role::Responder
     }
 
     fn handler(&self) -> &(dyn Handler + Sync) {
         &self.handler
+    }
+
+    fn errors(&self, lines: &[u8]) {
+        self.log(&String::from_utf8_lossy(lines));
     }
 
     fn log(&self, line: &str) {
@@ -82,7 +129,8 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+    pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
+        apps.handler.0.preamble = settings.protocol.preamble();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -101,6 +149,12 @@ impl House {
     pub(crate) fn unix(&self) -> Peer {
         let address = SocketAddr::from_abstract_name(&self.unix).expect("a short name");
         Peer::new(Socket::Unix(UnixStream::connect_addr(&address).expect("the house is open")))
+    }
+
+    /// Whether nobody listens any more on either.
+    pub(crate) fn is_closed(&self) -> bool {
+        let address = SocketAddr::from_abstract_name(&self.unix).expect("a short name");
+        UnixStream::connect_addr(&address).is_err() && TcpStream::connect(self.tcp).is_err()
     }
 
     pub(crate) fn tcp(&self) -> Peer {
@@ -240,6 +294,19 @@ impl Peer {
         }
     }
 
+    /// All that comes until the connection ends, with a reset for an end like another.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.received);
+        let ended = match &mut self.socket {
+            Socket::Unix(socket) => socket.read_to_end(&mut rest),
+            Socket::Tcp(socket) => socket.read_to_end(&mut rest),
+        };
+        if let Err(error) = ended {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{}", rest.escape_ascii());
+        }
+        rest
+    }
+
     /// The next record: type, id, content.
     pub(crate) fn record(&mut self) -> (u8, u16, Vec<u8>) {
         self.try_record().expect("a record, and not the end of the connection")
@@ -284,6 +351,12 @@ impl Peer {
     /// The answer that is whole first.
     pub(crate) fn any_answer(&mut self) -> (u16, Answer) {
         self.take(|_| true)
+    }
+
+    /// The answer under `id`, and how many bytes of others' answers came before it was whole.
+    pub(crate) fn answer_among_others(&mut self, id: u16) -> (Answer, usize) {
+        let answer = self.answer(id);
+        (answer, self.answers.iter().map(|(_, other)| other.stdout.len()).sum())
     }
 
     /// Whether the connection ends here.

@@ -1,8 +1,8 @@
 //! Applications in the two other roles of FastCGI (sections 6.3 and 6.4).
 
 use crate::query::param;
-use cgigate::{Environ, Response, StartResponse, types::Vars};
-use std::io::Read;
+use cgigate::{Environ, Response, StartResponse};
+use std::io::{self, Read};
 
 /// Lets `user=tester` pass, and tells the web server who that is.
 pub(crate) fn authorize<'r>(
@@ -18,23 +18,15 @@ pub(crate) fn authorize<'r>(
     Ok("".into())
 }
 
-/// Answers FCGI_DATA, which follows FCGI_STDIN on wsgi.input, in upper case.
+/// Answers FCGI_DATA, which follows the end of FCGI_STDIN on wsgi.input, in upper case.
 pub(crate) fn filter<'r>(
     mut environ: Environ<'r>,
     start_response: &mut dyn StartResponse,
 ) -> Response<'r> {
-    let mut input = Vec::new();
-    environ.input.read_to_end(&mut input)?;
-    let stdin = length(environ.vars, "FCGI_DATA_LENGTH")
-        .map(|data| input.len().saturating_sub(data))
-        .or(length(environ.vars, "CONTENT_LENGTH"))
-        .unwrap_or(0);
-    let mut data = input.split_off(stdin.min(input.len()));
+    io::copy(&mut environ.input, &mut io::sink())?;
+    let mut data = Vec::new();
+    environ.input.read_to_end(&mut data)?;
     data.make_ascii_uppercase();
     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
     Ok(data.into())
-}
-
-fn length(vars: &Vars, name: &str) -> Option<usize> {
-    std::str::from_utf8(vars.filled(name)?).ok()?.parse().ok()
 }

@@ -41,12 +41,6 @@ pub struct Case {
     pub expect: Value,
 }
 
-impl Case {
-    pub fn tagged(&self, tag: &str) -> bool {
-        self.tags.iter().any(|t| t == tag)
-    }
-}
-
 /// The cases of a file.
 pub fn read(path: &Path) -> Vec<Case> {
     let text = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

@@ -3,6 +3,7 @@
 use super::case::{bytes_of, list_of, text_of};
 use cgigate::{
     Application, Body, Environ, Exception, Response, StartResponse,
+    handlers::Attributes,
     types::{Blocks, FileWrapper, from_native},
 };
 use serde_json::{Value, json};
@@ -15,6 +16,18 @@ use std::{
     },
 };
 
+/// Python's `repr` of a string of Latin-1.
+pub fn repr(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let escape = |c: char| match c {
+        '\n' | '\r' | '\t' | '\\' => c.escape_default().to_string(),
+        c if c == quote => format!("\\{c}"),
+        c if c.is_control() || c == '\u{a0}' || c == '\u{ad}' => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("{quote}{}{quote}", text.chars().map(escape).collect::<String>())
+}
+
 /// Python's exception of a case: `RuntimeError: before`.
 #[derive(Debug)]
 pub struct Raised {
@@ -24,9 +37,11 @@ pub struct Raised {
 
 impl fmt::Display for Raised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message.as_str() {
-            "" => f.write_str(&self.kind),
-            message => write!(f, "{}: {message}", self.kind),
+        match (self.kind.as_str(), self.message.as_str()) {
+            (kind, "") => f.write_str(kind),
+            // A KeyError says the repr of its key.
+            (kind @ "KeyError", key) => write!(f, "{kind}: {}", repr(key)),
+            (kind, message) => write!(f, "{kind}: {message}"),
         }
     }
 }
@@ -45,6 +60,32 @@ pub fn raised(kind: &str, message: &str) -> Exception {
         _ => return raised.into(),
     };
     io::Error::new(io, raised).into()
+}
+
+/// `base` with what the handler of a case sets; its kind and its stdout are others' business.
+pub fn attributes(base: Attributes, handler: &Value) -> Attributes {
+    let mut at = base;
+    for (key, value) in handler.as_object().expect("a handler") {
+        let text = || text_of(value).to_owned();
+        match key.as_str() {
+            "kind" | "stdout" => {}
+            "http_version" => at.http_version = text().into(),
+            "server_software" => at.server_software = Some(text().into()),
+            "error_status" => at.error_status = text().into(),
+            "error_headers" => {
+                let field = |field: &Value| {
+                    (text_of(&field[0]).to_owned().into(), text_of(&field[1]).to_owned().into())
+                };
+                at.error_headers = list_of(value).iter().map(field).collect();
+            }
+            "error_body" => at.error_body = bytes_of(value).into(),
+            "file_wrapper" => {
+                at.wsgi_file_wrapper = value.as_bool().expect("file_wrapper is true or false");
+            }
+            other => panic!("no handler has {other:?}"),
+        }
+    }
+    at
 }
 
 /// What was seen of the application while it ran.
@@ -81,6 +122,17 @@ impl Record {
     /// What it read of `wsgi.input`.
     pub fn input(&self) -> Option<Vec<u8>> {
         self.input.lock().unwrap().clone()
+    }
+
+    /// All of it, as the executable `described` hands it over.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "called": self.called(),
+            "closed": self.closed(),
+            "seen": self.seen(),
+            "environ": self.environ(),
+            "input": self.input().map(|input| cgigate::types::to_native(&input).into_owned()),
+        })
     }
 
     fn note(&self, environ: &Environ<'_>) {

@@ -2,7 +2,8 @@
 //!
 //! Python's result is a string a variable; ours is bytes (D35). They are compared as the bytes that
 //! Python's string stands for: of the request's variables Latin-1, as PEP 3333 has it, of all others
-//! what Python itself would make of it for the system, by the encoding that it decoded with.
+//! what Python itself would make of it for the system, by the encoding that it decoded with; on
+//! Windows, where the environment is text, its UTF-8.
 
 use super::{
     case::{Case, Verdict, bytes_of, text_of},
@@ -10,7 +11,7 @@ use super::{
 };
 use cgigate::{
     Vars,
-    handlers::{needs_transcode, transcode_environ},
+    handlers::{Encoding, needs_transcode, transcode_environ},
 };
 use serde_json::{Value, json};
 use std::{
@@ -96,7 +97,14 @@ fn windows(case: &Case) -> Verdict {
     let utf16 = |points: &Value| points_of(points).iter().flat_map(|&point| units(point)).collect();
     let pairs: Vec<_> =
         environ.iter().map(|(name, value)| (name.encode_utf16().collect(), utf16(value))).collect();
-    compare(case, &transcode_environ(&pairs))
+    let system = match text_of(&case.input["fsencoding"]) {
+        "utf-8" => Encoding::Utf8,
+        "cp1252" => Encoding::Windows1252,
+        "latin-1" => Encoding::Latin1,
+        "ascii" => Encoding::Ascii,
+        other => panic!("no code page {other:?}"),
+    };
+    compare(case, &transcode_environ(&pairs, system))
 }
 
 /// A code point as UTF-16: a lone surrogate is itself.
@@ -120,7 +128,8 @@ fn compare(case: &Case, vars: &Vars) -> Verdict {
                 case.expect["raise"] == "UnicodeEncodeError" && is_utf8_of_input(case, vars)
             });
     };
-    let encoding = text_of(&case.input["fsencoding"]);
+    let is_windows = case.input["platform"] == "win32";
+    let encoding = if is_windows { "utf-8" } else { text_of(&case.input["fsencoding"]) };
     // A `Proxy` field never gets as far as a variable.
     let kept = |(name, _): &(&String, &Value)| **name != "HTTP_PROXY";
     let kept = || expect.iter().filter(kept);
@@ -140,12 +149,9 @@ fn compare(case: &Case, vars: &Vars) -> Verdict {
         true => Verdict::Same,
         false => Verdict::Wrong(format!("{vars:?}\n{shown}")),
     };
-    // Windows has UTF-16, and a value that no server wrote as bytes becomes UTF-8: there is no code
-    // page (Python has had none since 3.6), and no character is lost.
+    // A value that no server wrote as bytes becomes UTF-8: no character is lost.
     verdict.unless("D35", || {
-        case.input["platform"] == "win32"
-            && (encoding != "utf-8" || expect.values().any(has_no_bytes))
-            && is_utf8_of_input(case, vars)
+        is_windows && expect.values().any(has_no_bytes) && is_utf8_of_input(case, vars)
     })
 }
 

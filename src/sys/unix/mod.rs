@@ -3,6 +3,7 @@
 mod accounts;
 #[cfg(target_os = "linux")]
 mod epoll;
+mod limits;
 mod linger;
 mod peer;
 mod process;
@@ -13,6 +14,7 @@ mod thread;
 pub(crate) use accounts::{become_user, group, user};
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
+pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub use peer::Peer;
 pub(crate) use peer::peer;
@@ -20,6 +22,6 @@ pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, stdout,
     wait_either,
 };
-pub(crate) use socket::{Readiness, SocketCell, accept, poll, poll_each};
+pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
 #[cfg(target_os = "linux")]
 pub(crate) use thread::ThreadState;

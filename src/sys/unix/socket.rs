@@ -92,6 +92,12 @@ impl SocketCell {
     }
 }
 
+impl From<OwnedFd> for SocketCell {
+    fn from(socket: OwnedFd) -> Self {
+        Self(AtomicI32::new(socket.into_raw_fd()))
+    }
+}
+
 impl Drop for SocketCell {
     fn drop(&mut self) {
         drop(self.take());
@@ -112,7 +118,7 @@ pub(crate) enum Readiness {
 }
 
 /// Waits until `fd` is ready or its peer has hung up; false when `limit` is over.
-pub(crate) fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
+fn poll(fd: RawFd, what: Readiness, limit: Option<Duration>) -> io::Result<bool> {
     let [ready] = poll_each([(fd, what)], limit)?;
     Ok(ready)
 }
@@ -147,6 +153,12 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<OwnedFd> {
     } as isize)?;
     // SAFETY: `fd` was just opened, and nobody else has it. A descriptor fits its own type.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Whether an error of `accept` says that no descriptor is free just now, or no memory.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| EXHAUSTED.contains(&errno))
 }
 
 fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {

@@ -1,0 +1,196 @@
+//! How an answer leaves: in FastCGI's records ([`Records`](super::streams::Records)), or, for SCGI
+//! and uwsgi, as it is.
+
+use super::{Dispatch, Settings, call::Call, slot::Slot, spool::Spool};
+use crate::{
+    fcgi::RequestId,
+    types::{ClientGone, Request},
+};
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Duration,
+};
+
+/// STDOUT and STDERR of one request.
+pub(super) trait Outgoing {
+    /// Some of the response; it may stay in the buffer.
+    fn put(&mut self, data: &[u8]) -> io::Result<()>;
+
+    /// Something for `wsgi.errors`.
+    fn put_stderr(&mut self, data: &[u8]) -> io::Result<()>;
+
+    /// Sends what is in the buffer.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// As [`Output::sendfile`](crate::handlers::Output::sendfile).
+    fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>>;
+
+    /// The end of the request, behind whatever is still in the buffer, in one write.
+    fn end(&mut self, app_status: u32);
+
+    /// Sends what there is, and no end.
+    fn cut(&mut self) {
+        // Nobody is left to be told that it failed: the connection is closing then.
+        let _ = self.flush();
+    }
+
+    /// The buffer, for the next request.
+    fn give_back(self) -> Vec<u8>;
+}
+
+/// The buffer of an answer, and where it goes.
+pub(super) struct Sender<'c> {
+    pub(super) out: Vec<u8>,
+    pub(super) slot: &'c Slot,
+    pub(super) id: RequestId,
+    limit: Option<Duration>,
+    request: Arc<Request>,
+    gone: bool,
+    /// The body, if it has to be whole before the first byte is sent.
+    body_first: Option<Arc<Spool>>,
+}
+
+impl<'c> Sender<'c> {
+    pub(super) fn new(mut out: Vec<u8>, slot: &'c Slot, call: &Call, settings: &Settings) -> Self {
+        out.clear();
+        let request = Arc::clone(call.slate.request());
+        let body_first = call.wants_body_first(settings.protocol).then(|| Arc::clone(&call.spool));
+        let limit = settings.write_timeout;
+        Self { out, slot, id: call.id, limit, request, gone: false, body_first }
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.request.is_cancelled()
+    }
+
+    /// Others receive the rest of the body meanwhile: the steward sees that this thread stands.
+    pub(super) fn await_body(&mut self) {
+        /// A web server that has the whole body sends it without a pause; one that has not is not
+        /// waited for.
+        const PAUSE: Duration = Duration::from_secs(1);
+        let Some(spool) = self.body_first.take() else { return };
+        while self.slot.front().is_body_open(self.id)
+            && !self.request.is_cancelled()
+            && spool.wait_for_more(PAUSE)
+        {}
+    }
+
+    /// Sends the buffer and `behind` it what is not copied into it.
+    pub(super) fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.may_send()?;
+        let sent = match behind {
+            [] => self.slot.send(&mut [IoSlice::new(&self.out)], self.limit),
+            [one] => self.slot.send(&mut [IoSlice::new(&self.out), IoSlice::new(one)], self.limit),
+            many if self.out.is_empty() => self.slot.send(many, self.limit),
+            many => {
+                let before = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
+                before.and_then(|()| self.slot.send(many, self.limit))
+            }
+        };
+        self.gone |= sent.is_err();
+        self.out.clear();
+        sent
+    }
+
+    /// Sends `len` bytes of a file, behind a header; the buffer is empty.
+    pub(super) fn send_file(
+        &mut self,
+        header: &[u8],
+        file: &File,
+        from: u64,
+        len: usize,
+    ) -> io::Result<()> {
+        self.may_send()?;
+        let sent = self.slot.send_file(header, (file, from, len), self.limit);
+        self.gone |= sent.is_err();
+        sent
+    }
+
+    /// Sends the last of an answer, whatever became of its request, to whoever is there.
+    pub(super) fn send_last(&mut self) {
+        if !self.gone && !self.out.is_empty() {
+            // Nobody is left to be told that it failed: the connection is closing then.
+            let _ = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
+        }
+    }
+
+    /// The buffer, with at most so many bytes of memory.
+    pub(super) fn give_back(self, most: usize) -> Vec<u8> {
+        let mut out = self.out;
+        out.clear();
+        out.shrink_to(most);
+        out
+    }
+
+    fn may_send(&mut self) -> io::Result<()> {
+        self.await_body();
+        if self.gone || self.request.is_cancelled() {
+            self.out.clear();
+            return Err(ClientGone.into());
+        }
+        Ok(())
+    }
+}
+
+/// From here on a block is sent from where it lies, and not copied.
+pub(super) const LARGE: usize = 16 << 10;
+
+/// An answer as it is: its end is that of the connection. There is no STDERR on the wire, so
+/// `wsgi.errors` is the gateway's own log.
+pub(super) struct Unframed<'c> {
+    sender: Sender<'c>,
+    apps: &'c dyn Dispatch,
+    /// The line for the log that has no end yet.
+    line: Vec<u8>,
+}
+
+impl<'c> Unframed<'c> {
+    pub(super) fn new(sender: Sender<'c>, apps: &'c dyn Dispatch) -> Self {
+        Self { sender, apps, line: Vec::new() }
+    }
+}
+
+impl Outgoing for Unframed<'_> {
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if data.len() >= LARGE {
+            return self.sender.send(&mut [IoSlice::new(data)]);
+        }
+        self.sender.out.extend_from_slice(data);
+        if self.sender.out.len() < LARGE { Ok(()) } else { self.sender.send(&mut []) }
+    }
+
+    fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {
+        self.line.extend_from_slice(data);
+        if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
+            self.apps.errors(&self.line[..end]);
+            self.line.drain(..=end);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.sender.out.is_empty() { Ok(()) } else { self.sender.send(&mut []) }
+    }
+
+    fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
+        self.flush()?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.sender.send_file(b"", file, from, len)?;
+        Ok(Some(len as u64))
+    }
+
+    fn end(&mut self, _app_status: u32) {
+        if !self.sender.is_cancelled() {
+            self.sender.send_last();
+        }
+    }
+
+    fn give_back(self) -> Vec<u8> {
+        if !self.line.is_empty() {
+            self.apps.errors(&self.line);
+        }
+        self.sender.give_back(2 * LARGE)
+    }
+}

@@ -1,0 +1,617 @@
+//! HTTP/1.1 for many clients at once: one thread watches the connections, a bounded pool answers.
+//!
+//! A connection is the watcher's until a request is there as far as it need be: its head, and of
+//! its body what is not long. So who connects and says nothing, or says it slowly, holds a slot of a
+//! table and some bytes, but no thread. A ready request goes to the pool with its connection, and
+//! the connection comes back with the answer sent.
+//!
+//! ```text
+//!  accept ─► Idle ─► Head ─► Body ─► (a thread) ─► Idle, Skip or Drain
+//!              │       │       │
+//!              └───────┴───────┴─► too slow, too much, malformed: a page, then Drain
+//! ```
+
+use super::{
+    chunked::{Chunks, Piece},
+    connection::{After, Connection, PIECE, answer, first_line},
+    request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
+    server::{Serving, TOO_SLOW, accept},
+};
+use crate::{
+    handlers::Slate,
+    sys::{self, Epoll, Happened, Ready},
+};
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Range,
+    os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Bytes of a body that the watcher waits for; a longer one is the thread's to read.
+const SHORT: usize = 64 << 10;
+/// Bytes of unfinished requests, of all connections together.
+const MAX_UNFINISHED: usize = 64 << 20;
+/// How long a client may go on sending that has its answer, and how much.
+const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_UNWANTED: u64 = 4 << 20;
+/// Connections beyond `max_connections` that are told so; further ones are closed.
+const TURNED_AWAY: usize = 64;
+/// How often accept is tried again when no descriptor was free.
+const RETRY: Duration = Duration::from_millis(50);
+
+const NO_ROOM: Refused =
+    Refused { status: "503 Service Unavailable", why: "there are too many connections" };
+const NO_THREAD: Refused =
+    Refused { status: "503 Service Unavailable", why: "there are too many requests" };
+
+/// Tokens of epoll: connections are slot and generation, so that a late event of one does not
+/// reach the next in its slot.
+const LISTENERS: u64 = 1 << 63;
+const BELL: u64 = u64::MAX;
+
+/// A request that waits for a thread.
+struct Job {
+    slot: usize,
+    connection: Connection,
+    head: Range<usize>,
+    came: Instant,
+}
+
+/// What the watcher and the threads share.
+#[derive(Default)]
+struct Pool {
+    jobs: Mutex<Jobs>,
+    more: Condvar,
+    back: Mutex<Vec<(usize, Connection, After)>>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    done: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the threads however the watcher ends.
+struct Dismiss<'p>(&'p Pool);
+
+impl Drop for Dismiss<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.jobs).done = true;
+        self.0.more.notify_all();
+    }
+}
+
+/// Serves until the server is told to stop, and what was in flight has ended.
+pub(super) fn serve(serving: &Serving<'_>) -> io::Result<()> {
+    let pool = Pool::default();
+    thread::scope(|scope| {
+        let dismiss = Dismiss(&pool);
+        for _ in 0..serving.options.threads.max(1) {
+            thread::Builder::new().spawn_scoped(scope, || work(serving, &pool))?;
+        }
+        let watched = Watcher::new(serving, &pool)?.watch();
+        drop(dismiss);
+        watched
+    })
+}
+
+/// One thread of the pool.
+fn work(serving: &Serving<'_>, pool: &Pool) {
+    let mut slate = Slate::default();
+    loop {
+        let mut jobs = lock(&pool.jobs);
+        let job = loop {
+            match jobs.waiting.pop_front() {
+                Some(job) => {
+                    serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
+                    break job;
+                }
+                None if jobs.done => return,
+                None => jobs = pool.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        drop(jobs);
+        let Job { slot, mut connection, head, came } = job;
+        let late = serving.options.queue_timeout.is_some_and(|limit| came.elapsed() > limit);
+        let after = if late {
+            let line = first_line(&connection.buffer[head]).to_vec();
+            connection.refuse(serving, &NO_THREAD, &line, false)
+        } else {
+            let may_keep = !serving.stopping.load(Ordering::Acquire);
+            let answer = || answer(&mut connection, head, serving, &mut slate, may_keep);
+            // Of applications panics are caught closer by: this one is a handler's, or ours. It
+            // costs the connection, and no thread.
+            catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+                slate = Slate::default();
+                After::Close
+            })
+        };
+        lock(&pool.back).push((slot, connection, after));
+        serving.bell.ring();
+    }
+}
+
+/// How far the next request of a connection has come.
+enum Phase {
+    /// Not a byte of it is there.
+    Idle,
+    Head,
+    /// The head lies at `head`; of the body so many bytes are to be there.
+    Body {
+        head: Range<usize>,
+        until: usize,
+    },
+    /// The same of a body in chunks, looked at as far as `at`.
+    Chunks {
+        head: Range<usize>,
+        chunks: Chunks,
+        at: usize,
+    },
+    /// The rest of a body that nobody wants, before the next request.
+    Skip,
+    /// The answer is out, and no other will follow: what comes is read until the client ends.
+    Drain {
+        left: u64,
+    },
+}
+
+/// A connection that is the watcher's.
+struct Watched {
+    connection: Connection,
+    scan: HeadScan,
+    phase: Phase,
+    /// When patience ends, with this phase.
+    deadline: Option<Instant>,
+}
+
+enum Slot {
+    Free,
+    /// A thread has the connection.
+    Lent,
+    Watched(Box<Watched>),
+}
+
+/// What a look at a connection came to.
+enum Look {
+    /// Nothing more for now.
+    Wait,
+    Ready(Range<usize>),
+    Refuse(Refused),
+    Close,
+}
+
+struct Watcher<'s> {
+    serving: &'s Serving<'s>,
+    pool: &'s Pool,
+    epoll: Epoll,
+    slots: Vec<(u32, Slot)>,
+    free: Vec<usize>,
+    /// The next of the deadlines, or one that has been put off since.
+    next_deadline: Option<Instant>,
+    /// Bytes in the buffers of watched connections.
+    unfinished: usize,
+    /// Until when accept is not tried.
+    full_until: Option<Instant>,
+    stopping: bool,
+    scratch: Vec<u8>,
+}
+
+impl<'s> Watcher<'s> {
+    fn new(serving: &'s Serving<'s>, pool: &'s Pool) -> io::Result<Self> {
+        let watcher = Self {
+            serving,
+            pool,
+            epoll: Epoll::new()?,
+            slots: Vec::new(),
+            free: Vec::new(),
+            next_deadline: None,
+            unfinished: 0,
+            full_until: None,
+            stopping: false,
+            scratch: vec![0; PIECE],
+        };
+        watcher.epoll.add(serving.bell.as_raw_fd(), BELL, Ready::Once)?;
+        watcher.listen()?;
+        Ok(watcher)
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        for (listener, token) in self.serving.listeners.iter().zip(LISTENERS..) {
+            self.epoll.add(listener.as_raw_fd(), token, Ready::While)?;
+        }
+        Ok(())
+    }
+
+    fn be_deaf(&self) {
+        for listener in self.serving.listeners {
+            let _ = self.epoll.remove(listener.as_raw_fd());
+        }
+    }
+
+    fn live(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    fn watch(mut self) -> io::Result<()> {
+        let mut happened = [Happened::default(); Epoll::BATCH];
+        let mut give_up = None;
+        loop {
+            if !self.stopping && self.serving.stopping.load(Ordering::Acquire) {
+                self.begin_to_stop();
+                give_up = Some(Instant::now() + self.serving.options.graceful_timeout);
+            }
+            if self.stopping && (self.live() == 0 || give_up.is_some_and(|at| at <= Instant::now()))
+            {
+                return Ok(());
+            }
+            let n = self.epoll.wait(&mut happened, self.millis(give_up));
+            for one in &happened[..n] {
+                match one.token {
+                    BELL => {}
+                    listener @ LISTENERS.. => self.accept((listener - LISTENERS) as usize)?,
+                    token => self.event(token),
+                }
+            }
+            let back = std::mem::take(&mut *lock(&self.pool.back));
+            for (slot, connection, after) in back {
+                self.take_back(slot, connection, after);
+            }
+            self.expire()?;
+        }
+    }
+
+    /// How long to wait for an event.
+    fn millis(&self, give_up: Option<Instant>) -> i32 {
+        let next = [self.next_deadline, self.full_until, give_up].into_iter().flatten().min();
+        let left = next.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
+        left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX))
+    }
+
+    /// Nobody new, and of those that are here only who has begun a request.
+    fn begin_to_stop(&mut self) {
+        self.stopping = true;
+        self.be_deaf();
+        for at in 0..self.slots.len() {
+            if matches!(&self.slots[at].1, Slot::Watched(w) if matches!(w.phase, Phase::Idle | Phase::Skip))
+            {
+                self.close(at);
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: usize) -> io::Result<()> {
+        // A few at a time, so that those who wait for an answer have their turn.
+        for _ in 0..Epoll::BATCH {
+            let Some(listener) = self.serving.listeners.get(listener) else { return Ok(()) };
+            let connection = match accept(listener, self.serving) {
+                Ok(Some(connection)) => connection,
+                Ok(None) => return Ok(()),
+                Err(e) if sys::is_exhausted(&e) => {
+                    // Whoever is idle makes room; if nobody is, a little later somebody will be.
+                    if !self.close_idlest() {
+                        self.be_deaf();
+                        self.full_until = Some(Instant::now() + RETRY);
+                        return Ok(());
+                    }
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
+            let max = self.serving.options.max_connections;
+            if self.live() >= max.saturating_add(TURNED_AWAY) {
+                continue;
+            }
+            let crowded = self.live() >= max;
+            if let Some(slot) = self.settle_in(connection)
+                && crowded
+            {
+                self.refuse(slot, &NO_ROOM);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a new connection a slot.
+    fn settle_in(&mut self, connection: Connection) -> Option<usize> {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push((0, Slot::Free));
+            self.slots.len() - 1
+        });
+        let token = (slot as u64) << 32 | u64::from(self.slots[slot].0);
+        // The table never has 2^31 slots: there are not so many descriptors.
+        if self.epoll.add(connection.socket.raw(), token, Ready::Once).is_err() {
+            self.free.push(slot);
+            return None;
+        }
+        let deadline = self.after(self.serving.options.idle_timeout);
+        let scan = HeadScan::new(Rules::Strict);
+        let watched = Watched { connection, scan, phase: Phase::Idle, deadline };
+        self.slots[slot].1 = Slot::Watched(Box::new(watched));
+        Some(slot)
+    }
+
+    /// The connection that has been idle for the longest time goes.
+    fn close_idlest(&mut self) -> bool {
+        let idle = |(at, (_, slot)): (usize, &(u32, Slot))| match slot {
+            Slot::Watched(w) if matches!(w.phase, Phase::Idle) => Some((w.deadline, at)),
+            Slot::Free | Slot::Lent | Slot::Watched(_) => None,
+        };
+        let idlest = self.slots.iter().enumerate().filter_map(idle).min();
+        idlest.inspect(|&(_, at)| self.close(at)).is_some()
+    }
+
+    fn event(&mut self, token: u64) {
+        let (slot, generation) = ((token >> 32) as usize, token as u32);
+        if self.slots.get(slot).is_some_and(|(current, _)| *current == generation) {
+            self.look(slot);
+        }
+    }
+
+    /// A connection comes back from a thread.
+    fn take_back(&mut self, slot: usize, connection: Connection, after: After) {
+        if after == After::Close {
+            drop(connection);
+            return self.vacate(slot);
+        }
+        let keep = after == After::Keep && !self.stopping;
+        let phase = match connection.skip {
+            _ if !keep => Phase::Drain { left: MAX_UNWANTED },
+            0 if connection.buffer.is_empty() => Phase::Idle,
+            // The next request came together with the last.
+            0 => Phase::Head,
+            _ => Phase::Skip,
+        };
+        if !keep {
+            connection.socket.shutdown_write();
+        }
+        let options = self.serving.options;
+        let deadline = match phase {
+            Phase::Drain { .. } => self.after(Some(PATIENCE)),
+            Phase::Idle => self.after(options.idle_timeout),
+            _ => self.after(options.read_timeout),
+        };
+        self.unfinished += connection.buffer.len();
+        let scan = HeadScan::new(Rules::Strict);
+        self.slots[slot].1 = Slot::Watched(Box::new(Watched { connection, scan, phase, deadline }));
+        self.look(slot);
+    }
+
+    /// A deadline from now, that the watcher will wake for.
+    fn after(&mut self, limit: Option<Duration>) -> Option<Instant> {
+        let deadline = Instant::now() + limit?;
+        self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
+        Some(deadline)
+    }
+
+    /// Reads what has come on a connection, as far as its next request.
+    fn look(&mut self, slot: usize) {
+        let place = &mut self.slots[slot].1;
+        if !matches!(place, Slot::Watched(_)) {
+            return; // A thread has it, and it will be looked at when it comes back.
+        }
+        let Slot::Watched(mut watched) = std::mem::replace(place, Slot::Lent) else { return };
+        let before = watched.connection.buffer.len();
+        let look = self.read(&mut watched);
+        self.unfinished = self.unfinished - before + watched.connection.buffer.len();
+        let crowded = self.unfinished > MAX_UNFINISHED;
+        self.slots[slot].1 = Slot::Watched(watched);
+        match look {
+            Look::Wait if crowded => self.refuse(slot, &NO_ROOM),
+            Look::Wait => {}
+            Look::Ready(head) => self.hand_over(slot, head),
+            Look::Refuse(refused) => self.refuse(slot, &refused),
+            Look::Close => self.close(slot),
+        }
+    }
+
+    fn read(&mut self, watched: &mut Watched) -> Look {
+        loop {
+            match watched.advance(self.serving.options.max_body) {
+                Ok(Some(head)) => return Look::Ready(head),
+                Ok(None) => {}
+                Err(refused) => return Look::Refuse(refused),
+            }
+            let n = match watched.connection.socket.recv(&mut self.scratch) {
+                Ok(0) => return watched.end(),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Look::Wait,
+                Err(_) => return Look::Close,
+            };
+            let piece = &self.scratch[..n];
+            match &mut watched.phase {
+                Phase::Drain { left } => match left.checked_sub(n as u64) {
+                    Some(rest) => *left = rest,
+                    None => return Look::Close,
+                },
+                Phase::Idle => {
+                    watched.connection.buffer.extend_from_slice(piece);
+                    watched.phase = Phase::Head;
+                    watched.deadline = self.after(self.serving.options.read_timeout);
+                }
+                Phase::Head => watched.connection.buffer.extend_from_slice(piece),
+                Phase::Body { .. } | Phase::Chunks { .. } | Phase::Skip => {
+                    watched.connection.buffer.extend_from_slice(piece);
+                    watched.deadline = self.after(self.serving.options.read_timeout);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, slot: usize) -> Option<Watched> {
+        match std::mem::replace(&mut self.slots[slot].1, Slot::Lent) {
+            Slot::Watched(watched) => {
+                self.unfinished -= watched.connection.buffer.len();
+                Some(*watched)
+            }
+            other => {
+                self.slots[slot].1 = other;
+                None
+            }
+        }
+    }
+
+    fn hand_over(&mut self, slot: usize, head: Range<usize>) {
+        let mut jobs = lock(&self.pool.jobs);
+        if jobs.waiting.len() >= self.serving.options.max_queue {
+            drop(jobs);
+            return self.refuse(slot, &NO_THREAD);
+        }
+        let Slot::Watched(watched) = std::mem::replace(&mut self.slots[slot].1, Slot::Lent) else {
+            return;
+        };
+        let connection = watched.connection;
+        self.unfinished -= connection.buffer.len();
+        jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
+        self.serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
+        drop(jobs);
+        self.pool.more.notify_one();
+    }
+
+    fn refuse(&mut self, slot: usize, refused: &Refused) {
+        let Some(watched) = self.take(slot) else { return };
+        let mut connection = watched.connection;
+        let line = match refused.code() {
+            414 => Vec::new(),
+            _ => {
+                let start = connection.buffer.iter().take_while(|b| b"\r\n".contains(b)).count();
+                first_line(&connection.buffer[start..]).to_vec()
+            }
+        };
+        let is_head = line.starts_with(b"HEAD ");
+        let after = connection.refuse(self.serving, refused, &line, is_head);
+        connection.buffer = Vec::new();
+        self.take_back(slot, connection, after);
+    }
+
+    fn close(&mut self, slot: usize) {
+        if self.take(slot).is_some() {
+            self.vacate(slot);
+        }
+    }
+
+    fn vacate(&mut self, slot: usize) {
+        let (generation, place) = &mut self.slots[slot];
+        *generation = generation.wrapping_add(1);
+        *place = Slot::Free;
+        self.free.push(slot);
+    }
+
+    /// Ends the patience with those whose deadline is over.
+    fn expire(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        if self.full_until.is_some_and(|at| at <= now) {
+            self.full_until = None;
+            if !self.stopping {
+                self.listen()?;
+            }
+        }
+        if self.next_deadline.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.next_deadline = None;
+        for slot in 0..self.slots.len() {
+            let Slot::Watched(watched) = &self.slots[slot].1 else { continue };
+            let Some(deadline) = watched.deadline else { continue };
+            if deadline > now {
+                let next = self.next_deadline.map_or(deadline, |next| next.min(deadline));
+                self.next_deadline = Some(next);
+                continue;
+            }
+            match watched.phase {
+                Phase::Head | Phase::Body { .. } | Phase::Chunks { .. } => {
+                    self.refuse(slot, &TOO_SLOW);
+                }
+                Phase::Idle | Phase::Skip | Phase::Drain { .. } => self.close(slot),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watched {
+    /// Goes as far as what is in the buffer allows: where the head lies, once the request can be
+    /// answered.
+    fn advance(&mut self, max_body: u64) -> Result<Option<Range<usize>>, Refused> {
+        loop {
+            let buffer = &mut self.connection.buffer;
+            match &mut self.phase {
+                Phase::Drain { .. } => {
+                    *buffer = Vec::new();
+                    return Ok(None);
+                }
+                Phase::Skip => {
+                    let skip = &mut self.connection.skip;
+                    let here = usize::try_from(*skip).unwrap_or(usize::MAX).min(buffer.len());
+                    buffer.drain(..here);
+                    *skip -= here as u64;
+                    if *skip > 0 {
+                        return Ok(None);
+                    }
+                    self.phase = if buffer.is_empty() { Phase::Idle } else { Phase::Head };
+                }
+                Phase::Idle => return Ok(None),
+                Phase::Head => {
+                    let Some(head) = self.scan.scan(buffer)? else { return Ok(None) };
+                    let request = parse(&buffer[head.clone()], Rules::Strict)?;
+                    if matches!(request.framing, Framing::Length(length) if length > max_body) {
+                        return Err(BODY_TOO_LONG);
+                    }
+                    // Whoever waits for 100 Continue has it when the body is first read.
+                    if request.expects_continue {
+                        return Ok(Some(head));
+                    }
+                    self.phase = match request.framing {
+                        Framing::Length(length) => match usize::try_from(length) {
+                            Ok(length) if length <= SHORT => {
+                                Phase::Body { until: head.end + length, head }
+                            }
+                            _ => return Ok(Some(head)),
+                        },
+                        Framing::Chunked => {
+                            Phase::Chunks { at: head.end, head, chunks: Chunks::new() }
+                        }
+                    };
+                }
+                Phase::Body { head, until } => {
+                    return Ok((buffer.len() >= *until).then(|| head.clone()));
+                }
+                Phase::Chunks { head, chunks, at } => {
+                    loop {
+                        let (used, piece) = chunks.next(&buffer[*at..])?;
+                        *at += used;
+                        if chunks.announced() > max_body {
+                            return Err(BODY_TOO_LONG);
+                        }
+                        match piece {
+                            Piece::Data(_) => {}
+                            Piece::More => break,
+                            Piece::End => return Ok(Some(head.clone())),
+                        }
+                    }
+                    return Ok((buffer.len() - head.end > SHORT).then(|| head.clone()));
+                }
+            }
+        }
+    }
+
+    /// The client sends no more.
+    fn end(&mut self) -> Look {
+        match &self.phase {
+            Phase::Idle | Phase::Skip | Phase::Drain { .. } => Look::Close,
+            Phase::Head if self.scan.is_idle() => Look::Close,
+            Phase::Head => Look::Refuse(Refused::bad("the request ended before its head did")),
+            Phase::Body { .. } | Phase::Chunks { .. } => {
+                Look::Refuse(Refused::bad("the body ended early"))
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `WSGIRequestHandler` and `ServerHandler`: what an author overrides, and how a request is run.
+
+use super::{
+    environ::{self, address_string},
+    log::{Escaped, log_date_time_string},
+    request::{Refused, Request, Rules},
+};
+use crate::{
+    handlers::{Attributes, Handler, Outcome, Slate, Streams, run},
+    net::Peer,
+    types::{Application, Exception, Vars},
+};
+use std::{
+    fmt,
+    io::{self, Write},
+    time::SystemTime,
+};
+
+/// `WSGIRequestHandler`: the methods that wsgiref has one override, with its defaults. One object
+/// serves all requests; what Python keeps in an instance is given to each method.
+///
+/// ```
+/// use cgigate::{net::Peer, simple_server::{Request, Rules, WsgiRequestHandler, get_environ}, Vars};
+///
+/// /// Says who the user is, and nothing on stderr.
+/// struct Quiet;
+///
+/// impl WsgiRequestHandler for Quiet {
+///     fn get_environ(&self, request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
+///         get_environ(request, client, rules, environ);
+///         environ.set("REMOTE_USER", "ann");
+///     }
+///     fn log_message(&self, _client: Peer, _message: std::fmt::Arguments<'_>) {}
+/// }
+/// ```
+pub trait WsgiRequestHandler: Send + Sync {
+    /// Adds the variables of `request` to those of the server, which are in `environ` already.
+    fn get_environ(&self, request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
+        environ::get_environ(request, client, rules, environ);
+    }
+
+    /// `wsgi.errors`: the process's stderr.
+    fn get_stderr(&self) -> Box<dyn Write + '_> {
+        Box::new(io::stderr())
+    }
+
+    /// Runs one request: `app`, if the server has one, under `handler`. One that answers by
+    /// several applications overrides this.
+    ///
+    /// # Errors
+    /// As [`run`](crate::handlers::run()).
+    fn handle(
+        &self,
+        app: Option<&dyn Application>,
+        handler: &dyn Handler,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        match app {
+            Some(app) => run(handler, app, slate, streams),
+            None => Err("the server has no application: set_app() comes first".into()),
+        }
+    }
+
+    /// The client as logs have it: its address, never its name.
+    fn address_string(&self, client: Peer) -> String {
+        match client {
+            Peer::Ip(_) => address_string(client),
+            Peer::User(_) => client.to_string(),
+        }
+    }
+
+    /// A line of the log, on stderr.
+    fn log_message(&self, client: Peer, message: fmt::Arguments<'_>) {
+        let (client, date) = (self.address_string(client), log_date_time_string(SystemTime::now()));
+        crate::sys::say(format_args!("{client} - - [{date}] {message}"));
+    }
+
+    /// The access line of a request: `requestline` as the client sent it, the status, and the
+    /// bytes of the body that were sent; `-` for a page that the server made itself.
+    fn log_request(&self, client: Peer, requestline: &[u8], code: u16, size: Size) {
+        let line = Escaped(requestline);
+        self.log_message(client, format_args!("\"{line}\" {code} {size}"));
+    }
+
+    /// Why a request was refused.
+    fn log_error(&self, client: Peer, refused: &Refused) {
+        self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
+    }
+
+    /// `BaseServer.handle_error`: what even the error page could not answer. The server goes on.
+    fn handle_error(&self, client: Peer, exc: &Exception) {
+        let client = self.address_string(client);
+        let exc = exc.to_string();
+        crate::sys::say(format_args!("cgigate: answer {client}: {}", Escaped(exc.as_bytes())));
+    }
+}
+
+/// How much of a body was sent, as an access line has it.
+///
+/// ```
+/// use cgigate::simple_server::Size;
+///
+/// assert_eq!(Size::Whole(12).to_string(), "12");
+/// assert_eq!(Size::Aborted(5).to_string(), "5 aborted");
+/// assert_eq!(Size::Page.to_string(), "-");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// All of it: bytes.
+    Whole(u64),
+    /// So many bytes of it, and then something went wrong.
+    Aborted(u64),
+    /// The server's own page.
+    Page,
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "{bytes}"),
+            Self::Aborted(bytes) => write!(f, "{bytes} aborted"),
+            Self::Page => f.write_str("-"),
+        }
+    }
+}
+
+/// [`WsgiRequestHandler`] with nothing overridden.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DefaultHandler;
+
+impl WsgiRequestHandler for DefaultHandler {}
+
+/// `ServerHandler`: the [`Handler`] of this server's requests, an origin server's.
+///
+/// ```
+/// use cgigate::{handlers::Handler, simple_server::ServerHandler};
+///
+/// let mut handler = ServerHandler::default();
+/// assert_eq!(handler.attributes().server_software.as_deref(), Some("cgigate"));
+/// handler.0.server_software = None; // and no Server field goes out
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerHandler(pub Attributes);
+
+impl Default for ServerHandler {
+    fn default() -> Self {
+        Self(Attributes {
+            wsgi_multithread: false,
+            wsgi_multiprocess: false,
+            server_software: Some("cgigate".into()),
+            ..Attributes::BASE
+        })
+    }
+}
+
+impl Handler for ServerHandler {
+    fn attributes(&self) -> &Attributes {
+        &self.0
+    }
+}
+
+/// `send_error`'s page: nothing of what the client sent is in it.
+pub(super) fn error_page(
+    refused: &Refused,
+    server: Option<&str>,
+    modern: bool,
+    is_head: bool,
+) -> Vec<u8> {
+    let Refused { status, why } = refused;
+    let (code, message) = status.split_once(' ').unwrap_or((status, ""));
+    let page = format!(
+        "<!DOCTYPE HTML>\n<html lang=\"en\">\n    <head>\n        <meta charset=\"utf-8\">\n        \
+         <title>Error response</title>\n    </head>\n    <body>\n        <h1>Error response</h1>\n        \
+         <p>Error code: {code}</p>\n        <p>Message: {message}.</p>\n        \
+         <p>Error code explanation: {code} - {why}.</p>\n    </body>\n</html>\n"
+    );
+    let version = if modern { "1.1" } else { "1.0" };
+    let server = server.map(|server| format!("Server: {server}\r\n")).unwrap_or_default();
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    // Whoever is told to come back is told when.
+    let retry = if refused.code() == 503 { "Retry-After: 1\r\n" } else { "" };
+    let mut answer = format!(
+        "HTTP/{version} {status}\r\n{server}Date: {date}\r\nConnection: close\r\n{retry}\
+         Content-Type: text/html;charset=utf-8\r\nContent-Length: {}\r\n\r\n",
+        page.len()
+    );
+    if !is_head {
+        answer.push_str(&page);
+    }
+    answer.into_bytes()
+}
