@@ -4,7 +4,9 @@
 
 use cgigate::{
     Vars,
-    fcgi::{Client, Connection, Event, Limits, Request, RequestId, Role, end_request, pairs},
+    fcgi::{
+        Client, Connection, Event, Limits, Request, RequestId, Role, end_request, pair_at, pairs,
+    },
     handlers::{Attributes, Plain, Slate, Streams, run},
     headers::Headers,
 };
@@ -73,10 +75,7 @@ fn params() -> Vec<u8> {
 fn filled(vars: &mut Vars, stream: &[u8]) {
     vars.clear();
     vars.append(stream);
-    for (name, value) in pairs(stream).flatten() {
-        vars.index(name, value);
-    }
-    vars.settle();
+    vars.index_by(pair_at).expect("the pairs are whole");
 }
 
 mod record {
