@@ -203,6 +203,12 @@ impl Listener {
         Ok(Self { fd: adopt(0, &address)?, address, file: None })
     }
 
+    /// A socket that somebody else made, and keeps: a supervisor's.
+    pub(crate) fn lent(fd: OwnedFd) -> Self {
+        let address = Address::Fd(std::os::fd::AsRawFd::as_raw_fd(&fd));
+        Self { fd, address, file: None }
+    }
+
     /// The address, with the port that the system chose if it was left to it; of a socket that was
     /// handed over, its own.
     pub fn address(&self) -> Address {

@@ -9,6 +9,7 @@ mod desk;
 mod get;
 mod identity;
 mod options;
+mod process;
 mod request;
 mod serve;
 mod values;
@@ -60,7 +61,9 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
-        None if handed_over => serve::run(gateway, FASTCGI, Server::of_environment()),
+        None if handed_over || process::Process::is_worker() => {
+            serve::run(gateway, FASTCGI, Server::of_environment())
+        }
         None => return help(),
     };
     result.unwrap_or_else(|error| {

@@ -2,14 +2,14 @@
 
 use super::{
     get::Get,
-    values::{duration, mode, size, switch},
+    values::{duration, mode, size, switch, workers},
 };
 use crate::{
     gateway::{MountPoint, Protocol},
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI, SCGI,
 /// uwsgi or HTTP when you do.
@@ -49,6 +49,15 @@ pub(super) enum Served {
     Http,
 }
 
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WebServers(protocol) => protocol.fmt(f),
+            Self::Http => f.write_str("http"),
+        }
+    }
+}
+
 /// A request made up at the desk.
 #[derive(Args, Debug)]
 pub(super) struct Desk {
@@ -81,9 +90,9 @@ pub(super) struct Server {
     /// Application calls at a time [default: 4 x CPUs, at least 4]
     #[arg(long, env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: Option<u16>,
-    /// Worker processes; only one so far
-    #[arg(long, env = "CGIGATE_WORKERS", default_value = "1")]
-    pub(super) workers: String,
+    /// Worker processes under a supervisor, or `auto`: one for each CPU
+    #[arg(long, env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
+    pub(super) workers: usize,
     /// Connections that may wait to be accepted
     #[arg(long, env = "CGIGATE_BACKLOG", default_value_t = 4096,
           value_parser = clap::value_parser!(i32).range(1..))]

@@ -5,6 +5,7 @@ use super::{
     identity::{self, PidFile},
     options::{Served, Server as Options},
     own_name,
+    process::{self, Process},
 };
 use crate::{
     fcgi::Role,
@@ -12,12 +13,11 @@ use crate::{
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Listener},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
-    sys::{Signal, Signals, raise_descriptor_limit},
+    sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
 use std::{
     env,
-    fmt::Display,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
@@ -30,15 +30,7 @@ use std::{
     thread,
 };
 
-pub(super) fn run(
-    mut gateway: Gateway,
-    served: Served,
-    server: Options,
-) -> anyhow::Result<ExitCode> {
-    if !matches!(server.workers.as_str(), "1" | "auto") {
-        let why = "--workers: this version runs one worker process; start several instead";
-        return Err(Usage(why.into()).into());
-    }
+pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::Result<ExitCode> {
     if let Some(name) = &server.app
         && !gateway.apps().any(|(app, _)| app == name)
     {
@@ -46,9 +38,28 @@ pub(super) fn run(
         return Err(Usage(why).into());
     }
     let allow = allow(served, &server)?;
+    if let Some((worker, listeners)) = Process::inherited()? {
+        return serve(gateway, served, &server, allow, listeners, worker);
+    }
     let listeners = listeners(served, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
+    // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
+    if server.workers > 1 && !(server.listen.is_empty() && net::stdin_listens()) {
+        return process::supervise(&server, served, listeners, threads(served, &server));
+    }
+    serve(gateway, served, &server, allow, listeners, Process::Lone)
+}
+
+/// Builds the applications, and serves.
+fn serve(
+    mut gateway: Gateway,
+    served: Served,
+    server: &Options,
+    allow: Allow,
+    listeners: Vec<Listener>,
+    process: Process,
+) -> anyhow::Result<ExitCode> {
     if server.validate {
         gateway = gateway.validated();
     }
@@ -66,51 +77,27 @@ pub(super) fn run(
         Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            let settings = settings(protocol, &server);
-            web_servers(dispatcher, listeners, allow, settings, signals)?;
+            let settings = settings(protocol, server);
+            web_servers(dispatcher, listeners, allow, settings, signals, process)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            http(dispatcher, &listeners, allow, &server, max_body, signals)?;
+            http(dispatcher, listeners, http_options(server, allow, max_body), signals, process)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line for each listener, with the real port: the server is ready.
-fn announce(protocol: &dyn Display, listeners: &[Listener], threads: usize) {
-    for listener in listeners {
-        let address = listener.address();
-        crate::sys::say(format_args!(
-            "cgigate: {protocol} on {address}, 1 workers x {threads} threads"
-        ));
-    }
-    tell_manager("READY=1");
-}
-
-fn tell_manager(state: &str) {
-    if let Err(error) = net::notify(state) {
-        crate::sys::say(format_args!("cgigate: tell the service manager {state}: {error}"));
-    }
-}
-
-/// Calls `stop` when a signal says so; a second one ends the process at once.
-fn obey(mut signals: Signals, mut stop: impl FnMut() + Send + 'static) {
-    thread::spawn(move || {
-        let mut stopping = false;
-        while let Ok(signal) = signals.wait() {
-            match signal {
-                Signal::Stop if stopping => std::process::exit(1),
-                Signal::Stop => {
-                    stopping = true;
-                    tell_manager("STOPPING=1");
-                    stop();
-                }
-                Signal::Reload | Signal::Reopen => {}
-            }
-        }
-    });
+/// Application calls at a time in a worker.
+fn threads(served: Served, server: &Options) -> usize {
+    server.threads.map_or_else(
+        || match served {
+            Served::WebServers(_) => Settings::default().threads,
+            Served::Http => HttpOptions::http().threads,
+        },
+        usize::from,
+    )
 }
 
 /// The applications as an HTTP server runs them.
@@ -129,18 +116,10 @@ impl WsgiRequestHandler for Http {
     }
 }
 
-/// Serves HTTP until a signal says to stop, and what was in flight has ended.
-fn http(
-    dispatcher: Dispatcher,
-    listeners: &[Listener],
-    allow: Allow,
-    server: &Options,
-    max_body: u64,
-    signals: Signals,
-) -> anyhow::Result<()> {
+fn http_options(server: &Options, allow: Allow, max_body: u64) -> HttpOptions {
     let default = HttpOptions::http();
-    let options = HttpOptions {
-        threads: server.threads.map_or(default.threads, usize::from),
+    HttpOptions {
+        threads: threads(Served::Http, server),
         max_connections: server.max_connections,
         max_queue: server.max_queue,
         max_body,
@@ -150,9 +129,18 @@ fn http(
         graceful_timeout: server.graceful_timeout,
         allow: Some(allow),
         ..default
-    };
-    let threads = options.threads;
-    let patience = options.graceful_timeout;
+    }
+}
+
+/// Serves HTTP until it is told to stop, and what was in flight has ended.
+fn http(
+    dispatcher: Dispatcher,
+    listeners: Vec<Listener>,
+    options: HttpOptions,
+    signals: Signals,
+    process: Process,
+) -> anyhow::Result<()> {
+    let (threads, patience) = (options.threads, options.graceful_timeout);
     // For these calls, of no matter which family the socket is.
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
     let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
@@ -161,16 +149,10 @@ fn http(
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
     let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
-    obey(signals, move || {
+    process.begin(signals, Served::Http, listeners, threads, move || {
         stopper.stop();
         let _ = tell_stop.send(None);
-    });
-    announce(&"http", listeners, threads);
-    for listener in listeners {
-        if !matches!(listener.address(), Address::Unix(_) | Address::Abstract(_)) {
-            crate::sys::say(format_args!("cgigate: open http://{}/", listener.address()));
-        }
-    }
+    })?;
     // An application that does not come back is not waited for longer than was said: the process
     // ends without it.
     thread::Builder::new().spawn(move || {
@@ -223,33 +205,30 @@ impl Dispatch for Behind {
     }
 }
 
-/// Serves until a signal says to stop, and what was in flight has ended.
+/// Serves until it is told to stop, and what was in flight has ended.
 fn web_servers(
     dispatcher: Dispatcher,
     listeners: Vec<Listener>,
     allow: Allow,
     settings: Settings,
     signals: Signals,
+    process: Process,
 ) -> anyhow::Result<()> {
+    let (protocol, threads) = (settings.protocol, settings.threads);
     let attributes = Attributes {
         origin_server: false,
-        wsgi_multiprocess: false,
-        wsgi_multithread: settings.threads > 1,
-        preamble: settings.protocol.preamble(),
+        wsgi_multiprocess: process.has_others(),
+        wsgi_multithread: threads > 1,
+        preamble: protocol.preamble(),
         ..Attributes::BASE
     };
-    announce(&settings.protocol, &listeners, settings.threads);
     let refused = AtomicBool::new(false);
     let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
-    let mut listeners = Some(listeners);
-    obey(signals, move || {
-        // The server closes its own: nobody is to wait at a door that is opened no more.
-        drop(listeners.take());
-        stopper.stop();
-    });
+    let served = Served::WebServers(protocol);
+    process.begin(signals, served, listeners, threads, move || stopper.stop())?;
     Ok(server.run()?)
 }
 

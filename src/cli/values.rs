@@ -47,6 +47,15 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A number of processes, or `auto`.
+pub(super) fn workers(text: &str) -> Result<usize, String> {
+    if text == "auto" {
+        return Ok(std::thread::available_parallelism().map_or(1, usize::from));
+    }
+    let count = text.parse().ok().filter(|count| (1..=1024).contains(count));
+    count.ok_or_else(|| format!("{text:?} is no number of workers: use 1 to 1024, or auto"))
+}
+
 /// An octal file mode: `0660`.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
@@ -71,6 +80,9 @@ mod tests {
         assert_eq!((switch("1"), switch("On")), (Ok(true), Ok(true)));
         assert_eq!((switch(""), switch("off")), (Ok(false), Ok(false)));
         assert!(switch("perhaps").is_err_and(|why| why.contains("perhaps")));
+        assert_eq!(workers("3"), Ok(3));
+        assert!(workers("auto").is_ok_and(|count| count > 0));
+        assert!(workers("0").is_err_and(|why| why.contains("\"0\"")));
         assert!(mode("999").is_err() && mode("7777").is_err());
     }
 }

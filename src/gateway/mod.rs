@@ -4,6 +4,8 @@
 //! the neighbours bring requests and take answers away.
 
 pub(crate) mod cgi;
+#[cfg(target_os = "linux")]
+mod control;
 mod dispatch;
 mod mount;
 mod protocol;
@@ -17,6 +19,8 @@ mod call;
 mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
+#[cfg(target_os = "linux")]
+mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
 #[cfg(target_os = "linux")]
@@ -34,6 +38,8 @@ mod steward;
 #[cfg(target_os = "linux")]
 mod streams;
 #[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
 mod turns;
@@ -47,12 +53,16 @@ use crate::{
 };
 use std::fmt;
 
+#[cfg(target_os = "linux")]
+pub(crate) use control::{Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;
+#[cfg(target_os = "linux")]
+pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
 
 /// The applications linked into an executable, by name.
 ///

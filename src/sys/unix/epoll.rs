@@ -45,7 +45,8 @@ impl Epoll {
     /// What is there already is reported too.
     pub(crate) fn add(&self, fd: RawFd, token: u64, ready: Ready) -> io::Result<()> {
         let edge = match ready {
-            Ready::While => 0,
+            // Of the processes that wait for the same listener not all are woken.
+            Ready::While => libc::EPOLLEXCLUSIVE,
             Ready::Once => libc::EPOLLET | libc::EPOLLRDHUP,
         };
         let mut event = libc::epoll_event { events: (libc::EPOLLIN | edge) as u32, u64: token };

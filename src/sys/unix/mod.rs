@@ -2,6 +2,8 @@
 
 mod accounts;
 #[cfg(target_os = "linux")]
+mod channel;
+#[cfg(target_os = "linux")]
 mod epoll;
 mod limits;
 mod linger;
@@ -12,6 +14,10 @@ mod socket;
 mod thread;
 
 pub(crate) use accounts::{become_user, group, user};
+#[cfg(target_os = "linux")]
+pub(crate) use channel::{
+    keep_on_exec, monotonic_micros, packet_pair, poll_readable, receive_packet, send_packet,
+};
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 pub(crate) use limits::raise_descriptor_limit;

@@ -187,6 +187,12 @@ impl Signals {
     }
 }
 
+impl AsRawFd for Signals {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
 extern "C" fn note(signal: libc::c_int) {
     let byte = signal as u8; // Signal numbers are below 65.
     // SAFETY: write(2) may be called in a handler; one byte lies at the address.

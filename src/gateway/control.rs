@@ -1,0 +1,171 @@
+//! What a supervisor and its workers say to each other, over one line for each worker.
+//!
+//! The two may be of different versions: after a reload the supervisor is the old executable, and
+//! the workers are the new one. So a packet is one letter, and what is not known is read over.
+
+use crate::sys;
+use std::{
+    env, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+};
+
+/// One packet.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// Worker: its applications are built, and it serves.
+    Ready,
+    /// Worker: it has served long enough, or cannot go on; another should take its place.
+    Replace,
+    /// Either way: a kept connection without a request on it, from one that goes to one that stays.
+    Connection(OwnedFd),
+    /// Supervisor: no new connections, none kept; what is in flight ends.
+    Stop,
+    /// Supervisor: others serve now. No new connections; those without a request are handed over.
+    Retire,
+    /// Supervisor: the log files have been moved away.
+    Reopen,
+}
+
+/// One end of the line.
+#[derive(Debug)]
+pub(crate) struct Control(OwnedFd);
+
+impl Control {
+    pub(super) fn pair() -> io::Result<(Self, Self)> {
+        let (here, there) = sys::packet_pair()?;
+        Ok((Self(here), Self(there)))
+    }
+
+    /// # Errors
+    /// Nobody listens any more, or the kernel takes no more connections at the moment.
+    pub(crate) fn say(&self, word: &Word) -> io::Result<()> {
+        match word {
+            Word::Ready => self.send(b'r'),
+            Word::Replace => self.send(b'x'),
+            Word::Connection(socket) => self.pass(socket.as_fd()),
+            Word::Stop => self.send(b's'),
+            Word::Retire => self.send(b'h'),
+            Word::Reopen => self.send(b'u'),
+        }
+    }
+
+    fn send(&self, letter: u8) -> io::Result<()> {
+        sys::send_packet(self.0.as_fd(), &[letter], None)
+    }
+
+    /// [`Word::Connection`], of a connection that the caller keeps until this has gone well.
+    ///
+    /// # Errors
+    /// As for `say`.
+    pub(super) fn pass(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        sys::send_packet(self.0.as_fd(), b"c", Some(socket))
+    }
+
+    /// The next word; `None` when the other end is closed.
+    ///
+    /// # Errors
+    /// The line is broken.
+    pub(crate) fn hear(&self) -> io::Result<Option<Word>> {
+        loop {
+            let mut letter = [0; 64];
+            let (len, socket) = sys::receive_packet(self.0.as_fd(), &mut letter)?;
+            if len == 0 {
+                return Ok(None);
+            }
+            let word = match (letter[0], socket) {
+                (b'r', _) => Word::Ready,
+                (b'x', _) => Word::Replace,
+                (b'c', Some(socket)) => Word::Connection(socket),
+                (b's', _) => Word::Stop,
+                (b'h', _) => Word::Retire,
+                (b'u', _) => Word::Reopen,
+                _ => continue, // Of another version.
+            };
+            return Ok(Some(word));
+        }
+    }
+}
+
+impl AsRawFd for Control {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// What a worker is started with, by the numbers of the descriptors.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    pub(crate) control: Control,
+    pub(crate) listeners: Vec<OwnedFd>,
+}
+
+impl Inheritance {
+    /// The variable that tells a worker what it is, and what it has.
+    pub(crate) const NAME: &str = "CGIGATE_WORKER";
+
+    /// Its value: `control=5 listener=3 listener=4`.
+    pub(super) fn describe(control: &Control, listeners: &[RawFd]) -> String {
+        let mut text = format!("control={}", control.as_raw_fd());
+        for listener in listeners {
+            text.push_str(&format!(" listener={listener}"));
+        }
+        text
+    }
+
+    /// What this process was started with, if a supervisor started it. The variable is taken away:
+    /// it is not meant for what the process starts itself.
+    ///
+    /// To be called while the process has one thread.
+    ///
+    /// # Errors
+    /// The variable does not say what is there.
+    pub(crate) fn take() -> io::Result<Option<Self>> {
+        let Ok(text) = env::var(Self::NAME) else { return Ok(None) };
+        sys::remove_var(Self::NAME);
+        let (mut control, mut listeners) = (None, Vec::new());
+        for part in text.split_whitespace() {
+            let Some((name, number)) = part.split_once('=') else { continue };
+            let Ok(number) = number.parse() else { continue };
+            match name {
+                "control" => control = Some(Control(sys::adopt(number)?)),
+                "listener" if sys::is_listening(number) => listeners.push(sys::adopt(number)?),
+                _ => {}
+            }
+        }
+        match control {
+            Some(control) if !listeners.is_empty() => Ok(Some(Self { control, listeners })),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is set by a supervisor for its workers, and by nobody else",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_is_understood_and_others_are_read_over() {
+        let (supervisor, worker) = Control::pair().unwrap();
+        let (_near, far) = sys::packet_pair().unwrap();
+        worker.send(b'?').unwrap();
+        worker.say(&Word::Ready).unwrap();
+        worker.say(&Word::Replace).unwrap();
+        worker.pass(far.as_fd()).unwrap();
+        assert!(matches!(supervisor.hear(), Ok(Some(Word::Ready))));
+        assert!(matches!(supervisor.hear(), Ok(Some(Word::Replace))));
+        let passed = supervisor.hear().unwrap().unwrap();
+        assert!(matches!(passed, Word::Connection(_)));
+        for word in [Word::Stop, Word::Retire, Word::Reopen, passed] {
+            supervisor.say(&word).unwrap();
+        }
+        drop(supervisor);
+        assert!(matches!(worker.hear(), Ok(Some(Word::Stop))));
+        assert!(matches!(worker.hear(), Ok(Some(Word::Retire))));
+        assert!(matches!(worker.hear(), Ok(Some(Word::Reopen))));
+        assert!(matches!(worker.hear(), Ok(Some(Word::Connection(_)))));
+        assert!(matches!(worker.hear(), Ok(None)));
+    }
+}

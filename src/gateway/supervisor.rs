@@ -1,0 +1,557 @@
+//! The supervisor: starts workers, replaces the dead, reloads, stops. It holds the listeners and
+//! runs no application.
+//!
+//! ```text
+//! STARTING --ready--> SERVING --retire--> RETIRING --> gone
+//!                        \---- died ------------------> gone, and another is started
+//! ```
+//!
+//! A reload is a generation: workers of the next one are started, and when all of them are ready
+//! those of the last one retire. If one of the next does not get ready, all of them go instead.
+
+use super::{
+    control::{Control, Inheritance, Word},
+    executable::Executable,
+};
+use crate::{
+    net,
+    sys::{self, Signal, Signals, say},
+};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    path::PathBuf,
+    process::{Child, ExitStatus},
+    time::{Duration, Instant},
+};
+
+/// Who died younger than this may die again at once.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// The pause after the first one that died young; it doubles with each that follows.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// So many in a row, with nobody alive beside them, and none can live.
+const NEVER_READY: u32 = 5;
+const READY_AND_DEAD: u32 = 20;
+
+/// How long the workers of a reload may take until they are ready.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How much longer than the requests in flight their worker may take to end.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// What is to be supervised.
+pub(crate) struct Plan {
+    /// How many workers.
+    pub(crate) workers: usize,
+    /// The descriptors that they accept connections on; whoever made them keeps them.
+    pub(crate) listeners: Vec<OwnedFd>,
+    /// How long requests in flight may take after a stop.
+    pub(crate) graceful_timeout: Duration,
+    /// What to do when all serve for the first time.
+    pub(crate) ready: Box<dyn FnOnce()>,
+    /// What to do when a stop begins.
+    pub(crate) stopping: Box<dyn FnOnce()>,
+    /// What to do when log files have been moved away.
+    pub(crate) reopen: Box<dyn Fn()>,
+}
+
+/// One of the workers, or several, that is told to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Serving,
+    /// It has asked to be replaced, and serves until another is ready.
+    Tired,
+    Retiring,
+}
+
+struct Worker {
+    child: Child,
+    control: Control,
+    generation: u32,
+    stage: Stage,
+    started: Instant,
+}
+
+/// Why workers do not live, as far as it is known.
+#[derive(Default)]
+struct Deaths {
+    /// Young ones in a row.
+    young: u32,
+    /// Of these, the last ones that never got ready.
+    never_ready: u32,
+    /// No worker is started before this.
+    pause: Option<Instant>,
+}
+
+struct Reload {
+    executable: Executable,
+    deadline: Instant,
+    /// It was asked for once more meanwhile.
+    again: bool,
+}
+
+pub(crate) struct Supervisor {
+    count: usize,
+    listeners: Vec<OwnedFd>,
+    graceful_timeout: Duration,
+    ready: Option<Box<dyn FnOnce()>>,
+    stopping: Option<Box<dyn FnOnce()>>,
+    reopen: Box<dyn Fn()>,
+    signals: Signals,
+    path: PathBuf,
+    executable: Executable,
+    workers: Vec<Worker>,
+    /// Kept connections that somebody handed over while nobody could take them.
+    homeless: Vec<OwnedFd>,
+    generation: u32,
+    reload: Option<Reload>,
+    deaths: Deaths,
+    /// Since a stop: when whoever is left is killed.
+    end: Option<Instant>,
+    watchdog: Option<Watchdog>,
+}
+
+/// How the supervision ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By a stop.
+    Stopped,
+    /// By a second one.
+    Cut,
+    /// No worker can live; the exit status that tells of it. The log says why.
+    Failed(u8),
+}
+
+impl Supervisor {
+    /// # Errors
+    /// The executable's file cannot be found, or signals not be caught.
+    pub(crate) fn new(plan: Plan) -> io::Result<Self> {
+        let path = Executable::path()?;
+        Ok(Self {
+            count: plan.workers,
+            listeners: plan.listeners,
+            graceful_timeout: plan.graceful_timeout,
+            ready: Some(plan.ready),
+            stopping: Some(plan.stopping),
+            reopen: plan.reopen,
+            signals: Signals::install()?,
+            executable: Executable::open(&path)?,
+            path,
+            workers: Vec::new(),
+            homeless: Vec::new(),
+            generation: 1,
+            reload: None,
+            deaths: Deaths::default(),
+            end: None,
+            watchdog: Watchdog::wanted(),
+        })
+    }
+
+    /// Until a stop, and all workers have ended.
+    ///
+    /// # Errors
+    /// What is needed to wait for anything at all failed.
+    pub(crate) fn run(mut self) -> io::Result<End> {
+        loop {
+            if let Some(failed) = self.fill() {
+                self.kill_all(|_| true);
+                return Ok(failed);
+            }
+            if self.end.is_some() && self.workers.is_empty() {
+                return Ok(End::Stopped);
+            }
+            let mut waits = vec![self.signals.as_raw_fd()];
+            waits.extend(self.workers.iter().map(|worker| worker.control.as_raw_fd()));
+            let heard = sys::poll_readable(&waits, self.patience())?;
+            if heard[0] && self.obey()? {
+                self.kill_all(|_| true);
+                return Ok(End::Cut);
+            }
+            // From the last: who is gone is taken out of the row.
+            for at in (0..waits.len() - 1).rev() {
+                if heard[at + 1]
+                    && let Some(failed) = self.listen_to(at)
+                {
+                    self.kill_all(|_| true);
+                    return Ok(failed);
+                }
+            }
+            self.look_at_the_clock();
+        }
+    }
+
+    /// Starts as many workers as are missing.
+    fn fill(&mut self) -> Option<End> {
+        if self.end.is_some() || self.deaths.pause.is_some_and(|pause| Instant::now() < pause) {
+            return None;
+        }
+        let counts = |worker: &&Worker| {
+            worker.generation == self.generation
+                && matches!(worker.stage, Stage::Starting | Stage::Serving)
+        };
+        for _ in self.workers.iter().filter(counts).count()..self.count {
+            match start(&self.executable, &self.listeners, self.generation) {
+                Ok(worker) => self.workers.push(worker),
+                Err(error) => {
+                    say(format_args!("cgigate: start {}: {error}", self.path.display()));
+                    self.deaths.count(false);
+                    return self.has_to_give_up(None);
+                }
+            }
+        }
+        None
+    }
+
+    /// How long there is nothing to do but to wait.
+    fn patience(&self) -> Option<Duration> {
+        let times = [
+            self.deaths.pause,
+            self.end,
+            self.reload.as_ref().map(|reload| reload.deadline),
+            self.watchdog.as_ref().map(|watchdog| watchdog.next),
+        ];
+        let next = times.into_iter().flatten().min()?;
+        // Rounded up: poll(2) counts in milliseconds, and would come back a moment too early.
+        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        if self.deaths.pause.is_some_and(|pause| now >= pause) {
+            self.deaths.pause = None;
+        }
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.tell(now);
+        }
+        if self.end.is_some_and(|end| now >= end) {
+            say(format_args!("cgigate: stop: workers that do not end in time are killed"));
+            self.end = Some(now + LAST_MOMENT);
+            self.kill_all(|_| true);
+        }
+        if self.reload.as_ref().is_some_and(|reload| now >= reload.deadline) {
+            self.give_up_reload(&format!("it is not ready after {} s", START_LIMIT.as_secs()));
+        }
+    }
+
+    /// A signal came. True: everything ends at once.
+    fn obey(&mut self) -> io::Result<bool> {
+        match self.signals.wait()? {
+            Signal::Stop if self.end.is_some() => return Ok(true),
+            Signal::Stop => self.stop(),
+            Signal::Reload => self.begin_reload(),
+            Signal::Reopen => {
+                (self.reopen)();
+                self.tell_all(&Word::Reopen);
+            }
+        }
+        Ok(false)
+    }
+
+    fn stop(&mut self) {
+        tell_manager("STOPPING=1");
+        self.end = Some(Instant::now() + self.graceful_timeout + LAST_MOMENT);
+        self.reload = None;
+        // Nobody is to wait at a door that is opened no more: the workers close theirs.
+        self.listeners.clear();
+        self.homeless.clear();
+        if let Some(stopping) = self.stopping.take() {
+            stopping();
+        }
+        self.tell_all(&Word::Stop);
+        self.kill_all(|worker| worker.stage == Stage::Starting);
+    }
+
+    fn tell_all(&self, word: &Word) {
+        for worker in &self.workers {
+            // Who does not hear is dead: its line says so next.
+            let _ = worker.control.say(word);
+        }
+    }
+
+    fn kill_all(&mut self, whom: impl Fn(&Worker) -> bool) {
+        for worker in self.workers.iter_mut().filter(|worker| whom(worker)) {
+            // It may have ended by itself.
+            let _ = worker.child.kill();
+        }
+    }
+
+    /// One of the workers says something, or is gone.
+    fn listen_to(&mut self, at: usize) -> Option<End> {
+        match self.workers[at].control.hear() {
+            Ok(Some(Word::Ready)) => self.is_ready(at),
+            Ok(Some(Word::Replace)) => {
+                let worker = &mut self.workers[at];
+                if worker.stage == Stage::Serving {
+                    worker.stage = Stage::Tired;
+                }
+            }
+            Ok(Some(Word::Connection(socket))) => self.pass_on(socket),
+            Ok(Some(Word::Stop | Word::Retire | Word::Reopen)) => {}
+            Ok(None) | Err(_) => return self.bury(at),
+        }
+        None
+    }
+
+    fn is_ready(&mut self, at: usize) {
+        if self.workers[at].stage != Stage::Starting {
+            return;
+        }
+        self.workers[at].stage = Stage::Serving;
+        self.deaths.never_ready = 0;
+        let generation = self.workers[at].generation;
+        for socket in std::mem::take(&mut self.homeless) {
+            self.pass_on(socket);
+        }
+        let of_its_own =
+            |worker: &Worker, stage| worker.generation == generation && worker.stage == stage;
+        let serving = self.workers.iter().filter(|it| of_its_own(it, Stage::Serving)).count();
+        if generation > self.generation {
+            if serving == self.count {
+                self.end_reload();
+            }
+            return;
+        }
+        if let Some(tired) = self.workers.iter_mut().find(|it| of_its_own(it, Stage::Tired)) {
+            tired.retire();
+        }
+        if serving == self.count
+            && let Some(ready) = self.ready.take()
+        {
+            ready();
+            tell_manager("READY=1");
+        }
+    }
+
+    /// A kept connection finds a worker that stays: each in its turn, the newest generation first.
+    fn pass_on(&mut self, socket: OwnedFd) {
+        if self.end.is_some() {
+            return;
+        }
+        let newest = self.workers.iter().filter(|worker| worker.stage == Stage::Serving);
+        let Some(newest) = newest.map(|worker| worker.generation).max() else {
+            self.homeless.push(socket);
+            return;
+        };
+        let takes = |it: &Worker| it.stage == Stage::Serving && it.generation == newest;
+        let Some(at) = self.workers.iter().position(takes) else { return };
+        let passed = self.workers[at].control.pass(socket.as_fd());
+        if passed.is_err() {
+            self.homeless.push(socket);
+        }
+        // The next one's turn.
+        let worker = self.workers.remove(at);
+        self.workers.push(worker);
+    }
+
+    fn bury(&mut self, at: usize) -> Option<End> {
+        let mut worker = self.workers.remove(at);
+        let status = worker.child.wait().ok();
+        let why = status.map_or_else(|| "it is gone".into(), |status| status.to_string());
+        if self.end.is_some() {
+            return None;
+        }
+        let pid = worker.child.id();
+        if worker.generation > self.generation && self.reload.is_some() {
+            let when = if worker.stage == Stage::Starting { " before it was ready" } else { "" };
+            self.give_up_reload(&format!("worker {pid} ended{when}: {why}"));
+            return None;
+        }
+        match worker.stage {
+            Stage::Retiring if status.is_some_and(|status| status.success()) => {}
+            Stage::Retiring => {
+                say(format_args!("cgigate: worker {pid} died while it finished: {why}"));
+            }
+            Stage::Starting => {
+                self.deaths.count(false);
+                if self.ready.is_none() {
+                    say(format_args!("cgigate: worker {pid} ended before it was ready: {why}"));
+                }
+                return self.has_to_give_up(status);
+            }
+            Stage::Serving | Stage::Tired => {
+                let young = worker.started.elapsed() < YOUNG;
+                match young {
+                    true => self.deaths.count(true),
+                    false => self.deaths = Deaths::default(),
+                }
+                say(format_args!("cgigate: worker {pid} died: {why}; another takes its place"));
+                return if young { self.has_to_give_up(status) } else { None };
+            }
+        }
+        None
+    }
+
+    /// Whether no worker can live.
+    fn has_to_give_up(&self, status: Option<ExitStatus>) -> Option<End> {
+        if self.ready.is_some() {
+            // The very first: what it could not do once, it will not be able to do. If it ended by
+            // itself it has said why.
+            let code = status.and_then(|status| status.code()).filter(|code| *code != 0);
+            if let (None, Some(status)) = (code, status) {
+                say(format_args!("cgigate: start: the worker ended before it was ready: {status}"));
+            }
+            let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            return Some(End::Failed(code));
+        }
+        let hopeless =
+            self.deaths.never_ready >= NEVER_READY || self.deaths.young >= READY_AND_DEAD;
+        if hopeless && self.workers.is_empty() {
+            let count = self.deaths.young;
+            say(format_args!("cgigate: give up: {count} workers in a row died young"));
+            return Some(End::Failed(1));
+        }
+        None
+    }
+
+    fn begin_reload(&mut self) {
+        if self.end.is_some() {
+            return;
+        }
+        if let Some(reload) = &mut self.reload {
+            reload.again = true;
+            return;
+        }
+        if self.ready.is_some() {
+            return; // The first have not got ready yet: they are what is on disk.
+        }
+        tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", sys::monotonic_micros()));
+        let next = Executable::open(&self.path).and_then(|executable| {
+            let start = |_| start(&executable, &self.listeners, self.generation + 1);
+            let mut started: Vec<Worker> = Vec::new();
+            for worker in (0..self.count).map(start) {
+                match worker {
+                    Ok(worker) => started.push(worker),
+                    Err(error) => {
+                        started.iter_mut().for_each(Worker::kill);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok((executable, started))
+        });
+        match next {
+            Ok((executable, started)) => {
+                self.workers.extend(started);
+                let deadline = Instant::now() + START_LIMIT;
+                self.reload = Some(Reload { executable, deadline, again: false });
+            }
+            Err(error) => {
+                self.tell_of_failure(&format!("start {}: {error}", self.path.display()));
+            }
+        }
+    }
+
+    /// The next generation serves: the last one goes.
+    fn end_reload(&mut self) {
+        let Some(reload) = self.reload.take() else { return };
+        self.generation += 1;
+        self.executable = reload.executable;
+        self.deaths = Deaths::default();
+        for worker in &mut self.workers {
+            if worker.generation < self.generation {
+                worker.retire();
+            }
+        }
+        let count = self.count;
+        say(format_args!("cgigate: reload: {count} new workers serve, the old ones finish"));
+        tell_manager("READY=1");
+        if reload.again {
+            self.begin_reload();
+        }
+    }
+
+    /// The last generation goes on. Those of the next that serve already have requests to finish.
+    fn give_up_reload(&mut self, why: &str) {
+        let Some(reload) = self.reload.take() else { return };
+        for worker in &mut self.workers {
+            if worker.generation > self.generation {
+                match worker.stage {
+                    Stage::Starting => worker.kill(),
+                    Stage::Serving | Stage::Tired | Stage::Retiring => worker.retire(),
+                }
+                // Nobody's but their own: what comes next has this generation's number.
+                worker.generation = 0;
+                worker.stage = Stage::Retiring;
+            }
+        }
+        self.tell_of_failure(why);
+        if reload.again {
+            self.begin_reload();
+        }
+    }
+
+    fn tell_of_failure(&self, why: &str) {
+        say(format_args!("cgigate: reload: {why}; the old workers go on serving"));
+        tell_manager("READY=1");
+    }
+}
+
+fn start(executable: &Executable, listeners: &[OwnedFd], generation: u32) -> io::Result<Worker> {
+    let (control, its) = Control::pair()?;
+    let numbers: Vec<RawFd> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
+    let description = Inheritance::describe(&its, &numbers);
+    let keep = [&numbers[..], &[its.as_raw_fd()]].concat();
+    let child = executable.start((Inheritance::NAME, &description), keep)?;
+    let (stage, started) = (Stage::Starting, Instant::now());
+    Ok(Worker { child, control, generation, stage, started })
+}
+
+impl Worker {
+    fn retire(&mut self) {
+        if self.stage != Stage::Retiring {
+            self.stage = Stage::Retiring;
+            // Who does not hear is dead: its line says so next.
+            let _ = self.control.say(&Word::Retire);
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ended_by_itself = self.child.kill();
+    }
+}
+
+impl Deaths {
+    /// One died young.
+    fn count(&mut self, was_ready: bool) {
+        self.never_ready = if was_ready { 0 } else { self.never_ready + 1 };
+        let pause = FIRST_PAUSE * (1 << self.young.min(10));
+        self.young += 1;
+        self.pause = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+    }
+}
+
+/// A service manager that wants to hear that all is well (sd_watchdog_enabled(3)).
+struct Watchdog {
+    every: Duration,
+    next: Instant,
+}
+
+impl Watchdog {
+    fn wanted() -> Option<Self> {
+        let variable = |name| std::env::var(name).ok();
+        if variable("WATCHDOG_PID").is_some_and(|pid| pid.parse() != Ok(std::process::id())) {
+            return None;
+        }
+        let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok().filter(|micros| *micros > 0)?;
+        Some(Self { every: Duration::from_micros(micros / 2), next: Instant::now() })
+    }
+
+    fn tell(&mut self, now: Instant) {
+        if now >= self.next {
+            self.next = now + self.every;
+            tell_manager("WATCHDOG=1");
+        }
+    }
+}
+
+/// Tells the service manager; a server goes on without.
+pub(crate) fn tell_manager(state: &str) {
+    if let Err(error) = net::notify(state) {
+        let state = state.lines().next().unwrap_or_default();
+        say(format_args!("cgigate: tell the service manager {state}: {error}"));
+    }
+}
