@@ -5,6 +5,7 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+mod config;
 mod desk;
 mod get;
 mod identity;
@@ -61,6 +62,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
+        Some(Command::Config(config)) => config::run(&config),
         None if handed_over || process::Process::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }

@@ -1,6 +1,7 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::{
+    config::Config,
     get::Get,
     values::{duration, mode, size, switch, workers},
 };
@@ -38,6 +39,8 @@ pub(super) enum Command {
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
     Get(Get),
+    /// Print a configuration for a web server in front of this executable
+    Config(Config),
 }
 
 /// What is served.

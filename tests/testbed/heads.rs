@@ -3,7 +3,7 @@
 use crate::query::{number, param};
 use cgigate::{Body, Environ, Response, StartResponse};
 
-/// `?code=404`: answers that status.
+/// `?code=404`: answers that status; with `location=URL`, which is not decoded, that is a field.
 ///
 /// An interim one, or what is no status at all, is left for `start_response` to refuse.
 pub(crate) fn status<'r>(
@@ -16,7 +16,9 @@ pub(crate) fn status<'r>(
         start_response.call(status, &[("X-Status", code)])?;
         return Ok(Body::Empty);
     }
-    start_response.call(&status, &[("Content-Type", "text/plain")])?;
+    let location = param(environ.vars, "location").map(|url| ("Location", url));
+    let fields: Vec<_> = [("Content-Type", "text/plain")].into_iter().chain(location).collect();
+    start_response.call(&status, &fields)?;
     Ok(format!("{status}\n").into())
 }
 
@@ -27,6 +29,7 @@ fn reason(code: &str) -> &'static str {
         "204" => "No Content",
         "301" => "Moved Permanently",
         "302" => "Found",
+        "303" => "See Other",
         "304" => "Not Modified",
         "400" => "Bad Request",
         "401" => "Unauthorized",

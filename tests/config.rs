@@ -1,0 +1,88 @@
+//! `config SERVER`: what is printed says what it was given, and what cannot be is said.
+//! `scripts/test-servers` starts the real servers from it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::process::Command;
+
+/// Exit status, and what was said.
+fn config(args: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cgigate"));
+    let done = command.env_clear().arg("config").args(args).output().unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8(said).unwrap())
+}
+
+const WAYS: [(&str, &[&str]); 8] = [
+    ("nginx", &["fastcgi", "scgi", "uwsgi"]),
+    (
+        "apache",
+        &[
+            "proxy_fcgi",
+            "proxy_scgi",
+            "proxy_uwsgi",
+            "cgi",
+            "fcgid",
+            "authorizer",
+            "access-checker",
+        ],
+    ),
+    ("lighttpd", &["fastcgi", "scgi", "uwsgi", "spawn", "cgi", "authorizer"]),
+    ("haproxy", &["fastcgi"]),
+    ("caddy", &["fastcgi"]),
+    ("busybox", &["cgi"]),
+    ("iis", &["fastcgi", "cgi"]),
+    ("systemd", &["socket", "service"]),
+];
+
+#[test]
+fn every_way_prints_a_text_without_a_mark_left_in_it() {
+    for (server, ways) in WAYS {
+        assert_eq!(config(&[server]).0, Some(0), "{server}");
+        for way in ways {
+            let (code, text) = config(&[server, way]);
+            assert_eq!(code, Some(0), "{server} {way}: {text}");
+            let marks = text.split('@').skip(1).step_by(2);
+            let is_mark =
+                |word: &str| word.len() > 1 && word.chars().all(|c| c.is_uppercase() || c == '_');
+            assert_eq!(marks.filter(|word| is_mark(word)).count(), 0, "{server} {way}: {text}");
+        }
+    }
+}
+
+#[test]
+fn socket_mount_and_application_are_in_it() {
+    let options = ["--listen", "unix:/run/a.sock", "--mount", "/my.app", "--app", "hello"];
+    let rows: [(&[&str], &[&str]); 6] = [
+        (&["nginx"], &["server unix:/run/a.sock;", "~ ^/my\\.app(/|$)", "CGIGATE_APP hello;"]),
+        (&["nginx", "scgi"], &["scgi_pass unix:/run/a.sock;", "scgi_param CGIGATE_MOUNT /my.app;"]),
+        (&["apache"], &["\"unix:/run/a.sock|fcgi://cgigate/\"", "<Location \"/my.app\">"]),
+        (&["lighttpd"], &["\"socket\" => \"/run/a.sock\"", "\"CGIGATE_APP\" => \"hello\""]),
+        (&["haproxy"], &["unix@/run/a.sock proto fcgi", "set-param CGIGATE_MOUNT /my.app"]),
+        (&["systemd"], &["ListenStream=/run/a.sock\n", "fastcgi --mount /my.app --app hello\n"]),
+    ];
+    for (server, wanted) in rows {
+        let (code, text) = config(&[server, &options].concat());
+        assert_eq!(code, Some(0), "{text}");
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{server:?}: no {wanted} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_wrong_usage_and_names_what_could() {
+    for (args, why) in [
+        (&["zeus"][..], "no such server; known: nginx, apache, lighttpd, haproxy, caddy, busybox"),
+        (&["nginx", "cgi"], "no such way; known: fastcgi, scgi, uwsgi"),
+        (&["nginx", "--listen", "fd:3"], "no other process can connect to that"),
+        (&["nginx", "--listen", "unix:@name"], "nginx does not know abstract sockets"),
+        (&["nginx", "--mount", "/a;b"], "--mount \"/a;b\""),
+        (&["nginx", "--app", "a\nb"], "--app"),
+        (&["busybox", "--mount", "/x"], "/cgi-bin/NAME"),
+        (&["apache", "authorizer", "--listen", "unix:/s"], "host and port only"),
+    ] {
+        let (code, text) = config(args);
+        assert_eq!((code, text.contains(why)), (Some(2), true), "{args:?}: {text}");
+    }
+}
