@@ -9,6 +9,7 @@ mod config;
 mod desk;
 mod get;
 mod identity;
+mod observe;
 mod options;
 mod process;
 mod request;

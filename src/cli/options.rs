@@ -3,7 +3,7 @@
 use super::{
     config::Config,
     get::Get,
-    values::{duration, mode, size, switch, workers},
+    values::{duration, mode, page, size, switch, workers},
 };
 use crate::{
     gateway::{MountPoint, Protocol},
@@ -161,6 +161,15 @@ pub(super) struct Server {
     /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
+    /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
+    #[arg(long, env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) status_path: Option<String>,
+    /// Where the server itself answers `pong`
+    #[arg(long, env = "CGIGATE_PING_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) ping_path: Option<String>,
+    /// Serve both over HTTP on a socket of their own: /status, /ping, /metrics
+    #[arg(long, env = "CGIGATE_ADMIN", value_name = "ADDR")]
+    pub(super) admin: Option<Address>,
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,

@@ -2,7 +2,7 @@
 
 use super::options::{Served, Server as Options};
 use crate::{
-    gateway::{Control, End, Inheritance, Plan, Supervisor, Word, tell_manager},
+    gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
     net::{Address, Listener},
     sys::{Signal, Signals, say},
 };
@@ -16,10 +16,10 @@ use std::{
 
 /// A process that serves.
 pub(super) enum Process {
-    /// There is no other.
-    Lone,
+    /// There is no other; where its admin socket is.
+    Lone(Option<Address>),
     /// A supervisor has started it, and listens at the other end.
-    Worker(Control),
+    Worker(Control, Option<Block>),
 }
 
 impl Process {
@@ -29,9 +29,17 @@ impl Process {
     /// The variable that a supervisor sets is there, and no supervisor.
     pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Listener>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        Ok(inherited.map(|Inheritance { control, listeners }| {
-            (Self::Worker(control), listeners.into_iter().map(Listener::lent).collect())
+        Ok(inherited.map(|Inheritance { control, listeners, block }| {
+            (Self::Worker(control, block), listeners.into_iter().map(Listener::lent).collect())
         }))
+    }
+
+    /// Where this worker keeps count, if it does.
+    pub(super) fn take_block(&mut self) -> Option<Block> {
+        match self {
+            Self::Lone(_) => None,
+            Self::Worker(_, block) => block.take(),
+        }
     }
 
     /// Whether a supervisor has started this process.
@@ -41,7 +49,7 @@ impl Process {
 
     /// Whether other processes serve beside this one: `wsgi.multiprocess`.
     pub(super) fn has_others(&self) -> bool {
-        matches!(self, Self::Worker(_))
+        matches!(self, Self::Worker(..))
     }
 
     /// Says that it is ready, and from now on does as it is told: `stop` is called once, whoever
@@ -55,11 +63,11 @@ impl Process {
         stop: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<()> {
         let told = match self {
-            Self::Lone => {
-                announce(served, &listeners, 1, threads);
+            Self::Lone(admin) => {
+                announce(served, &listeners, 1, threads, admin);
                 None
             }
-            Self::Worker(control) => {
+            Self::Worker(control, _) => {
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
                 Some(control)
             }
@@ -103,13 +111,22 @@ impl Process {
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(served: Served, listeners: &[Listener], workers: usize, threads: usize) {
+fn announce(
+    served: Served,
+    listeners: &[Listener],
+    workers: usize,
+    threads: usize,
+    admin: Option<Address>,
+) {
     for listener in listeners {
         let address = listener.address();
         say(format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"));
         if served == Served::Http && matches!(address, Address::Tcp(_)) {
             say(format_args!("cgigate: open http://{address}/"));
         }
+    }
+    if let Some(address) = admin {
+        say(format_args!("cgigate: admin on {address}"));
     }
     tell_manager("READY=1");
 }
@@ -120,6 +137,8 @@ pub(super) fn supervise(
     served: Served,
     listeners: Vec<Listener>,
     threads: usize,
+    board: Option<Arc<Scoreboard>>,
+    admin: Option<Address>,
 ) -> anyhow::Result<ExitCode> {
     let workers = server.workers;
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
@@ -129,8 +148,9 @@ pub(super) fn supervise(
     let plan = Plan {
         workers,
         listeners: sockets,
+        board,
         graceful_timeout: server.graceful_timeout,
-        ready: Box::new(move || announce(served, &lock(&announced), workers, threads)),
+        ready: Box::new(move || announce(served, &lock(&announced), workers, threads, admin)),
         // A socket's file goes at once, as when there is one process.
         stopping: Box::new(move || lock(&listeners).clear()),
         reopen: Box::new(|| {}),

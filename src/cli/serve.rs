@@ -3,6 +3,7 @@
 use super::{
     Usage,
     identity::{self, PidFile},
+    observe::{self, Admin, Observed},
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
@@ -10,9 +11,11 @@ use super::{
 use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
-    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
-    net::{self, Address, Allow, BindOptions, Listener},
-    simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
+    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
+    net::{self, Address, Allow, BindOptions, Listener, Peer},
+    simple_server::{
+        DefaultHandler, Options as HttpOptions, Refused, WsgiRequestHandler, WsgiServer,
+    },
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
@@ -38,17 +41,29 @@ pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::
         return Err(Usage(why).into());
     }
     let allow = allow(served, &server)?;
-    if let Some((worker, listeners)) = Process::inherited()? {
-        return serve(gateway, served, &server, allow, listeners, worker);
+    if let Some((mut worker, listeners)) = Process::inherited()? {
+        let observed = Observed::worker(&server, worker.take_block(), &listeners);
+        return serve(gateway, served, &server, allow, listeners, worker, observed);
     }
     let listeners = listeners(served, &server, &allow)?;
+    let admin = Admin::bind(&server, &bind_options(&server), &allow)?;
+    let admin_address = admin.as_ref().map(Admin::address);
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
+    let threads = threads(served, &server);
+    let board = observe::scoreboard(&server, threads)?;
     // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
     if server.workers > 1 && !(server.listen.is_empty() && net::stdin_listens()) {
-        return process::supervise(&server, served, listeners, threads(served, &server));
+        if let Some(admin) = &admin {
+            admin.serve(&server, board.as_ref(), Some(std::process::id()), &listeners)?;
+        }
+        return process::supervise(&server, served, listeners, threads, board, admin_address);
     }
-    serve(gateway, served, &server, allow, listeners, Process::Lone)
+    if let Some(admin) = &admin {
+        admin.serve(&server, board.as_ref(), None, &listeners)?;
+    }
+    let observed = Observed::lone(&server, board, &listeners);
+    serve(gateway, served, &server, allow, listeners, Process::Lone(admin_address), observed)
 }
 
 /// Builds the applications, and serves.
@@ -59,6 +74,7 @@ fn serve(
     allow: Allow,
     listeners: Vec<Listener>,
     process: Process,
+    observed: Observed,
 ) -> anyhow::Result<ExitCode> {
     if server.validate {
         gateway = gateway.validated();
@@ -78,12 +94,13 @@ fn serve(
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, server);
-            web_servers(dispatcher, listeners, allow, settings, signals, process)?;
+            web_servers(dispatcher, listeners, allow, settings, signals, process, observed)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            http(dispatcher, listeners, http_options(server, allow, max_body), signals, process)?;
+            let handler = Http { dispatcher, observed };
+            http(handler, listeners, http_options(server, allow, max_body), signals, process)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -101,7 +118,10 @@ fn threads(served: Served, server: &Options) -> usize {
 }
 
 /// The applications as an HTTP server runs them.
-struct Http(Dispatcher);
+struct Http {
+    dispatcher: Dispatcher,
+    observed: Observed,
+}
 
 impl WsgiRequestHandler for Http {
     fn handle(
@@ -111,8 +131,19 @@ impl WsgiRequestHandler for Http {
         slate: &mut Slate,
         streams: Streams<'_>,
     ) -> Result<Outcome, Exception> {
-        let app = self.0.dispatch(Role::Responder, &mut slate.vars);
-        run_app(handler, app, slate, streams)
+        let page = self.observed.page(&slate.vars);
+        let app =
+            page.unwrap_or_else(|| self.dispatcher.dispatch(Role::Responder, &mut slate.vars));
+        self.observed.run(handler, app, slate, streams)
+    }
+
+    fn log_error(&self, client: Peer, refused: &Refused) {
+        self.observed.refused(refused.status, None);
+        DefaultHandler.log_error(client, refused);
+    }
+
+    fn queued(&self, waiting: usize) {
+        self.observed.queued(waiting);
     }
 }
 
@@ -134,7 +165,7 @@ fn http_options(server: &Options, allow: Allow, max_body: u64) -> HttpOptions {
 
 /// Serves HTTP until it is told to stop, and what was in flight has ended.
 fn http(
-    dispatcher: Dispatcher,
+    handler: Http,
     listeners: Vec<Listener>,
     options: HttpOptions,
     signals: Signals,
@@ -145,7 +176,7 @@ fn http(
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
     let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
     front.options = options;
-    front.set_handler(Http(dispatcher));
+    front.set_handler(handler);
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
     let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
@@ -175,13 +206,32 @@ struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
     allow: Allow,
+    observed: Observed,
     /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
     refused: AtomicBool,
 }
 
 impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
-        self.dispatcher.dispatch(role, vars)
+        let page = if role == Role::Responder { self.observed.page(vars) } else { None };
+        page.unwrap_or_else(|| self.dispatcher.dispatch(role, vars))
+    }
+
+    fn run(
+        &self,
+        app: &dyn Application,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        self.observed.run(&self.handler, app, slate, streams)
+    }
+
+    fn refused(&self, status: &str, vars: Option<&Vars>) {
+        self.observed.refused(status, vars);
+    }
+
+    fn queued(&self, waiting: usize) {
+        self.observed.queued(waiting);
     }
 
     fn serves(&self, role: Role) -> bool {
@@ -213,6 +263,7 @@ fn web_servers(
     settings: Settings,
     signals: Signals,
     process: Process,
+    observed: Observed,
 ) -> anyhow::Result<()> {
     let (protocol, threads) = (settings.protocol, settings.threads);
     let attributes = Attributes {
@@ -223,7 +274,7 @@ fn web_servers(
         ..Attributes::BASE
     };
     let refused = AtomicBool::new(false);
-    let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
+    let apps = Behind { dispatcher, handler: Plain(attributes), allow, observed, refused };
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
@@ -268,16 +319,20 @@ fn listeners(served: Served, server: &Options, allow: &Allow) -> anyhow::Result<
         );
         return Err(Usage(why).into());
     }
-    let options = BindOptions {
-        backlog: server.backlog,
-        socket_mode: server.socket_mode,
-        socket_owner: server.socket_owner.clone(),
-    };
+    let options = bind_options(server);
     let mut listeners = Vec::new();
     for address in &addresses {
         listeners.extend(Listener::bind(address, &options)?);
     }
     Ok(listeners)
+}
+
+fn bind_options(server: &Options) -> BindOptions {
+    BindOptions {
+        backlog: server.backlog,
+        socket_mode: server.socket_mode,
+        socket_owner: server.socket_owner.clone(),
+    }
 }
 
 fn settings(protocol: Protocol, server: &Options) -> Settings {

@@ -130,6 +130,10 @@ impl Refusal {
     pub(super) const OVERLOADED: Self =
         Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
 
+    pub(super) fn status(self) -> &'static str {
+        self.status
+    }
+
     /// The whole answer.
     pub(super) fn answer(
         self,

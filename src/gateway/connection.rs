@@ -104,6 +104,9 @@ pub(super) struct Sorting {
     pub(super) end: Option<End>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
+    /// Requests that were answered in an application's place: what with, and their variables as far
+    /// as they are known.
+    pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
 }
 
 impl Sorting {
@@ -111,6 +114,14 @@ impl Sorting {
     pub(super) fn forget(&mut self) {
         (self.mine, self.end) = (None, None);
         self.pieces.clear();
+    }
+
+    /// Tells of the requests that were refused.
+    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch) {
+        for (status, call) in self.refused.drain(..) {
+            apps.refused(status, call.as_ref().map(|call| &call.slate.vars));
+            self.pool.extend(call);
+        }
     }
 
     fn call(&mut self, token: Token, id: RequestId, role: Role) -> Box<Call> {
@@ -256,8 +267,10 @@ impl Front {
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            sorting.pool.push(call);
             self.refuse(id, refusal, head_only, sorting);
+            if let Some((_, known)) = sorting.refused.last_mut() {
+                *known = Some(call);
+            }
             return;
         }
         if let Content::Length(length) = call.content {
@@ -329,6 +342,7 @@ impl Front {
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
         refusal.answer(self.incoming.protocol(), &mut sorting.answers, id, head_only);
+        sorting.refused.push((refusal.status(), None));
         self.finish(id);
     }
 

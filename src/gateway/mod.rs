@@ -20,6 +20,8 @@ mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
+mod escape;
+#[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
@@ -28,11 +30,15 @@ mod outgoing;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
+mod scoreboard;
+#[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
 mod shared;
 #[cfg(target_os = "linux")]
 mod slot;
+#[cfg(target_os = "linux")]
+pub(crate) mod status;
 #[cfg(target_os = "linux")]
 mod steward;
 #[cfg(target_os = "linux")]
@@ -43,6 +49,8 @@ mod supervisor;
 mod threads;
 #[cfg(target_os = "linux")]
 mod turns;
+#[cfg(target_os = "linux")]
+mod watch;
 #[cfg(target_os = "linux")]
 mod wire;
 
@@ -59,10 +67,14 @@ pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 #[cfg(target_os = "linux")]
+pub(crate) use scoreboard::{Block, Place, Scoreboard};
+#[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
+#[cfg(target_os = "linux")]
+pub(crate) use watch::Watch;
 
 /// The applications linked into an executable, by name.
 ///

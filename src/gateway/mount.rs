@@ -64,20 +64,30 @@ impl MountPoint {
 
     /// Gives a request the SCRIPT_NAME and PATH_INFO that it has below the mount.
     pub(crate) fn apply(&self, vars: &mut Vars) -> Result<(), Outside> {
-        // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
-        let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
-        let request_uri = vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"));
-        let place = match request_uri {
-            Some(request_uri) => self.place(request_uri)?,
-            // Python's http.server has none. Wherever the two are cut, together they are the path.
-            None => {
-                let part = |name| vars.get(name).unwrap_or_default();
-                self.place_decoded(&[part("SCRIPT_NAME"), part("PATH_INFO")].concat())?
-            }
-        };
+        let place = self.place_of(vars)?;
         vars.set("SCRIPT_NAME", place.script_name);
         vars.set("PATH_INFO", place.path_info);
         Ok(())
+    }
+
+    /// The whole path of a request as its client sees it, decoded; `None` where it has none.
+    pub(crate) fn path(vars: &Vars) -> Option<Vec<u8>> {
+        let root = Self { script_name: Vec::new() };
+        root.place_of(vars).ok().map(|place| place.path_info)
+    }
+
+    fn place_of(&self, vars: &Vars) -> Result<Place, Outside> {
+        // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
+        let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
+        let request_uri = vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"));
+        match request_uri {
+            Some(request_uri) => self.place(request_uri),
+            // Python's http.server has none. Wherever the two are cut, together they are the path.
+            None => {
+                let part = |name| vars.get(name).unwrap_or_default();
+                self.place_decoded(&[part("SCRIPT_NAME"), part("PATH_INFO")].concat())
+            }
+        }
     }
 
     /// Where a REQUEST_URI lies that is as the client wrote it.

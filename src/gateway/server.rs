@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     fcgi::Role,
-    handlers::Handler,
+    handlers::{self, Handler, Outcome, Slate, Streams},
     sys::Ready,
-    types::{Application, Vars},
+    types::{Application, Exception, Vars},
 };
 use std::{
     io,
@@ -31,6 +31,26 @@ pub trait Dispatch: Send + Sync {
 
     /// How requests are run.
     fn handler(&self) -> &(dyn Handler + Sync);
+
+    /// Runs a request's application: whoever keeps count of requests does it around this.
+    ///
+    /// # Errors
+    /// As [`run`](crate::handlers::run()).
+    fn run(
+        &self,
+        app: &dyn Application,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        handlers::run(self.handler(), app, slate, streams)
+    }
+
+    /// A request was answered with `status` and without running; its variables, as far as they are
+    /// known.
+    fn refused(&self, _status: &str, _vars: Option<&Vars>) {}
+
+    /// So many complete requests wait for a thread; told a thousand times a second at the most.
+    fn queued(&self, _waiting: usize) {}
 
     /// Whether the peer of a new connection may connect.
     fn admits(&self, _socket: &OwnedFd) -> bool {

@@ -94,6 +94,7 @@ impl Stewardship {
             self.calm = 0;
             shared.spares.calm_down();
         }
+        shared.apps.queued(shared.queue.len());
         let (mut busy, mut all_stay) = (false, true);
         for (number, line) in shared.lines.iter().enumerate() {
             let epoch = line.epoch.load(Ordering::Acquire);
@@ -282,6 +283,7 @@ impl Stewardship {
         let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
         if any {
             self.shared.say(token, &mut self.desk.sorting.answers);
+            self.desk.sorting.tell_refused(&*self.shared.apps);
             if slot.front().wants_end() {
                 slot.set_closing();
             }

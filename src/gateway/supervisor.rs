@@ -12,6 +12,7 @@
 use super::{
     control::{Control, Inheritance, Word},
     executable::Executable,
+    scoreboard::{Place, Scoreboard},
 };
 use crate::{
     net,
@@ -22,6 +23,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::PathBuf,
     process::{Child, ExitStatus},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// The descriptors that they accept connections on; whoever made them keeps them.
     pub(crate) listeners: Vec<OwnedFd>,
+    /// Where the workers keep count, if they do.
+    pub(crate) board: Option<Arc<Scoreboard>>,
     /// How long requests in flight may take after a stop.
     pub(crate) graceful_timeout: Duration,
     /// What to do when all serve for the first time.
@@ -71,6 +75,8 @@ enum Stage {
 struct Worker {
     child: Child,
     control: Control,
+    /// Its block of the scoreboard.
+    _place: Option<Place>,
     generation: u32,
     stage: Stage,
     started: Instant,
@@ -97,6 +103,7 @@ struct Reload {
 pub(crate) struct Supervisor {
     count: usize,
     listeners: Vec<OwnedFd>,
+    board: Option<Arc<Scoreboard>>,
     graceful_timeout: Duration,
     ready: Option<Box<dyn FnOnce()>>,
     stopping: Option<Box<dyn FnOnce()>>,
@@ -134,6 +141,7 @@ impl Supervisor {
         Ok(Self {
             count: plan.workers,
             listeners: plan.listeners,
+            board: plan.board,
             graceful_timeout: plan.graceful_timeout,
             ready: Some(plan.ready),
             stopping: Some(plan.stopping),
@@ -194,7 +202,7 @@ impl Supervisor {
                 && matches!(worker.stage, Stage::Starting | Stage::Serving)
         };
         for _ in self.workers.iter().filter(counts).count()..self.count {
-            match start(&self.executable, &self.listeners, self.generation) {
+            match self.start(&self.executable, self.generation) {
                 Ok(worker) => self.workers.push(worker),
                 Err(error) => {
                     say(format_args!("cgigate: start {}: {error}", self.path.display()));
@@ -204,6 +212,23 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    fn start(&self, executable: &Executable, generation: u32) -> io::Result<Worker> {
+        let (control, its) = Control::pair()?;
+        let listeners: Vec<RawFd> = self.listeners.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut keep = [&listeners[..], &[its.as_raw_fd()]].concat();
+        let place = self.board.as_ref().and_then(|board| board.place(generation));
+        let board = self.board.as_ref().map(|board| board.as_fd().as_raw_fd());
+        let board = board.zip(place.as_ref().map(Place::number));
+        keep.extend(board.map(|(file, _)| file));
+        let description = Inheritance::describe(&its, &listeners, board);
+        let child = executable.start((Inheritance::NAME, &description), keep)?;
+        if let Some(place) = &place {
+            place.taken_by(child.id());
+        }
+        let (stage, started) = (Stage::Starting, Instant::now());
+        Ok(Worker { child, control, _place: place, generation, stage, started })
     }
 
     /// How long there is nothing to do but to wait.
@@ -379,6 +404,9 @@ impl Supervisor {
                     false => self.deaths = Deaths::default(),
                 }
                 say(format_args!("cgigate: worker {pid} died: {why}; another takes its place"));
+                if let Some(board) = &self.board {
+                    board.count_restart();
+                }
                 return if young { self.has_to_give_up(status) } else { None };
             }
         }
@@ -420,7 +448,7 @@ impl Supervisor {
         }
         tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", sys::monotonic_micros()));
         let next = Executable::open(&self.path).and_then(|executable| {
-            let start = |_| start(&executable, &self.listeners, self.generation + 1);
+            let start = |_| self.start(&executable, self.generation + 1);
             let mut started: Vec<Worker> = Vec::new();
             for worker in (0..self.count).map(start) {
                 match worker {
@@ -449,6 +477,9 @@ impl Supervisor {
     fn end_reload(&mut self) {
         let Some(reload) = self.reload.take() else { return };
         self.generation += 1;
+        if let Some(board) = &self.board {
+            board.count_reload();
+        }
         self.executable = reload.executable;
         self.deaths = Deaths::default();
         for worker in &mut self.workers {
@@ -488,16 +519,6 @@ impl Supervisor {
         say(format_args!("cgigate: reload: {why}; the old workers go on serving"));
         tell_manager("READY=1");
     }
-}
-
-fn start(executable: &Executable, listeners: &[OwnedFd], generation: u32) -> io::Result<Worker> {
-    let (control, its) = Control::pair()?;
-    let numbers: Vec<RawFd> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
-    let description = Inheritance::describe(&its, &numbers);
-    let keep = [&numbers[..], &[its.as_raw_fd()]].concat();
-    let child = executable.start((Inheritance::NAME, &description), keep)?;
-    let (stage, started) = (Stage::Starting, Instant::now());
-    Ok(Worker { child, control, generation, stage, started })
 }
 
 impl Worker {

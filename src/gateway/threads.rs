@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     fcgi::RequestId,
-    handlers::{self, ContentInput, Ending, Streams},
+    handlers::{ContentInput, Ending, Streams, panic_message},
     sys::{Epoll, Happened, Ready, ThreadState, accept},
 };
 use std::{
@@ -385,7 +385,8 @@ fn run_over(
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
+        call.slate.came = Some(call.came);
+        let outcome = shared.apps.run(app, &mut call.slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
@@ -419,7 +420,7 @@ pub(super) fn drop_held(shared: &Shared, hands: &mut Hands, desk: &mut Desk) {
 
 /// Logs a panic outside of applications.
 pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
-    let message = handlers::panic_message(panic);
+    let message = panic_message(panic);
     shared
         .apps
         .log(&format!("a panic outside of applications: {message}; its connection was closed"));

@@ -19,6 +19,8 @@ use std::{
 pub struct Slate {
     /// The variables of the request: filled by the server before [`run`](run()).
     pub vars: Vars,
+    /// When the request was complete enough to be run, where somebody wants to know.
+    pub(crate) came: Option<Instant>,
     head: Head,
     request: Arc<Request>,
 }
@@ -111,7 +113,7 @@ pub fn run(
     slate: &mut Slate,
     streams: Streams<'_>,
 ) -> Result<Outcome, Exception> {
-    let Slate { vars, head, request } = slate;
+    let Slate { vars, head, request, came: _ } = slate;
     let Streams { stdin, stdout, stderr } = streams;
     let wsgi = handler.setup_environ(vars);
     let mut exchange = Exchange::new(handler, vars, head, stdout);

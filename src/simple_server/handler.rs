@@ -88,6 +88,9 @@ pub trait WsgiRequestHandler: Send + Sync {
         self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
     }
 
+    /// So many requests wait for a thread: for whoever shows it.
+    fn queued(&self, _waiting: usize) {}
+
     /// `BaseServer.handle_error`: what even the error page could not answer. The server goes on.
     fn handle_error(&self, client: Peer, exc: &Exception) {
         let client = self.address_string(client);

@@ -85,6 +85,12 @@ pub(super) struct Serving<'s> {
 }
 
 impl Serving<'_> {
+    /// So many requests wait for a thread.
+    pub(super) fn tell_waiting(&self, waiting: usize) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.handler.queued(waiting);
+    }
+
     /// Waits for a client that may take so long; false when it took longer. While others wait for
     /// a thread it has a tenth of the time: who stands still must not hold them all.
     pub(super) fn wait(

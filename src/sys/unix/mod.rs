@@ -1,5 +1,7 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
 
+#[cfg(target_os = "linux")]
+mod accept_queue;
 mod accounts;
 #[cfg(target_os = "linux")]
 mod channel;
@@ -9,10 +11,14 @@ mod limits;
 mod linger;
 mod peer;
 mod process;
+#[cfg(target_os = "linux")]
+mod shared_words;
 mod socket;
 #[cfg(target_os = "linux")]
 mod thread;
 
+#[cfg(target_os = "linux")]
+pub(crate) use accept_queue::{AcceptQueue, ListenerId};
 pub(crate) use accounts::{become_user, group, user};
 #[cfg(target_os = "linux")]
 pub(crate) use channel::{
@@ -28,6 +34,8 @@ pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, stdout,
     wait_either,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use shared_words::SharedWords;
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
 #[cfg(target_os = "linux")]
 pub(crate) use thread::ThreadState;
