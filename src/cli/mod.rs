@@ -9,6 +9,7 @@ mod config;
 mod desk;
 mod get;
 mod identity;
+mod logs;
 mod observe;
 mod options;
 mod process;
@@ -70,7 +71,7 @@ fn main(gateway: Gateway) -> ExitCode {
         None => return help(),
     };
     result.unwrap_or_else(|error| {
-        crate::sys::say(format_args!("cgigate: {error:#}"));
+        sys::say_at(sys::Level::Error, format_args!("cgigate: {error:#}"));
         match error.is::<Usage>() {
             true => USAGE.into(),
             false => ExitCode::FAILURE,
@@ -89,7 +90,7 @@ fn is_cgi() -> bool {
 
 fn help() -> ExitCode {
     use clap::CommandFactory as _;
-    crate::sys::say(format_args!("{}", Options::command().render_help()));
+    crate::sys::say_text(format_args!("{}", Options::command().render_help()));
     USAGE.into()
 }
 

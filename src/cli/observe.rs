@@ -1,9 +1,9 @@
 //! `--status-path`, `--ping-path`, `--admin`: what a server lets be seen of itself.
 
-use super::{Usage, options::Server as Options};
+use super::{Usage, logs::Logs, options::Server as Options};
 use crate::{
     gateway::{
-        Block, Place, Scoreboard, Watch,
+        Asked, Block, Place, Scoreboard, Watch,
         status::{Pages, Source},
     },
     handlers::{Handler, Outcome, Slate, Streams, run},
@@ -37,6 +37,7 @@ fn source(board: &Arc<Scoreboard>, supervisor: Option<u32>, listeners: &[Listene
 pub(super) struct Observed {
     pages: Pages,
     watch: Option<Watch>,
+    logs: Logs,
     /// That of a process without a supervisor.
     _place: Option<Place>,
 }
@@ -47,6 +48,7 @@ impl Observed {
         server: &Options,
         board: Option<Arc<Scoreboard>>,
         listeners: &[Listener],
+        logs: Logs,
     ) -> Self {
         let place = board.as_ref().and_then(|board| board.place(1));
         if let Some(place) = &place {
@@ -54,12 +56,18 @@ impl Observed {
         }
         let number = place.as_ref().map(Place::number);
         let block = board.zip(number).and_then(|(board, number)| Block::new(board, number));
-        Self { _place: place, ..Self::of(server, block, None, listeners) }
+        Self { _place: place, ..Self::of(server, block, None, listeners, logs) }
     }
 
     /// A worker, with what its supervisor gave it.
-    pub(super) fn worker(server: &Options, block: Option<Block>, listeners: &[Listener]) -> Self {
-        Self::of(server, block, Some(std::os::unix::process::parent_id()), listeners)
+    pub(super) fn worker(
+        server: &Options,
+        block: Option<Block>,
+        listeners: &[Listener],
+        logs: Logs,
+    ) -> Self {
+        let supervisor = std::os::unix::process::parent_id();
+        Self::of(server, block, Some(supervisor), listeners, logs)
     }
 
     fn of(
@@ -67,6 +75,7 @@ impl Observed {
         block: Option<Block>,
         supervisor: Option<u32>,
         listeners: &[Listener],
+        logs: Logs,
     ) -> Self {
         let mut pages = Pages::default();
         if let Some(path) = &server.ping_path {
@@ -75,7 +84,11 @@ impl Observed {
         if let (Some(path), Some(block)) = (&server.status_path, &block) {
             pages = pages.status_at(path, source(block.board(), supervisor, listeners));
         }
-        Self { pages, watch: block.map(Watch::new), _place: None }
+        Self { pages, watch: Watch::new(block, logs.access()), logs, _place: None }
+    }
+
+    pub(super) fn logs(&self) -> Logs {
+        self.logs.clone()
     }
 
     /// What answers in the applications' place.
@@ -96,10 +109,16 @@ impl Observed {
         }
     }
 
-    pub(super) fn refused(&self, status: &str, vars: Option<&Vars>) {
+    /// A request was answered with `status` and without running.
+    pub(super) fn refused(&self, status: &str, asked: &Asked<'_>) {
         if let Some(watch) = &self.watch {
-            watch.refused(status, vars);
+            watch.refused(status, asked);
         }
+    }
+
+    /// Whether each request has a line already.
+    pub(super) fn has_access_log(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::has_access_log)
     }
 
     pub(super) fn queued(&self, waiting: usize) {

@@ -170,9 +170,25 @@ pub(super) struct Server {
     /// Serve both over HTTP on a socket of their own: /status, /ping, /metrics
     #[arg(long, env = "CGIGATE_ADMIN", value_name = "ADDR")]
     pub(super) admin: Option<Address>,
+    /// A line for each request is added here; `-` is stdout; reopened on USR1
+    #[arg(long, env = "CGIGATE_ACCESS_LOG", value_name = "FILE")]
+    pub(super) access_log: Option<PathBuf>,
+    /// How its lines look: Apache's combined format, or JSON
+    #[arg(long, env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    /// What would go to stderr is added here once the server is ready; reopened on USR1
+    #[arg(long, env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
+    pub(super) error_log: Option<PathBuf>,
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+}
+
+/// How the access log looks.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
 }
 
 impl Server {

@@ -1,10 +1,13 @@
 //! Which process of a server this is: one that serves alone, a supervisor, or one of its workers.
 
-use super::options::{Served, Server as Options};
+use super::{
+    logs::Logs,
+    options::{Served, Server as Options},
+};
 use crate::{
     gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
     net::{Address, Listener},
-    sys::{Signal, Signals, say},
+    sys::{Level, Signal, Signals, say_at},
 };
 use anyhow::Context as _;
 use std::{
@@ -60,14 +63,18 @@ impl Process {
         served: Served,
         listeners: Vec<Listener>,
         threads: usize,
+        logs: Logs,
         stop: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<()> {
         let told = match self {
             Self::Lone(admin) => {
-                announce(served, &listeners, 1, threads, admin);
+                let announce = || announce(served, &listeners, 1, threads, admin.as_ref());
+                logs.begin(announce);
+                tell_manager("READY=1");
                 None
             }
             Self::Worker(control, _) => {
+                logs.begin(|| {});
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
                 Some(control)
             }
@@ -81,12 +88,14 @@ impl Process {
             }
         };
         if let Some(control) = told {
-            let stop = stop.clone();
+            let (stop, logs) = (stop.clone(), logs.clone());
             thread::spawn(move || {
                 // Without a supervisor nobody would replace it or stop it: it ends.
                 while let Ok(Some(word)) = control.hear() {
-                    if matches!(word, Word::Stop | Word::Retire) {
-                        break;
+                    match word {
+                        Word::Stop | Word::Retire => break,
+                        Word::Reopen => logs.reopen(),
+                        Word::Ready | Word::Replace | Word::Connection(_) => {}
                     }
                 }
                 stop();
@@ -102,7 +111,8 @@ impl Process {
                         tell_manager("STOPPING=1");
                         stop();
                     }
-                    Signal::Reload | Signal::Reopen => {}
+                    Signal::Reopen => logs.reopen(),
+                    Signal::Reload => {}
                 }
             }
         });
@@ -116,19 +126,21 @@ fn announce(
     listeners: &[Listener],
     workers: usize,
     threads: usize,
-    admin: Option<Address>,
+    admin: Option<&Address>,
 ) {
     for listener in listeners {
         let address = listener.address();
-        say(format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"));
+        say_at(
+            Level::Info,
+            format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"),
+        );
         if served == Served::Http && matches!(address, Address::Tcp(_)) {
-            say(format_args!("cgigate: open http://{address}/"));
+            say_at(Level::Info, format_args!("cgigate: open http://{address}/"));
         }
     }
     if let Some(address) = admin {
-        say(format_args!("cgigate: admin on {address}"));
+        say_at(Level::Info, format_args!("cgigate: admin on {address}"));
     }
-    tell_manager("READY=1");
 }
 
 /// Has `--workers` processes serve, until a signal says to stop.
@@ -139,21 +151,25 @@ pub(super) fn supervise(
     threads: usize,
     board: Option<Arc<Scoreboard>>,
     admin: Option<Address>,
+    logs: Logs,
 ) -> anyhow::Result<ExitCode> {
     let workers = server.workers;
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let sockets = sockets.collect::<Result<_, _>>()?;
     let listeners = Arc::new(Mutex::new(listeners));
-    let announced = Arc::clone(&listeners);
+    let (announced, reopened) = (Arc::clone(&listeners), logs.clone());
+    let ready = move || {
+        logs.begin(|| announce(served, &lock(&announced), workers, threads, admin.as_ref()));
+    };
     let plan = Plan {
         workers,
         listeners: sockets,
         board,
         graceful_timeout: server.graceful_timeout,
-        ready: Box::new(move || announce(served, &lock(&announced), workers, threads, admin)),
+        ready: Box::new(ready),
         // A socket's file goes at once, as when there is one process.
         stopping: Box::new(move || lock(&listeners).clear()),
-        reopen: Box::new(|| {}),
+        reopen: Box::new(move || reopened.reopen()),
     };
     let supervisor = Supervisor::new(plan).context("supervise workers")?;
     Ok(match supervisor.run().context("supervise workers")? {

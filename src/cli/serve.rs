@@ -3,6 +3,7 @@
 use super::{
     Usage,
     identity::{self, PidFile},
+    logs::{Errors, Logs},
     observe::{self, Admin, Observed},
     options::{Served, Server as Options},
     own_name,
@@ -10,17 +11,16 @@ use super::{
 };
 use crate::{
     fcgi::Role,
-    gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
+    gateway::{Asked, Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{self, Address, Allow, BindOptions, Listener, Peer},
-    simple_server::{
-        DefaultHandler, Options as HttpOptions, Refused, WsgiRequestHandler, WsgiServer,
-    },
+    simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
 use std::{
     env,
+    io::Write,
     net::TcpListener,
     os::fd::{AsFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
@@ -42,7 +42,8 @@ pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::
     }
     let allow = allow(served, &server)?;
     if let Some((mut worker, listeners)) = Process::inherited()? {
-        let observed = Observed::worker(&server, worker.take_block(), &listeners);
+        let logs = Logs::open(&server)?;
+        let observed = Observed::worker(&server, worker.take_block(), &listeners, logs);
         return serve(gateway, served, &server, allow, listeners, worker, observed);
     }
     let listeners = listeners(served, &server, &allow)?;
@@ -51,18 +52,19 @@ pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
     let threads = threads(served, &server);
+    let logs = Logs::open(&server)?;
     let board = observe::scoreboard(&server, threads)?;
     // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
     if server.workers > 1 && !(server.listen.is_empty() && net::stdin_listens()) {
         if let Some(admin) = &admin {
             admin.serve(&server, board.as_ref(), Some(std::process::id()), &listeners)?;
         }
-        return process::supervise(&server, served, listeners, threads, board, admin_address);
+        return process::supervise(&server, served, listeners, threads, board, admin_address, logs);
     }
     if let Some(admin) = &admin {
         admin.serve(&server, board.as_ref(), None, &listeners)?;
     }
-    let observed = Observed::lone(&server, board, &listeners);
+    let observed = Observed::lone(&server, board, &listeners, logs);
     serve(gateway, served, &server, allow, listeners, Process::Lone(admin_address), observed)
 }
 
@@ -137,9 +139,19 @@ impl WsgiRequestHandler for Http {
         self.observed.run(handler, app, slate, streams)
     }
 
-    fn log_error(&self, client: Peer, refused: &Refused) {
-        self.observed.refused(refused.status, None);
-        DefaultHandler.log_error(client, refused);
+    fn get_stderr(&self) -> Box<dyn Write + '_> {
+        Box::new(Errors::default())
+    }
+
+    fn log_request(&self, client: Peer, requestline: &[u8], code: u16, size: Size) {
+        if size == Size::Page {
+            let client = self.address_string(client);
+            let asked = Asked::line(client.as_bytes(), requestline);
+            self.observed.refused(&code.to_string(), &asked);
+        }
+        if !self.observed.has_access_log() {
+            DefaultHandler.log_request(client, requestline, code, size);
+        }
     }
 
     fn queued(&self, waiting: usize) {
@@ -171,6 +183,7 @@ fn http(
     signals: Signals,
     process: Process,
 ) -> anyhow::Result<()> {
+    let logs = handler.observed.logs();
     let (threads, patience) = (options.threads, options.graceful_timeout);
     // For these calls, of no matter which family the socket is.
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
@@ -180,7 +193,7 @@ fn http(
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
     let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
-    process.begin(signals, Served::Http, listeners, threads, move || {
+    process.begin(signals, Served::Http, listeners, threads, logs, move || {
         stopper.stop();
         let _ = tell_stop.send(None);
     })?;
@@ -227,7 +240,7 @@ impl Dispatch for Behind {
     }
 
     fn refused(&self, status: &str, vars: Option<&Vars>) {
-        self.observed.refused(status, vars);
+        self.observed.refused(status, &vars.map(Asked::of).unwrap_or_default());
     }
 
     fn queued(&self, waiting: usize) {
@@ -266,6 +279,7 @@ fn web_servers(
     observed: Observed,
 ) -> anyhow::Result<()> {
     let (protocol, threads) = (settings.protocol, settings.threads);
+    let logs = observed.logs();
     let attributes = Attributes {
         origin_server: false,
         wsgi_multiprocess: process.has_others(),
@@ -279,7 +293,7 @@ fn web_servers(
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
     let stopper = server.stopper();
     let served = Served::WebServers(protocol);
-    process.begin(signals, served, listeners, threads, move || stopper.stop())?;
+    process.begin(signals, served, listeners, threads, logs, move || stopper.stop())?;
     Ok(server.run()?)
 }
 

@@ -8,7 +8,10 @@ use std::fmt::{self, Write};
 /// One byte is one sign or four, whatever its neighbours are, so what came can be told again.
 pub(crate) struct Line<'t>(pub(crate) &'t [u8]);
 
-/// The same without what HTML is made of: for pages, whatever a browser takes them for.
+/// The same without spaces, and `-` for nothing: for a field that has no quotes around it.
+pub(crate) struct Word<'t>(pub(crate) &'t [u8]);
+
+/// As [`Line`] without what HTML is made of: for pages, whatever a browser takes them for.
 pub(crate) struct Page<'t>(pub(crate) &'t [u8]);
 
 /// As a string of JSON (RFC 8259 section 7), with its quotes: UTF-8 as it is, but for control
@@ -18,6 +21,15 @@ pub(crate) struct Json<'t>(pub(crate) &'t [u8]);
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escape(f, self.0, |byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte))
+    }
+}
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_char('-'),
+            word => escape(f, word, |byte| matches!(byte, b'!'..=b'~') && !b"\"\\".contains(&byte)),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod spool;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
+mod access_log;
+#[cfg(target_os = "linux")]
 mod call;
 #[cfg(target_os = "linux")]
 mod connection;
@@ -25,6 +27,8 @@ mod escape;
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
+#[cfg(target_os = "linux")]
+mod log_file;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
@@ -62,8 +66,12 @@ use crate::{
 use std::fmt;
 
 #[cfg(target_os = "linux")]
+pub(crate) use access_log::{AccessLog, Asked, LogFormat};
+#[cfg(target_os = "linux")]
 pub(crate) use control::{Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
+#[cfg(target_os = "linux")]
+pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 #[cfg(target_os = "linux")]

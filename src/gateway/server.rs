@@ -60,7 +60,7 @@ pub trait Dispatch: Send + Sync {
     /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
     /// the protocol carries none of them.
     fn errors(&self, lines: &[u8]) {
-        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
+        crate::sys::say_lines(lines);
     }
 
     /// One line about something that went wrong outside of applications.

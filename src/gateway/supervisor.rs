@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     net,
-    sys::{self, Signal, Signals, say},
+    sys::{self, Level, Signal, Signals, say, say_at},
 };
 use std::{
     io,
@@ -429,7 +429,10 @@ impl Supervisor {
             self.deaths.never_ready >= NEVER_READY || self.deaths.young >= READY_AND_DEAD;
         if hopeless && self.workers.is_empty() {
             let count = self.deaths.young;
-            say(format_args!("cgigate: give up: {count} workers in a row died young"));
+            say_at(
+                Level::Error,
+                format_args!("cgigate: give up: {count} workers in a row died young"),
+            );
             return Some(End::Failed(1));
         }
         None
@@ -488,7 +491,10 @@ impl Supervisor {
             }
         }
         let count = self.count;
-        say(format_args!("cgigate: reload: {count} new workers serve, the old ones finish"));
+        say_at(
+            Level::Info,
+            format_args!("cgigate: reload: {count} new workers serve, the old ones finish"),
+        );
         tell_manager("READY=1");
         if reload.again {
             self.begin_reload();

@@ -1,22 +1,27 @@
 //! What is kept of each request while somebody wants to see it: `--status-path`, `--admin`,
 //! `--access-log`, `--slow-log`, `--request-timeout`. With none of them there is no [`Watch`].
 
-use super::scoreboard::{Block, Seat, Visit};
+use super::{
+    access_log::{AccessLog, Asked, Entry},
+    scoreboard::{Block, Seat, Visit},
+};
 use crate::{
-    handlers::{self, Handler, Outcome, Slate, Streams},
+    handlers::{self, Ending, Handler, Outcome, Slate, Streams},
     sys::monotonic_micros,
     types::{Application, Exception, Vars},
 };
 use std::{
     cell::Cell,
     io::{self, BufRead, Read},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 /// One process's.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    block: Block,
+    block: Option<Block>,
+    access_log: Option<Arc<AccessLog>>,
     /// One moment on two clocks: only one has to be asked for the next.
     origin: (Instant, u64),
 }
@@ -24,11 +29,21 @@ pub(crate) struct Watch {
 thread_local! {
     /// The number of this thread's seat, once it has asked; then there may be none.
     static SEAT: Cell<Option<Option<usize>>> = const { Cell::new(None) };
+    /// The line of the access log that it is at.
+    static ENTRY: Cell<Entry> = const { Cell::new(Entry::new()) };
 }
 
 impl Watch {
-    pub(crate) fn new(block: Block) -> Self {
-        Self { block, origin: (Instant::now(), monotonic_micros()) }
+    /// `None`: nobody wants to see anything.
+    pub(crate) fn new(block: Option<Block>, access_log: Option<Arc<AccessLog>>) -> Option<Self> {
+        let origin = (Instant::now(), monotonic_micros());
+        let wanted = block.is_some() || access_log.is_some();
+        wanted.then_some(Self { block, access_log, origin })
+    }
+
+    /// Whether each request has a line already.
+    pub(crate) fn has_access_log(&self) -> bool {
+        self.access_log.is_some()
     }
 
     fn micros(&self, at: Instant) -> u64 {
@@ -37,25 +52,35 @@ impl Watch {
     }
 
     fn seat(&self) -> Option<Seat<'_>> {
+        let block = self.block.as_ref()?;
         let number = SEAT.get().unwrap_or_else(|| {
-            let number = self.block.take_seat();
+            let number = block.take_seat();
             SEAT.set(Some(number));
             number
         });
-        number.map(|number| self.block.seat(number))
+        number.map(|number| block.seat(number))
     }
 
     /// So many requests wait for a thread.
     pub(crate) fn queued(&self, waiting: usize) {
-        self.block.tell_queued(waiting);
+        if let Some(block) = &self.block {
+            block.tell_queued(waiting);
+        }
     }
 
     /// A request was answered with `status` and without running.
-    pub(crate) fn refused(&self, status: &str, _vars: Option<&Vars>) {
+    pub(crate) fn refused(&self, status: &str, asked: &Asked<'_>) {
         let status = status.get(..3).and_then(|code| code.parse().ok()).unwrap_or(0);
         let (app, queue) = (Duration::ZERO, Duration::ZERO);
+        let visit = Visit { status, received: 0, sent: 0, app, queue };
         if let Some(seat) = self.seat() {
-            seat.count(&Visit { status, received: 0, sent: 0, app, queue });
+            seat.count(&visit);
+        }
+        if let Some(log) = &self.access_log {
+            let mut entry = ENTRY.take();
+            log.begin(&mut entry, asked);
+            log.end(&mut entry, &visit, Some(Ending::Whole));
+            ENTRY.set(entry);
         }
     }
 
@@ -74,6 +99,10 @@ impl Watch {
             seat.begin(self.micros(began), request_line(&slate.vars));
             UnderWay(seat)
         });
+        let mut entry = ENTRY.take();
+        if let Some(log) = &self.access_log {
+            log.begin(&mut entry, &Asked::of(&slate.vars));
+        }
         let mut stdin = Counted { stdin, taken: 0 };
         let outcome =
             handlers::run(handler, app, slate, Streams { stdin: &mut stdin, stdout, stderr });
@@ -85,6 +114,10 @@ impl Watch {
         if let Some(UnderWay(seat)) = &busy {
             seat.end(&visit);
         }
+        if let Some(log) = &self.access_log {
+            log.end(&mut entry, &visit, outcome.as_ref().ok().map(|outcome| outcome.ending));
+        }
+        ENTRY.set(entry);
         outcome
     }
 }

@@ -73,7 +73,10 @@ pub trait WsgiRequestHandler: Send + Sync {
     /// A line of the log, on stderr.
     fn log_message(&self, client: Peer, message: fmt::Arguments<'_>) {
         let (client, date) = (self.address_string(client), log_date_time_string(SystemTime::now()));
-        crate::sys::say(format_args!("{client} - - [{date}] {message}"));
+        crate::sys::say_at(
+            crate::sys::Level::Info,
+            format_args!("{client} - - [{date}] {message}"),
+        );
     }
 
     /// The access line of a request: `requestline` as the client sent it, the status, and the

@@ -3,14 +3,9 @@
 //! One function a call, safe to call, each block with the rule that makes it so.
 #![allow(unsafe_code)]
 
+mod say;
 #[cfg(unix)]
 mod unix;
+pub(crate) use say::{Level, say, say_at, say_lines, say_text};
 #[cfg(unix)]
 pub use unix::*;
-
-/// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
-/// when the pipe is closed.
-pub(crate) fn say(line: std::fmt::Arguments<'_>) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
-}

@@ -30,6 +30,8 @@ pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub use peer::Peer;
 pub(crate) use peer::peer;
+#[cfg(target_os = "linux")]
+pub(crate) use process::replace_descriptor;
 pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, stdout,
     wait_either,
