@@ -101,7 +101,8 @@ impl Dispatcher {
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         let (mut asked, mut at) = (None, None);
-        if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
+        if vars.may_begin_with("CGIGATE_") && vars.names().any(|name| name.starts_with(b"CGIGATE_"))
+        {
             asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
             at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
