@@ -5,7 +5,7 @@ use crate::{
     fcgi::Role,
     handlers::Content,
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
-    util::shift_path_info_strict,
+    util::{shift_segment, split_path_info},
 };
 use std::io::Write as _;
 
@@ -141,9 +141,9 @@ impl Dispatcher {
                 if path.is_empty() || path == b"/" {
                     mounts.find(|mount| mount.index)?
                 } else {
-                    let segment = crate::util::split_path_info(path).ok()??.0.to_vec();
+                    let (segment, _) = split_path_info(path).ok()??;
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
-                    shift_path_info_strict(vars).ok()?;
+                    shift_segment(vars).ok()?;
                     mount
                 }
             }

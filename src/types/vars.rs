@@ -118,8 +118,50 @@ impl Vars {
 
     /// Sets `name`, in its old place if it was there.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        let value = self.push(value);
+        let value = self.push(value.as_ref());
+        self.put(name.as_ref(), value);
+    }
+
+    /// Sets `name` to a part of the value of `whole`, which is there, and copies nothing.
+    ///
+    /// # Panics
+    /// When the value has no such part.
+    pub(crate) fn set_part(&mut self, name: &str, whole: &str, part: Range<usize>) {
+        let Some(at) = self.position(whole.as_bytes()) else { return };
+        let value = self.entries[at].value;
+        assert!(part.start <= part.end && part.end <= value.len as usize);
+        // Both are within the value.
+        let (start, len) = (value.start + part.start as u32, part.len() as u32);
+        self.put(name.as_bytes(), Span { start, len });
+    }
+
+    /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
+    /// not there is empty. Where the two lie side by side nothing is copied.
+    ///
+    /// # Panics
+    /// When there are fewer bytes.
+    pub(crate) fn shift(&mut self, from: &str, n: usize, to: &str) {
+        let value = |name: &str| match self.position(name.as_bytes()) {
+            Some(at) => self.entries[at].value,
+            None => Span { start: 0, len: 0 },
+        };
+        let (left, right) = (value(to), value(from));
+        assert!(n <= right.len as usize);
+        let moved = n as u32; // As above.
+        let joint = if left.start + left.len == right.start {
+            Span { start: left.start, len: left.len + moved }
+        } else {
+            let start = self.bytes.len();
+            self.bytes.extend_from_within(range(left));
+            self.bytes.extend_from_within(range(Span { len: moved, ..right }));
+            span(&(start..self.bytes.len()))
+        };
+        self.put(to.as_bytes(), joint);
+        let rest = Span { start: right.start + moved, len: right.len - moved };
+        self.put(from.as_bytes(), rest);
+    }
+
+    fn put(&mut self, name: &[u8], value: Span) {
         match self.position(name) {
             Some(at) => self.entries[at].value = value,
             None => {
@@ -514,6 +556,23 @@ mod tests {
         assert_eq!(vars.iter().collect::<Vec<_>>().len(), 3);
         assert_eq!(vars.get("AB"), Some(&b"4"[..]));
         assert_eq!(vars.get(""), Some(&b"3"[..]));
+    }
+
+    #[test]
+    fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
+        let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
+        vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..4);
+        vars.set_part("PATH_INFO", "REQUEST_URI", 4..6);
+        let before = vars.appended().len();
+        vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
+        assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));
+        assert_eq!((vars.get("PATH_INFO"), vars.appended().len()), (Some(&b""[..]), before));
+        vars.set("PATH_INFO", "/apart");
+        vars.shift("PATH_INFO", 3, "SCRIPT_NAME");
+        vars.shift("PATH_INFO", 1, "OTHER");
+        let get = |name| vars.native(name).unwrap_or_default().into_owned();
+        assert_eq!([get("SCRIPT_NAME"), get("PATH_INFO"), get("OTHER")], ["/app/x/ap", "rt", "a"]);
+        assert_eq!(get("REQUEST_URI"), "/app/x?y");
     }
 
     #[test]
