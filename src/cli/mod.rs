@@ -14,6 +14,7 @@ mod process;
 mod request;
 mod serve;
 mod values;
+mod wear;
 
 use crate::{
     gateway::{Gateway, Protocol},
