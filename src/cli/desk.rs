@@ -5,6 +5,7 @@ use crate::{
     gateway::{
         Dispatcher, Gateway,
         cgi::{self, Mode},
+        fixture::parse_environ,
     },
     handlers::Slate,
     types::Vars,
@@ -21,7 +22,8 @@ pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result
     make_up(&mut slate.vars, &desk);
     if let Some(file) = &desk.environ {
         let lines = fs::read(file).with_context(|| format!("read {}", file.display()))?;
-        overlay(&mut slate.vars, &lines);
+        let pairs = parse_environ(&lines).with_context(|| format!("read {}", file.display()))?;
+        pairs.iter().for_each(|(name, value)| slate.vars.set(name, value));
     }
     // Programs take it for a configured proxy.
     slate.vars.remove("HTTP_PROXY");
@@ -57,25 +59,5 @@ fn make_up(vars: &mut Vars, desk: &Desk) {
     let may_have_body = !matches!(desk.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "DELETE");
     if may_have_body && !std::io::stdin().is_terminal() {
         vars.set("HTTP_TRANSFER_ENCODING", "chunked");
-    }
-}
-
-/// Lines of a fixture's `environ`: a TAB at the front goes on with the value above.
-fn overlay(vars: &mut Vars, lines: &[u8]) {
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for line in lines.split(|&byte| byte == b'\n') {
-        match (line.strip_prefix(b"\t"), pairs.last_mut()) {
-            (Some(more), Some((_, value))) => {
-                value.push(b'\n');
-                value.extend_from_slice(more);
-            }
-            _ => {
-                let Some(at) = line.iter().position(|&byte| byte == b'=') else { continue };
-                pairs.push((line[..at].to_vec(), line[at + 1..].to_vec()));
-            }
-        }
-    }
-    for (name, value) in pairs {
-        vars.set(name, value);
     }
 }

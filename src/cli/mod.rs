@@ -5,6 +5,7 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+mod check;
 mod config;
 mod desk;
 mod get;
@@ -13,6 +14,7 @@ mod options;
 mod process;
 mod request;
 mod serve;
+mod terminal;
 mod values;
 
 use crate::{
@@ -63,6 +65,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
+        Some(Command::Check(check)) => check::run(gateway, &check),
         None if handed_over || process::Process::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }

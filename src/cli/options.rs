@@ -1,6 +1,7 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::{
+    check::Check,
     config::Config,
     get::Get,
     values::{duration, mode, size, switch, workers},
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Get(Get),
     /// Print a configuration for a web server in front of this executable
     Config(Config),
+    /// Replay fixtures against the linked applications, recorded ones too
+    Check(Check),
 }
 
 /// What is served.

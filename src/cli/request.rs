@@ -8,9 +8,9 @@ use crate::{
         cgi::{self, Mode},
     },
     handlers::Slate,
+    types::Vars,
 };
 use std::{
-    env,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -19,7 +19,7 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
     let mut slate = Slate::default();
     cgi::environ(&mut slate.vars);
     let (own_name, nph) = own_name();
-    let result = settings(&slate).and_then(|Settings { iis, max_body, validate }| {
+    let result = settings(&slate.vars).and_then(|Settings { iis, max_body, validate }| {
         if validate {
             gateway = gateway.validated();
         }
@@ -37,45 +37,53 @@ pub(super) fn respond(mut gateway: Gateway) -> ExitCode {
         Err(reason) => {
             crate::sys::say(format_args!("cgigate: answer the request: {reason}"));
             // What cannot be said to anybody is not said.
-            let _ = io::stdout().write_all(
-                b"Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\
-                  Content-Length: 59\r\n\r\n\
-                  A server error occurred.  Please contact the administrator.",
-            );
+            let _ = io::stdout().write_all(FAILED);
             // The answer is whole, and says what there is to say to the client.
             ExitCode::SUCCESS
         }
     }
 }
 
+/// The answer where there is not even a handler to give it.
+pub(super) const FAILED: &[u8] = b"Status: 500 Internal Server Error\r\n\
+    Content-Type: text/plain\r\nContent-Length: 59\r\n\r\n\
+    A server error occurred.  Please contact the administrator.";
+
 /// What of `CGIGATE_*` concerns a CGI request.
-struct Settings {
+pub(super) struct Settings {
     /// IIS asks.
-    iis: bool,
+    pub(super) iis: bool,
     /// The longest body, in bytes.
-    max_body: u64,
-    validate: bool,
+    pub(super) max_body: u64,
+    pub(super) validate: bool,
 }
 
-fn settings(slate: &Slate) -> Result<Settings, String> {
-    let software = slate.vars.get("SERVER_SOFTWARE").unwrap_or_default();
-    let iis = match env::var("CGIGATE_HANDLER").as_deref() {
-        Err(env::VarError::NotPresent) | Ok("") => software.starts_with(b"Microsoft-IIS/"),
-        Ok("iis") => true,
-        Ok("cgi") => false,
-        Ok(other) => return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'")),
-        Err(error) => return Err(format!("CGIGATE_HANDLER: {error}")),
+/// The settings among the variables of a request that came as CGI.
+///
+/// # Errors
+/// A value that means nothing.
+pub(super) fn settings(vars: &Vars) -> Result<Settings, String> {
+    let software = vars.get("SERVER_SOFTWARE").unwrap_or_default();
+    let iis = match vars.get("CGIGATE_HANDLER") {
+        None | Some(b"") => software.starts_with(b"Microsoft-IIS/"),
+        Some(b"iis") => true,
+        Some(b"cgi") => false,
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'"));
+        }
     };
-    let max_body = setting("CGIGATE_MAX_BODY", values::size)?.unwrap_or(u64::MAX);
-    let validate = setting("CGIGATE_VALIDATE", values::switch)?.unwrap_or(false);
+    let max_body = setting(vars, "CGIGATE_MAX_BODY", values::size)?.unwrap_or(u64::MAX);
+    let validate = setting(vars, "CGIGATE_VALIDATE", values::switch)?.unwrap_or(false);
     Ok(Settings { iis, max_body, validate })
 }
 
 /// The value of a variable, if it is there.
-fn setting<T>(name: &str, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    match env::var(name) {
-        Err(env::VarError::NotPresent) => Ok(None),
-        Ok(text) => read(&text).map(Some).map_err(|why| format!("{name}: {why}")),
-        Err(error) => Err(format!("{name}: {error}")),
-    }
+fn setting<T>(
+    vars: &Vars,
+    name: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    let text = vars.get(name).map(String::from_utf8_lossy);
+    text.map(|text| read(&text)).transpose().map_err(|why| format!("{name}: {why}"))
 }

@@ -100,6 +100,16 @@ impl Dispatcher {
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.dispatch_within(self.max_body, role, vars)
+    }
+
+    /// The same for a request that has a limit of its own.
+    pub(crate) fn dispatch_within(
+        &self,
+        max_body: u64,
+        role: Role,
+        vars: &mut Vars,
+    ) -> &dyn Application {
         let (mut asked, mut at) = (None, None);
         if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
             asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
@@ -108,7 +118,7 @@ impl Dispatcher {
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
         }
         match Content::length(vars) {
-            Ok(Some(length)) if length > self.max_body => return TOO_LONG,
+            Ok(Some(length)) if length > max_body => return TOO_LONG,
             Ok(_) => {}
             Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
             Err(_) => return BAD_REQUEST,
