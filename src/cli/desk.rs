@@ -1,6 +1,6 @@
 //! `cgi` and `iis`: one request, made up as a web server would make it, answered on stdout.
 
-use super::options::Desk;
+use super::{options::Desk, record};
 use crate::{
     gateway::{
         Dispatcher, Gateway,
@@ -14,6 +14,10 @@ use anyhow::Context as _;
 use std::{fs, io::IsTerminal as _, process::ExitCode};
 
 pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(desk.record.plan())?;
+    if let Some(recorder) = &recorder {
+        gateway = recorder.recorded(gateway);
+    }
     if desk.validate {
         gateway = gateway.validated();
     }
@@ -29,8 +33,12 @@ pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result
     slate.vars.remove("HTTP_PROXY");
     let app = desk.app.clone();
     let dispatcher = Dispatcher::new(gateway, app, None, u64::MAX);
+    let dispatcher = record::refusals(dispatcher, &recorder);
     let mode = Mode { iis, nph: false, max_body: u64::MAX };
     let whole = cgi::respond(&dispatcher, mode, &mut slate).map_err(anyhow::Error::from_boxed)?;
+    if let Some(recorder) = recorder {
+        recorder.finish();
+    }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -12,6 +12,7 @@ mod get;
 mod identity;
 mod options;
 mod process;
+mod record;
 mod request;
 mod serve;
 mod terminal;

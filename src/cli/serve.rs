@@ -6,6 +6,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
+    record,
 };
 use crate::{
     fcgi::Role,
@@ -16,6 +17,7 @@ use crate::{
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
+use anyhow::Context as _;
 use std::{
     env,
     net::TcpListener,
@@ -60,6 +62,11 @@ fn serve(
     listeners: Vec<Listener>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(server.record.plan())?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+        gateway = recorder.recorded(gateway);
+    }
     if server.validate {
         gateway = gateway.validated();
     }
@@ -76,15 +83,20 @@ fn serve(
     match served {
         Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, server);
             web_servers(dispatcher, listeners, allow, settings, signals, process)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             http(dispatcher, listeners, http_options(server, allow, max_body), signals, process)?;
         }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish();
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,10 +14,13 @@ pub(crate) const DATE_MARK: &[u8] = b"{DATE}";
 /// Stands for anything within a line: what was a secret when the answer was recorded.
 pub(crate) const SECRET_MARK: &[u8] = b"{SECRET}";
 
+/// Names and values.
+pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// One case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fixture {
-    pub(crate) environ: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) environ: Pairs,
     pub(crate) stdin: Vec<u8>,
     /// Words of a command line, which CGI must not look at.
     pub(crate) args: Vec<Vec<u8>>,
@@ -123,8 +126,8 @@ impl Fixture {
 ///
 /// # Errors
 /// A line that is neither.
-pub(crate) fn parse_environ(text: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, FixtureError> {
-    let mut environ: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+pub(crate) fn parse_environ(text: &[u8]) -> Result<Pairs, FixtureError> {
+    let mut environ = Pairs::new();
     for (line, number) in lines(text).zip(1..) {
         match (line.strip_prefix(b"\t"), environ.last_mut()) {
             (Some(more), Some((_, value))) => {

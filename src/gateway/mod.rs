@@ -10,6 +10,7 @@ mod dispatch;
 pub(crate) mod fixture;
 mod mount;
 mod protocol;
+mod recorder;
 mod settings;
 pub(crate) mod spool;
 
@@ -59,6 +60,7 @@ pub(crate) use control::{Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
+pub(crate) use recorder::{Plan as RecordPlan, Recorder};
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Server, Stopper};
 pub use settings::Settings;
