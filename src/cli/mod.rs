@@ -5,14 +5,17 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+mod check;
 mod config;
 mod desk;
 mod get;
 mod identity;
 mod options;
 mod process;
+mod record;
 mod request;
 mod serve;
+mod terminal;
 mod values;
 mod wear;
 
@@ -64,6 +67,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
+        Some(Command::Check(check)) => check::run(gateway, &check),
         None if handed_over || process::Process::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }

@@ -1,12 +1,13 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::{
+    check::Check,
     config::Config,
     get::Get,
     values::{duration, mode, size, switch, workers},
 };
 use crate::{
-    gateway::{MountPoint, Protocol},
+    gateway::{MountPoint, Protocol, RecordPlan},
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Get(Get),
     /// Print a configuration for a web server in front of this executable
     Config(Config),
+    /// Replay fixtures against the linked applications, recorded ones too
+    Check(Check),
 }
 
 /// What is served.
@@ -76,6 +79,8 @@ pub(super) struct Desk {
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    #[command(flatten)]
+    pub(super) record: Record,
     /// What comes behind the host in a URL: PATH[?QUERY]
     #[arg(default_value = "/")]
     pub(super) target: String,
@@ -167,6 +172,37 @@ pub(super) struct Server {
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    #[command(flatten)]
+    pub(super) record: Record,
+}
+
+/// `--record` and what belongs to it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Record {
+    /// Write each request and its answer as a fixture to this folder, for `check`; secrets blanked
+    #[arg(id = "record", long = "record", env = "CGIGATE_RECORD", value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Record cookies, credentials and tokens as they are
+    #[arg(id = "record_secrets", long = "record-secrets", env = "CGIGATE_RECORD_SECRETS",
+          value_parser = switch, action = clap::ArgAction::SetTrue)]
+    secrets: bool,
+    /// Fixtures in the folder at the most; then no more are written
+    #[arg(id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
+          value_name = "N", default_value_t = RecordPlan::COUNT)]
+    count: usize,
+    /// Bytes of a body, the request's or the answer's; what has a longer one is not recorded
+    #[arg(id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
+          value_name = "SIZE", value_parser = size, default_value = "1M")]
+    size: u64,
+}
+
+impl Record {
+    /// What is to be recorded, if anything is.
+    pub(super) fn plan(&self) -> Option<RecordPlan> {
+        let folder = self.folder.clone().filter(|folder| !folder.as_os_str().is_empty())?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        Some(RecordPlan { folder, secrets: self.secrets, count: self.count, size })
+    }
 }
 
 impl Server {

@@ -6,6 +6,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process, Told},
+    record,
     wear::Wear,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
+use anyhow::Context as _;
 use std::{
     env,
     net::TcpListener,
@@ -61,6 +63,11 @@ fn serve(
     listeners: Vec<Listener>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(server.record.plan())?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+        gateway = recorder.recorded(gateway);
+    }
     if server.validate {
         gateway = gateway.validated();
     }
@@ -79,6 +86,7 @@ fn serve(
     match served {
         Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, server);
             let attributes = Attributes {
@@ -95,11 +103,15 @@ fn serve(
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let options = http_options(server, allow, max_body);
             let handler = Http { dispatcher, wear };
             http(handler, multiprocess, listeners, options, signals, process)?;
         }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish();
     }
     Ok(ExitCode::SUCCESS)
 }
