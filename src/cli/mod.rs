@@ -18,6 +18,7 @@ mod request;
 mod serve;
 mod terminal;
 mod values;
+mod wear;
 
 use crate::{
     gateway::{Gateway, Protocol},

@@ -12,7 +12,7 @@ use crate::{
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
 /// Rust web applications behind a web server: CGI, FastCGI, SCGI, uwsgi and HTTP.
 #[derive(Debug, Parser)]
@@ -117,6 +117,9 @@ pub(super) struct Server {
     /// Worker processes under a supervisor, or `auto`: one for each CPU
     #[arg(long, env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
     pub(super) workers: usize,
+    /// Requests after which a worker is replaced [default: none]
+    #[arg(long, env = "CGIGATE_MAX_REQUESTS")]
+    pub(super) max_requests: Option<NonZeroU64>,
     /// Connections that may wait to be accepted
     #[arg(long, env = "CGIGATE_BACKLOG", default_value_t = 4096,
           value_parser = clap::value_parser!(i32).range(1..))]

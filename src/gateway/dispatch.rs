@@ -5,7 +5,7 @@ use crate::{
     fcgi::Role,
     handlers::Content,
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
-    util::shift_path_info_strict,
+    util::{shift_segment, split_path_info},
 };
 use std::io::Write as _;
 
@@ -131,7 +131,8 @@ impl Dispatcher {
         vars: &mut Vars,
     ) -> &dyn Application {
         let (mut asked, mut at) = (None, None);
-        if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
+        if vars.may_begin_with("CGIGATE_") && vars.names().any(|name| name.starts_with(b"CGIGATE_"))
+        {
             asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
             at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
@@ -206,9 +207,9 @@ impl Dispatcher {
                 if path.is_empty() || path == b"/" {
                     mounts.find(|mount| mount.index)?
                 } else {
-                    let segment = crate::util::split_path_info(path).ok()??.0.to_vec();
+                    let (segment, _) = split_path_info(path).ok()??;
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
-                    shift_path_info_strict(vars).ok()?;
+                    shift_segment(vars).ok()?;
                     mount
                 }
             }

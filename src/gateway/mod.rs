@@ -22,6 +22,8 @@ mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
+mod drain;
+#[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
@@ -62,7 +64,7 @@ pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder};
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Server, Stopper};
+pub use server::{Dispatch, Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
