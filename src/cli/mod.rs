@@ -10,6 +10,7 @@ mod config;
 mod desk;
 mod get;
 mod identity;
+mod manual;
 mod options;
 mod process;
 mod record;
@@ -68,6 +69,8 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
         Some(Command::Check(check)) => check::run(gateway, &check),
+        Some(Command::Man) => manual::man(),
+        Some(Command::Completions(shell)) => manual::completions(&shell),
         None if handed_over || process::Process::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }
@@ -101,7 +104,7 @@ fn list(gateway: &Gateway) -> anyhow::Result<ExitCode> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     for (name, about) in gateway.apps() {
-        writeln!(out, "{}", format!("{name} {about}").trim_end()).context("write the list")?;
+        writeln!(out, "{}", format!("{name}  {about}").trim_end()).context("write the list")?;
     }
     Ok(ExitCode::SUCCESS)
 }

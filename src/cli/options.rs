@@ -4,6 +4,7 @@ use super::{
     check::Check,
     config::Config,
     get::Get,
+    manual::{self, Completions, examples},
     values::{duration, mode, size, switch, workers},
 };
 use crate::{
@@ -13,10 +14,11 @@ use crate::{
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
-/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI, SCGI,
-/// uwsgi or HTTP when you do.
+/// Rust web applications behind a web server: CGI, FastCGI, SCGI, uwsgi and HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "cgigate", version, arg_required_else_help = false)]
+#[command(after_help = "`cgigate --help` tells more; `cgigate COMMAND --help` tells the options.")]
+#[command(after_long_help = manual::help())]
 pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -27,23 +29,37 @@ pub(super) enum Command {
     /// List the linked applications
     Apps,
     /// Answer one made-up CGI request at the desk, its body on stdin
+    #[command(after_help = examples::DESK)]
     Cgi(Desk),
     /// The same under IISCGIHandler
+    #[command(after_help = examples::DESK)]
     Iis(Desk),
     /// Serve FastCGI [--listen: 127.0.0.1:9000]
+    #[command(after_help = examples::FASTCGI)]
     Fastcgi(Server),
     /// Serve SCGI [--listen: 127.0.0.1:4000]
+    #[command(after_help = examples::SCGI)]
     Scgi(Server),
     /// Serve the uwsgi protocol, modifier1 0 [--listen: 127.0.0.1:3031]
+    #[command(after_help = examples::UWSGI)]
     Uwsgi(Server),
     /// Serve HTTP: for development, and as an embedded front [--listen: 127.0.0.1:8000]
+    #[command(after_help = examples::HTTP)]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
+    #[command(after_help = examples::GET)]
     Get(Get),
     /// Print a configuration for a web server in front of this executable
+    #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Replay fixtures against the linked applications, recorded ones too
+    #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Print the manual page, for `man -l`
+    Man,
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
 }
 
 /// What is served.
@@ -71,10 +87,10 @@ pub(super) struct Desk {
     #[arg(long, env = "CGIGATE_APP")]
     pub(super) app: Option<String>,
     /// The request's method
-    #[arg(short = 'X', long, default_value = "GET")]
+    #[arg(short = 'X', long, env = "CGIGATE_METHOD", default_value = "GET")]
     pub(super) method: String,
     /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "CGIGATE_ENVIRON", value_name = "FILE")]
     pub(super) environ: Option<PathBuf>,
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
