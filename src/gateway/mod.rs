@@ -8,11 +8,14 @@ pub(crate) mod cgi;
 mod control;
 mod dispatch;
 mod mount;
+pub(crate) mod nameless;
 mod protocol;
 mod settings;
-pub(crate) mod spool;
+mod spool;
 
 // The workers are Linux's: they wait with epoll.
+#[cfg(target_os = "linux")]
+mod ahead;
 #[cfg(target_os = "linux")]
 mod call;
 #[cfg(target_os = "linux")]
@@ -23,6 +26,8 @@ mod desk;
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
+#[cfg(target_os = "linux")]
+mod loan;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
