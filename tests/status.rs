@@ -103,12 +103,14 @@ fn ask(mut socket: UnixStream, wire: &[u8]) -> String {
 
 #[test]
 fn a_full_house_still_answers_on_its_admin_socket() {
-    for workers in ["1", "2"] {
-        let more = ["--threads", "1", "--workers", workers, "--graceful-timeout", "10ms"];
-        let options = [&ADMIN[..], &more].concat();
-        let mut server = Server::start("fastcgi", &options);
+    for threads in [1, 2] {
+        let options = [&ADMIN[..], &["--threads", "1", "--graceful-timeout", "10ms"]].concat();
+        let mut server = match threads {
+            1 => Server::start_alone("fastcgi", &options),
+            _ => Server::start("fastcgi", &[&options[..], &["--workers", "2"]].concat()),
+        };
         server.until("admin on unix:");
-        let threads = workers.parse::<u64>().unwrap();
+        assert_eq!(server.status()["supervisor"].is_null(), threads == 1);
         // A worker whose threads are all busy may take a connection all the same, and keep it
         // waiting beside one that is idle: so as many as it takes.
         let (mut sleeping, mut status) = (Vec::new(), Value::Null);

@@ -3,24 +3,30 @@
 use super::{
     logs::Logs,
     options::{Served, Server as Options},
+    wear::Wear,
 };
 use crate::{
-    gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
-    net::{Address, Listener},
-    sys::{Level, Signal, Signals, say_at},
+    gateway::{
+        Block, Control, End, Handle, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager,
+    },
+    net::{Address, Heir, Listener},
+    sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
 };
 use anyhow::Context as _;
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     process::ExitCode,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 /// A process that serves.
 pub(super) enum Process {
-    /// There is no other; where its admin socket is.
-    Lone(Option<Address>),
+    /// There is no other.
+    Lone(Announcement),
     /// A supervisor has started it, and listens at the other end.
     Worker(Control, Option<Block>),
 }
@@ -50,116 +56,182 @@ impl Process {
         std::env::var_os(Inheritance::NAME).is_some()
     }
 
-    /// Whether other processes serve beside this one: `wsgi.multiprocess`.
-    pub(super) fn has_others(&self) -> bool {
-        matches!(self, Self::Worker(..))
+    /// Whether other processes may serve beside this one: `wsgi.multiprocess`.
+    pub(super) fn has_others(&self, server: &Options) -> bool {
+        match self {
+            // Whoever hands over a socket on descriptor 0 may start as many as he likes.
+            Self::Lone(_) => true,
+            Self::Worker(..) => server.workers > 1,
+        }
     }
 
-    /// Says that it is ready, and from now on does as it is told: `stop` is called once, whoever
-    /// says so first. A second signal ends the process at once.
+    /// Says that it is ready, and from now on does as it is told, by signals and by the supervisor.
+    /// A second signal to stop ends the process at once.
     pub(super) fn begin(
         self,
-        mut signals: Signals,
-        served: Served,
+        signals: Signals,
         listeners: Vec<Listener>,
-        threads: usize,
+        server: impl Told,
+        wear: &Wear,
         logs: Logs,
-        stop: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<()> {
-        let told = match self {
-            Self::Lone(admin) => {
-                let announce = || announce(served, &listeners, 1, threads, admin.as_ref());
-                logs.begin(announce);
+        let listeners = Mutex::new(listeners);
+        let stopped = AtomicBool::new(false);
+        let house = Arc::new(House { server, listeners, logs, stopped });
+        match self {
+            Self::Lone(announcement) => {
+                let listeners = lock(&house.listeners);
+                house.logs.begin(|| announcement.say(&listeners));
+                drop(listeners);
                 tell_manager("READY=1");
-                None
+                let house = Arc::clone(&house);
+                // Whoever started it starts another.
+                wear.then(move || house.stop());
             }
             Self::Worker(control, _) => {
-                logs.begin(|| {});
+                house.logs.begin(|| {});
+                let control = Arc::new(control);
+                let asks = Arc::clone(&control);
+                wear.then(move || {
+                    if let Err(error) = asks.say(&Word::Replace) {
+                        say(format_args!("cgigate: ask for a successor: {error}"));
+                    }
+                });
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
-                Some(control)
+                let house = Arc::clone(&house);
+                thread::spawn(move || house.obey_supervisor(&control));
             }
-        };
-        let stop = Arc::new(Mutex::new(Some((listeners, stop))));
-        let stop = move || {
-            if let Some((listeners, stop)) = lock(&stop).take() {
-                // The server closes its own: nobody is to wait at a door that is opened no more.
-                drop(listeners);
-                stop();
-            }
-        };
-        if let Some(control) = told {
-            let (stop, logs) = (stop.clone(), logs.clone());
-            thread::spawn(move || {
-                // Without a supervisor nobody would replace it or stop it: it ends.
-                while let Ok(Some(word)) = control.hear() {
-                    match word {
-                        Word::Stop | Word::Retire => break,
-                        Word::Reopen => logs.reopen(),
-                        Word::Ready | Word::Replace | Word::Connection(_) => {}
-                    }
-                }
-                stop();
-            });
         }
-        thread::spawn(move || {
-            let mut stopping = false;
-            while let Ok(signal) = signals.wait() {
-                match signal {
-                    Signal::Stop if stopping => std::process::exit(1),
-                    Signal::Stop => {
-                        stopping = true;
-                        tell_manager("STOPPING=1");
-                        stop();
-                    }
-                    Signal::Reopen => logs.reopen(),
-                    Signal::Reload => {}
-                }
-            }
-        });
+        thread::spawn(move || house.obey_signals(signals));
         Ok(())
     }
 }
 
-/// One line for each listener, with the real port: the server is ready.
-fn announce(
-    served: Served,
-    listeners: &[Listener],
-    workers: usize,
-    threads: usize,
-    admin: Option<&Address>,
-) {
-    for listener in listeners {
-        let address = listener.address();
-        say_at(
-            Level::Info,
-            format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"),
-        );
-        if served == Served::Http && matches!(address, Address::Tcp(_)) {
-            say_at(Level::Info, format_args!("cgigate: open http://{address}/"));
+/// What a server can be told while it serves.
+pub(super) trait Told: Send + Sync + 'static {
+    /// No new connections, and none kept; what is in flight ends. To be said once.
+    fn stop(&self);
+    /// The same, but connections without a request go to the heir.
+    fn retire(&self, heir: Heir);
+    /// Takes a connection that another server had.
+    fn adopt(&self, connection: OwnedFd);
+}
+
+impl Told for Handle {
+    fn stop(&self) {
+        Self::stop(self);
+    }
+
+    fn retire(&self, heir: Heir) {
+        Self::retire(self, heir);
+    }
+
+    fn adopt(&self, connection: OwnedFd) {
+        Self::adopt(self, connection);
+    }
+}
+
+/// A server, and the sockets that it was made of.
+struct House<S> {
+    server: S,
+    /// None of them since it was told to end: nobody is to wait at a door that is opened no more.
+    listeners: Mutex<Vec<Listener>>,
+    logs: Logs,
+    stopped: AtomicBool,
+}
+
+impl<S: Told> House<S> {
+    fn obey_supervisor(&self, control: &Arc<Control>) {
+        let mut retired = false;
+        // Without a supervisor nobody would replace it or stop it: it ends.
+        while let Ok(Some(word)) = control.hear() {
+            match word {
+                Word::Stop => break,
+                Word::Retire => {
+                    retired = true;
+                    lock(&self.listeners).clear();
+                    let heir = Arc::clone(control);
+                    self.server.retire(Box::new(move |socket| heir.pass(socket)));
+                }
+                // They have met on their way: there is somebody else.
+                Word::Connection(socket) if retired => drop(control.pass(socket.as_fd())),
+                Word::Connection(socket) => self.server.adopt(socket),
+                Word::Reopen => self.logs.reopen(),
+                Word::Ready | Word::Replace => {}
+            }
+        }
+        self.stop();
+    }
+
+    fn obey_signals(&self, mut signals: Signals) {
+        let mut stopping = false;
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Stop if stopping => std::process::exit(1),
+                Signal::Stop => {
+                    stopping = true;
+                    tell_manager("STOPPING=1");
+                    self.stop();
+                }
+                Signal::Reload | Signal::Reopen => {}
+            }
         }
     }
-    if let Some(address) = admin {
-        say_at(Level::Info, format_args!("cgigate: admin on {address}"));
+
+    /// Once, whoever says so first.
+    fn stop(&self) {
+        lock(&self.listeners).clear();
+        if !self.stopped.swap(true, Ordering::SeqCst) {
+            self.server.stop();
+        }
+    }
+}
+
+/// What is said when a server is ready.
+pub(super) struct Announcement {
+    pub(super) served: Served,
+    pub(super) workers: usize,
+    pub(super) threads: usize,
+    /// Where `--admin` listens.
+    pub(super) admin: Option<Address>,
+}
+
+impl Announcement {
+    /// One line for each listener, with the real port.
+    fn say(&self, listeners: &[Listener]) {
+        let Self { served, workers, threads, admin } = self;
+        let inform = |line: std::fmt::Arguments<'_>| say_at(Level::Info, line);
+        for listener in listeners {
+            let address = listener.address();
+            inform(format_args!(
+                "cgigate: {served} on {address}, {workers} workers x {threads} threads"
+            ));
+            if *served == Served::Http && matches!(address, Address::Tcp(_)) {
+                inform(format_args!("cgigate: open http://{address}/"));
+            }
+        }
+        if let Some(address) = admin {
+            inform(format_args!("cgigate: admin on {address}"));
+        }
     }
 }
 
 /// Has `--workers` processes serve, until a signal says to stop.
 pub(super) fn supervise(
     server: &Options,
-    served: Served,
+    announcement: Announcement,
     listeners: Vec<Listener>,
-    threads: usize,
     board: Option<Arc<Scoreboard>>,
-    admin: Option<Address>,
     logs: Logs,
 ) -> anyhow::Result<ExitCode> {
+    raise_descriptor_limit();
     let workers = server.workers;
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let sockets = sockets.collect::<Result<_, _>>()?;
     let listeners = Arc::new(Mutex::new(listeners));
     let (announced, reopened) = (Arc::clone(&listeners), logs.clone());
     let ready = move || {
-        logs.begin(|| announce(served, &lock(&announced), workers, threads, admin.as_ref()));
+        logs.begin(|| announcement.say(&lock(&announced)));
     };
     let plan = Plan {
         workers,

@@ -7,17 +7,20 @@ use super::{
     observe::{self, Admin, Observed},
     options::{Served, Server as Options},
     own_name,
-    process::{self, Process},
+    process::{self, Announcement, Process, Told},
+    record,
+    wear::Wear,
 };
 use crate::{
     fcgi::Role,
     gateway::{Asked, Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
-    net::{self, Address, Allow, BindOptions, Listener, Peer},
+    net::{self, Address, Allow, BindOptions, Heir, Listener, Peer},
     simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
+use anyhow::Context as _;
 use std::{
     env,
     io::Write,
@@ -48,24 +51,32 @@ pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::
     }
     let listeners = listeners(served, &server, &allow)?;
     let admin = Admin::bind(&server, &bind_options(&server), &allow)?;
-    let admin_address = admin.as_ref().map(Admin::address);
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
     let threads = threads(served, &server);
-    let logs = Logs::open(&server)?;
-    let board = observe::scoreboard(&server, threads)?;
+    let (logs, board) = (Logs::open(&server)?, observe::scoreboard(&server, threads)?);
     // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
-    if server.workers > 1 && !(server.listen.is_empty() && net::stdin_listens()) {
-        if let Some(admin) = &admin {
-            admin.serve(&server, board.as_ref(), Some(std::process::id()), &listeners)?;
-        }
-        return process::supervise(&server, served, listeners, threads, board, admin_address, logs);
-    }
+    let lone = server.listen.is_empty() && net::stdin_listens();
     if let Some(admin) = &admin {
-        admin.serve(&server, board.as_ref(), None, &listeners)?;
+        let supervisor = (!lone).then(std::process::id);
+        admin.serve(&server, board.as_ref(), supervisor, &listeners)?;
     }
-    let observed = Observed::lone(&server, board, &listeners, logs);
-    serve(gateway, served, &server, allow, listeners, Process::Lone(admin_address), observed)
+    let workers = if lone { 1 } else { server.workers };
+    let admin = admin.as_ref().map(Admin::address);
+    let announcement = Announcement { served, workers, threads, admin };
+    if lone {
+        let observed = Observed::lone(&server, board, &listeners, logs);
+        return serve(
+            gateway,
+            served,
+            &server,
+            allow,
+            listeners,
+            Process::Lone(announcement),
+            observed,
+        );
+    }
+    process::supervise(&server, announcement, listeners, board, logs)
 }
 
 /// Builds the applications, and serves.
@@ -78,6 +89,11 @@ fn serve(
     process: Process,
     observed: Observed,
 ) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(server.record.plan())?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+        gateway = recorder.recorded(gateway);
+    }
     if server.validate {
         gateway = gateway.validated();
     }
@@ -89,21 +105,39 @@ fn serve(
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
     raise_descriptor_limit();
+    let multiprocess = process.has_others(server);
+    let wear = Arc::new(Wear::new(server.max_requests));
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
     match served {
         Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, server);
-            web_servers(dispatcher, listeners, allow, settings, signals, process, observed)?;
+            let attributes = Attributes {
+                origin_server: false,
+                wsgi_multiprocess: multiprocess,
+                wsgi_multithread: settings.threads > 1,
+                preamble: protocol.preamble(),
+                ..Attributes::BASE
+            };
+            let refused = AtomicBool::new(false);
+            let handler = Plain(attributes);
+            let behind = Behind { dispatcher, handler, allow, observed, refused, wear };
+            web_servers(behind, listeners, settings, signals, process)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            let handler = Http { dispatcher, observed };
-            http(handler, listeners, http_options(server, allow, max_body), signals, process)?;
+            let options = http_options(server, allow, max_body);
+            let handler = Http { dispatcher, observed, wear };
+            http(handler, multiprocess, listeners, options, signals, process)?;
         }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish();
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -123,6 +157,7 @@ fn threads(served: Served, server: &Options) -> usize {
 struct Http {
     dispatcher: Dispatcher,
     observed: Observed,
+    wear: Arc<Wear>,
 }
 
 impl WsgiRequestHandler for Http {
@@ -133,6 +168,7 @@ impl WsgiRequestHandler for Http {
         slate: &mut Slate,
         streams: Streams<'_>,
     ) -> Result<Outcome, Exception> {
+        self.wear.count();
         let page = self.observed.page(&slate.vars);
         let app =
             page.unwrap_or_else(|| self.dispatcher.dispatch(Role::Responder, &mut slate.vars));
@@ -178,39 +214,60 @@ fn http_options(server: &Options, allow: Allow, max_body: u64) -> HttpOptions {
 /// Serves HTTP until it is told to stop, and what was in flight has ended.
 fn http(
     handler: Http,
+    multiprocess: bool,
     listeners: Vec<Listener>,
     options: HttpOptions,
     signals: Signals,
     process: Process,
 ) -> anyhow::Result<()> {
-    let logs = handler.observed.logs();
-    let (threads, patience) = (options.threads, options.graceful_timeout);
+    let patience = options.graceful_timeout;
+    let (wear, logs) = (Arc::clone(&handler.wear), handler.observed.logs());
     // For these calls, of no matter which family the socket is.
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
     let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
     front.options = options;
+    front.server_handler.0.wsgi_multiprocess = multiprocess;
     front.set_handler(handler);
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
-    let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
-    process.begin(signals, Served::Http, listeners, threads, logs, move || {
-        stopper.stop();
-        let _ = tell_stop.send(None);
-    })?;
+    let server = HttpServer { front: Arc::clone(&front), tell: tell.clone() };
+    process.begin(signals, listeners, server, &wear, logs)?;
     // An application that does not come back is not waited for longer than was said: the process
     // ends without it.
     thread::Builder::new().spawn(move || {
         let served = panic::catch_unwind(AssertUnwindSafe(|| front.serve_forever()));
         let _ = tell.send(Some(served));
     })?;
-    let ended = match told.recv() {
-        Ok(None) => told.recv_timeout(patience),
-        ended => ended.map_err(Into::into),
-    };
-    match ended {
-        Ok(Some(Ok(served))) => Ok(served?),
-        Ok(Some(Err(_))) => anyhow::bail!("serve http: a server thread panicked"),
-        Ok(None) | Err(_) => Ok(()),
+    let mut ended = told.recv().ok();
+    while let Some(None) = ended {
+        ended = told.recv_timeout(patience).ok();
+    }
+    match ended.flatten() {
+        Some(Ok(served)) => Ok(served?),
+        Some(Err(_)) => anyhow::bail!("serve http: a server thread panicked"),
+        None => Ok(()),
+    }
+}
+
+/// A server of HTTP, and who waits for its end: `None` is that it shall end, and soon.
+struct HttpServer<E> {
+    front: Arc<WsgiServer<'static>>,
+    tell: mpsc::Sender<Option<E>>,
+}
+
+impl<E: Send + 'static> Told for HttpServer<E> {
+    fn stop(&self) {
+        self.front.stop();
+        let _ = self.tell.send(None);
+    }
+
+    fn retire(&self, heir: Heir) {
+        self.front.retire(heir);
+        let _ = self.tell.send(None);
+    }
+
+    fn adopt(&self, connection: OwnedFd) {
+        self.front.adopt(connection);
     }
 }
 
@@ -222,10 +279,12 @@ struct Behind {
     observed: Observed,
     /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
     refused: AtomicBool,
+    wear: Arc<Wear>,
 }
 
 impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.wear.count();
         let page = if role == Role::Responder { self.observed.page(vars) } else { None };
         page.unwrap_or_else(|| self.dispatcher.dispatch(role, vars))
     }
@@ -270,30 +329,16 @@ impl Dispatch for Behind {
 
 /// Serves until it is told to stop, and what was in flight has ended.
 fn web_servers(
-    dispatcher: Dispatcher,
+    behind: Behind,
     listeners: Vec<Listener>,
-    allow: Allow,
     settings: Settings,
     signals: Signals,
     process: Process,
-    observed: Observed,
 ) -> anyhow::Result<()> {
-    let (protocol, threads) = (settings.protocol, settings.threads);
-    let logs = observed.logs();
-    let attributes = Attributes {
-        origin_server: false,
-        wsgi_multiprocess: process.has_others(),
-        wsgi_multithread: threads > 1,
-        preamble: protocol.preamble(),
-        ..Attributes::BASE
-    };
-    let refused = AtomicBool::new(false);
-    let apps = Behind { dispatcher, handler: Plain(attributes), allow, observed, refused };
+    let (wear, logs) = (Arc::clone(&behind.wear), behind.observed.logs());
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-    let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
-    let stopper = server.stopper();
-    let served = Served::WebServers(protocol);
-    process.begin(signals, served, listeners, threads, logs, move || stopper.stop())?;
+    let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(behind), settings)?;
+    process.begin(signals, listeners, server.handle(), &wear, logs)?;
     Ok(server.run()?)
 }
 

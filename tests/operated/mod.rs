@@ -7,7 +7,10 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     num::NonZeroU16,
-    os::unix::net::UnixStream,
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -36,19 +39,39 @@ impl Server {
         server
     }
 
-    /// The same without waiting for anything.
+    /// The same as one process, as whoever hands over a socket on descriptor 0 starts it.
+    pub(crate) fn start_alone(protocol: &str, options: &[&str]) -> Self {
+        let (place, mut command) = Self::command(protocol);
+        let listener = UnixListener::bind(place.join("socket")).unwrap();
+        command.stdin(OwnedFd::from(listener)).stdout(Stdio::null());
+        let server = Self::spawn(command, place, options);
+        server.until(&format!("{protocol} on"));
+        server
+    }
+
+    /// As `start`, without waiting for anything.
     pub(crate) fn begin(protocol: &str, options: &[&str], stdout: Stdio) -> Self {
+        let (folder, mut command) = Self::command(protocol);
+        command.args(["--listen", &format!("unix:{}/socket", folder.display())]);
+        command.stdin(Stdio::null()).stdout(stdout);
+        Self::spawn(command, folder, options)
+    }
+
+    fn command(protocol: &str) -> (PathBuf, Command) {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("cgigate-operated-{}-{number}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
-        let place = folder.to_str().unwrap();
         let mut command = Command::new(testbed());
-        command.args([protocol, "--listen", &format!("unix:{place}/socket")]);
+        command.arg(protocol).env_remove("JOURNAL_STREAM");
+        (folder, command)
+    }
+
+    fn spawn(mut command: Command, folder: PathBuf, options: &[&str]) -> Self {
+        let place = folder.to_str().unwrap();
         command.args(options.iter().map(|option| option.replace("{folder}", place)));
-        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
-        command.env_remove("JOURNAL_STREAM");
+        command.stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let stderr = process.stderr.take().unwrap();
         let said = Arc::new((Mutex::new((String::new(), false)), Condvar::new()));

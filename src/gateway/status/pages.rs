@@ -52,7 +52,7 @@ impl Pages {
         if self.pages.is_empty() {
             return None;
         }
-        let path = MountPoint::path(vars)?;
+        let path = MountPoint::whole_path(vars)?;
         let (_, page) = self.pages.iter().find(|(at, _)| *at == path)?;
         Some(page)
     }
