@@ -36,7 +36,8 @@ fn source(board: &Arc<Scoreboard>, supervisor: Option<u32>, listeners: &[Listene
 #[derive(Default)]
 pub(super) struct Observed {
     pages: Pages,
-    watch: Option<Watch>,
+    watch: Option<Arc<Watch>>,
+    limits_time: bool,
     logs: Logs,
     /// That of a process without a supervisor.
     _place: Option<Place>,
@@ -84,11 +85,37 @@ impl Observed {
         if let (Some(path), Some(block)) = (&server.status_path, &block) {
             pages = pages.status_at(path, source(block.board(), supervisor, listeners));
         }
-        Self { pages, watch: Watch::new(block, logs.access()), logs, _place: None }
+        let (slow, limit) = (server.slow_log, server.request_timeout);
+        let watch = Watch::new(block, logs.access(), slow, limit).map(Arc::new);
+        Self { pages, watch, limits_time: limit.is_some(), logs, _place: None }
     }
 
-    pub(super) fn logs(&self) -> Logs {
-        self.logs.clone()
+    pub(super) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Whether applications have to be done in time.
+    pub(super) fn limits_time(&self) -> bool {
+        self.limits_time
+    }
+
+    /// Looks after the deadlines, if there are any. `when_lost`: what to do when one costs a thread;
+    /// told how many are not back.
+    pub(super) fn look_after_deadlines(
+        &self,
+        when_lost: impl Fn(usize) + Send + Sync + 'static,
+    ) -> anyhow::Result<()> {
+        match &self.watch {
+            Some(watch) => watch.look_after_deadlines(when_lost).context("watch deadlines"),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all is told that there is to tell, before the process ends.
+    pub(super) fn finish(&self) {
+        if let Some(watch) = &self.watch {
+            watch.finish();
+        }
     }
 
     /// What answers in the applications' place.
@@ -118,7 +145,7 @@ impl Observed {
 
     /// Whether each request has a line already.
     pub(super) fn has_access_log(&self) -> bool {
-        self.watch.as_ref().is_some_and(Watch::has_access_log)
+        self.watch.as_ref().is_some_and(|watch| watch.has_access_log())
     }
 
     pub(super) fn queued(&self, waiting: usize) {

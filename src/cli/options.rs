@@ -149,6 +149,10 @@ pub(super) struct Server {
     /// How long a peer may take nothing of its answer before its connection is closed
     #[arg(long, env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub(super) write_timeout: Duration,
+    /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
+    /// thread [default: none]
+    #[arg(long, env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration)]
+    pub(super) request_timeout: Option<Duration>,
     /// How long a complete request may wait for a thread: 503 [default: none]
     #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
     pub(super) queue_timeout: Option<Duration>,
@@ -200,6 +204,9 @@ pub(super) struct Server {
     /// How its lines look: Apache's combined format, or JSON
     #[arg(long, env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
+    /// Requests that take longer are told on stderr, with the place where the application is
+    #[arg(long, env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration)]
+    pub(super) slow_log: Option<Duration>,
     /// What would go to stderr is added here once the server is ready; reopened on USR1
     #[arg(long, env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
     pub(super) error_log: Option<PathBuf>,

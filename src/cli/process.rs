@@ -2,6 +2,7 @@
 
 use super::{
     logs::Logs,
+    observe::Observed,
     options::{Served, Server as Options},
     wear::Wear,
 };
@@ -73,30 +74,40 @@ impl Process {
         listeners: Vec<Listener>,
         server: impl Told,
         wear: &Wear,
-        logs: Logs,
+        observed: Arc<Observed>,
     ) -> anyhow::Result<()> {
         let listeners = Mutex::new(listeners);
         let stopped = AtomicBool::new(false);
-        let house = Arc::new(House { server, listeners, logs, stopped });
+        let house = Arc::new(House { server, listeners, observed, stopped });
         match self {
             Self::Lone(announcement) => {
                 let listeners = lock(&house.listeners);
-                house.logs.begin(|| announcement.say(&listeners));
+                house.observed.logs().begin(|| announcement.say(&listeners));
                 drop(listeners);
                 tell_manager("READY=1");
-                let house = Arc::clone(&house);
+                let (worn, lost) = (Arc::clone(&house), Arc::clone(&house));
                 // Whoever started it starts another.
-                wear.then(move || house.stop());
+                wear.then(move || worn.stop());
+                let threads = announcement.threads;
+                house.observed.look_after_deadlines(move |count| {
+                    if count >= threads {
+                        say(format_args!("cgigate: serve: no thread has come back; it ends"));
+                        lost.stop();
+                    }
+                })?;
             }
             Self::Worker(control, _) => {
-                house.logs.begin(|| {});
+                house.observed.logs().begin(|| {});
                 let control = Arc::new(control);
                 let asks = Arc::clone(&control);
-                wear.then(move || {
+                let ask = move || {
                     if let Err(error) = asks.say(&Word::Replace) {
                         say(format_args!("cgigate: ask for a successor: {error}"));
                     }
-                });
+                };
+                wear.then(ask.clone());
+                // A thread that does not come back is missing here, and not in a new process.
+                house.observed.look_after_deadlines(move |_| ask())?;
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
                 let house = Arc::clone(&house);
                 thread::spawn(move || house.obey_supervisor(&control));
@@ -136,7 +147,7 @@ struct House<S> {
     server: S,
     /// None of them since it was told to end: nobody is to wait at a door that is opened no more.
     listeners: Mutex<Vec<Listener>>,
-    logs: Logs,
+    observed: Arc<Observed>,
     stopped: AtomicBool,
 }
 
@@ -156,7 +167,7 @@ impl<S: Told> House<S> {
                 // They have met on their way: there is somebody else.
                 Word::Connection(socket) if retired => drop(control.pass(socket.as_fd())),
                 Word::Connection(socket) => self.server.adopt(socket),
-                Word::Reopen => self.logs.reopen(),
+                Word::Reopen => self.observed.logs().reopen(),
                 Word::Ready | Word::Replace => {}
             }
         }

@@ -97,6 +97,8 @@ fn serve(
     if server.validate {
         gateway = gateway.validated();
     }
+    let observed = Arc::new(observed);
+    let finishing = Arc::clone(&observed);
     gateway.build()?;
     let max_body = server.max_body.unwrap_or(match served {
         Served::WebServers(_) => u64::MAX,
@@ -136,6 +138,7 @@ fn serve(
             http(handler, multiprocess, listeners, options, signals, process)?;
         }
     }
+    finishing.finish();
     if let Some(recorder) = recorder {
         recorder.finish();
     }
@@ -156,7 +159,7 @@ fn threads(served: Served, server: &Options) -> usize {
 /// The applications as an HTTP server runs them.
 struct Http {
     dispatcher: Dispatcher,
-    observed: Observed,
+    observed: Arc<Observed>,
     wear: Arc<Wear>,
 }
 
@@ -190,6 +193,10 @@ impl WsgiRequestHandler for Http {
         }
     }
 
+    fn limits_time(&self) -> bool {
+        self.observed.limits_time()
+    }
+
     fn queued(&self, waiting: usize) {
         self.observed.queued(waiting);
     }
@@ -221,7 +228,7 @@ fn http(
     process: Process,
 ) -> anyhow::Result<()> {
     let patience = options.graceful_timeout;
-    let (wear, logs) = (Arc::clone(&handler.wear), handler.observed.logs());
+    let (wear, observed) = (Arc::clone(&handler.wear), Arc::clone(&handler.observed));
     // For these calls, of no matter which family the socket is.
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
     let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
@@ -231,7 +238,7 @@ fn http(
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
     let server = HttpServer { front: Arc::clone(&front), tell: tell.clone() };
-    process.begin(signals, listeners, server, &wear, logs)?;
+    process.begin(signals, listeners, server, &wear, observed)?;
     // An application that does not come back is not waited for longer than was said: the process
     // ends without it.
     thread::Builder::new().spawn(move || {
@@ -276,7 +283,7 @@ struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
     allow: Allow,
-    observed: Observed,
+    observed: Arc<Observed>,
     /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
     refused: AtomicBool,
     wear: Arc<Wear>,
@@ -335,10 +342,10 @@ fn web_servers(
     signals: Signals,
     process: Process,
 ) -> anyhow::Result<()> {
-    let (wear, logs) = (Arc::clone(&behind.wear), behind.observed.logs());
+    let (wear, observed) = (Arc::clone(&behind.wear), Arc::clone(&behind.observed));
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(behind), settings)?;
-    process.begin(signals, listeners, server.handle(), &wear, logs)?;
+    process.begin(signals, listeners, server.handle(), &wear, observed)?;
     Ok(server.run()?)
 }
 
@@ -408,6 +415,7 @@ fn settings(protocol: Protocol, server: &Options) -> Settings {
         multiplex: server.multiplex == "on",
         read_timeout: Some(server.read_timeout),
         write_timeout: Some(server.write_timeout),
+        request_timeout: server.request_timeout,
         queue_timeout: server.queue_timeout,
         idle_timeout: server.idle_timeout,
         graceful_timeout: server.graceful_timeout,

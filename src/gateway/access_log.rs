@@ -8,7 +8,7 @@ use super::{
     log_file::LogFile,
     scoreboard::Visit,
 };
-use crate::{handlers::Ending, types::Vars};
+use crate::types::Vars;
 use std::{
     io::Write as _,
     process,
@@ -155,8 +155,8 @@ impl AccessLog {
         Ok(())
     }
 
-    /// Ends the line, and writes it.
-    pub(crate) fn end(&self, entry: &mut Entry, visit: &Visit, ending: Option<Ending>) {
+    /// Ends the line, and writes it; `ending` is a word for how the request ended.
+    pub(crate) fn end(&self, entry: &mut Entry, visit: &Visit, ending: &str) {
         let Visit { status, received, sent, app, queue } = visit;
         let out = &mut entry.before;
         // Writing to memory does not fail.
@@ -164,12 +164,6 @@ impl AccessLog {
             LogFormat::Text => write!(out, "{status} {sent}"),
             LogFormat::Json => {
                 let (app, queue) = (app.as_secs_f64(), queue.as_secs_f64());
-                let ending = match ending {
-                    Some(Ending::Whole) => "whole",
-                    Some(Ending::Cut { .. }) => "cut",
-                    Some(Ending::Departed) => "departed",
-                    None => "failed",
-                };
                 write!(
                     out,
                     ",\"status\":{status},\"sent\":{sent},\"received\":{received},\

@@ -520,6 +520,19 @@ impl Front {
         finished
     }
 
+    /// The same for one that was not answered in time, if it is still open: it goes on to run.
+    pub(super) fn finish_overdue(
+        &mut self,
+        request: &Arc<types::Request>,
+        id: RequestId,
+    ) -> Option<Finished> {
+        let is_it = |open: &Open| match &open.stage {
+            Stage::Called { request: its, .. } => open.id == id && Arc::ptr_eq(its, request),
+            Stage::Params(_) => false,
+        };
+        self.open.iter().any(is_it).then(|| self.finish_unsent(id))
+    }
+
     /// Whether a request that was answered without an application was the connection's last.
     pub(super) fn wants_end(&self) -> bool {
         self.last && self.open.is_empty() && self.discarding.is_none()

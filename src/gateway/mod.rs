@@ -25,6 +25,8 @@ mod call;
 #[cfg(target_os = "linux")]
 mod connection;
 #[cfg(target_os = "linux")]
+mod deadlines;
+#[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
 mod drain;
@@ -40,6 +42,8 @@ mod loan;
 mod log_file;
 #[cfg(target_os = "linux")]
 mod outgoing;
+#[cfg(target_os = "linux")]
+mod overdue;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
@@ -58,6 +62,8 @@ mod steward;
 mod streams;
 #[cfg(target_os = "linux")]
 mod supervisor;
+#[cfg(target_os = "linux")]
+mod teller;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]

@@ -341,7 +341,7 @@ impl Slot {
         let front = self.try_front().ok_or(())?;
         Ok(if front.has_incomplete() {
             Idle::Incomplete
-        } else if self.runs() > 0 || front.has_open() {
+        } else if self.waits() || front.has_open() {
             Idle::Busy
         } else if let Some(since) = front.discarding() {
             Idle::Discarding { since }

@@ -13,6 +13,7 @@ use super::{
     desk::{Desk, Intake, Run, Short},
     loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
+    overdue::Peer,
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Token},
@@ -347,6 +348,9 @@ impl Thread {
     /// Runs the application and ends the request. True: the connection ends with it.
     fn run_call(&mut self, line: &Line, call: &mut Call) -> bool {
         let Self { shared, desk, .. } = self;
+        if shared.settings.request_timeout.is_some() {
+            call.slate.client = Some(Box::new(Peer::of(Arc::clone(shared), call)));
+        }
         let loan = Loan::new(shared, line, call.token, call.id);
         let out = std::mem::take(&mut desk.out);
         let sender = Sender::new(out, loan, call);
@@ -424,6 +428,11 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 /// Ends a request on the wire, so that the client can tell how it ended.
 fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: Ending) -> Finished {
     let slot = shared.table.slot(call.token);
+    if call.slate.request().is_overdue() {
+        // It was answered, and its id may be another's by now.
+        slot.lost.fetch_sub(1, Ordering::AcqRel);
+        return Finished { close: false, others: false, unread: false, next: None };
+    }
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut finished = slot.front().finish_unsent(call.id);
     finished.close |= shared.keeps_none() && !finished.others;

@@ -91,6 +91,11 @@ pub trait WsgiRequestHandler: Send + Sync {
         self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
     }
 
+    /// Whether [`handle`](Self::handle) may end a request before its application has ended.
+    fn limits_time(&self) -> bool {
+        false
+    }
+
     /// So many requests wait for a thread: for whoever shows it.
     fn queued(&self, _waiting: usize) {}
 

@@ -6,6 +6,6 @@
 mod say;
 #[cfg(unix)]
 mod unix;
-pub(crate) use say::{Level, say, say_at, say_lines, say_text};
+pub(crate) use say::{Level, say, say_at, say_block, say_lines, say_text};
 #[cfg(unix)]
 pub use unix::*;

@@ -19,11 +19,17 @@ pub(crate) fn say(line: fmt::Arguments<'_>) {
 
 /// One line, whatever is quoted in it.
 pub(crate) fn say_at(level: Level, line: fmt::Arguments<'_>) {
+    say_block(level, [line.to_string()]);
+}
+
+/// Several lines that belong together, by one write.
+pub(crate) fn say_block(level: Level, lines: impl IntoIterator<Item = String>) {
+    let level = if goes_to_the_journal() { format!("<{}>", level as u8) } else { String::new() };
     let mut text = String::new();
-    if goes_to_the_journal() {
-        text = format!("<{}>", level as u8);
+    for line in lines {
+        text += &level;
+        push_line(&mut text, &line);
     }
-    push_line(&mut text, &line.to_string());
     write(&text);
 }
 

@@ -97,7 +97,7 @@ impl Server {
     pub(crate) fn until(&self, part: &str) {
         let quiet = |said: &mut (String, bool)| !said.0.contains(part) && !said.1;
         let said = self.said.1.wait_timeout_while(self.said.0.lock().unwrap(), PATIENCE, quiet);
-        let said = said.unwrap().0;
+        let said = said.unwrap().0.clone();
         assert!(said.0.contains(part), "it never said {part:?}, but: {}", said.0);
     }
 

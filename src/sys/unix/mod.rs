@@ -15,6 +15,8 @@ mod process;
 mod shared_words;
 mod socket;
 #[cfg(target_os = "linux")]
+mod stack;
+#[cfg(target_os = "linux")]
 mod thread;
 
 #[cfg(target_os = "linux")]
@@ -27,7 +29,7 @@ pub(crate) use channel::{
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 pub(crate) use limits::raise_descriptor_limit;
-pub(crate) use linger::reset_on_close;
+pub(crate) use linger::{reset_now, reset_on_close};
 pub use peer::Peer;
 pub(crate) use peer::peer;
 #[cfg(target_os = "linux")]
@@ -39,5 +41,7 @@ pub(crate) use process::{
 #[cfg(target_os = "linux")]
 pub(crate) use shared_words::SharedWords;
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
+#[cfg(target_os = "linux")]
+pub(crate) use stack::{Stack, ThreadId};
 #[cfg(target_os = "linux")]
 pub(crate) use thread::ThreadState;
