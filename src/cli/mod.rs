@@ -7,12 +7,14 @@
 
 mod config;
 mod desk;
+mod doors;
 mod get;
 mod identity;
 mod options;
 mod process;
 mod request;
 mod serve;
+mod servers;
 mod values;
 mod wear;
 

@@ -7,11 +7,13 @@ use crate::{
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::shift_path_info_strict,
 };
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
+    /// As `cgigate http` has them, `welcome` too.
+    http: bool,
     /// `--app`, `CGIGATE_APP`.
     app: Option<String>,
     /// The executable's own name, if an application has it.
@@ -20,6 +22,8 @@ pub(crate) struct Dispatcher {
     max_body: u64,
     /// `--mount`.
     mount: Option<MountPoint>,
+    /// `--pass-env`: variables that every request has.
+    passed: Vec<(String, Vec<u8>)>,
 }
 
 /// A request that no application sees: the answer is its status.
@@ -53,37 +57,36 @@ const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
     pub(crate) fn new(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, false, app, own_name, max_body)
+        Self::of(gateway.into(), false, app, own_name, max_body)
     }
 
     /// The same for `cgigate http`.
     pub(crate) fn http(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, true, app, own_name, max_body)
+        Self::of(gateway.into(), true, app, own_name, max_body)
     }
 
     fn of(
-        mut gateway: Gateway,
+        gateway: Arc<Gateway>,
         http: bool,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        gateway.settle_on(http);
         let own_name = own_name.and_then(|own| {
-            let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
-            responders.map(|mount| mount.name).find(|name| *name == own)
+            let mut responders = gateway.of_role(Role::Responder, http);
+            responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
-        Self { gateway, app, own_name, max_body, mount: None }
+        Self { gateway, http, app, own_name, max_body, mount: None, passed: Vec::new() }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
@@ -92,9 +95,14 @@ impl Dispatcher {
         Self { mount, ..self }
     }
 
+    /// Every request has these variables, unless the web server has set them for it.
+    pub(crate) fn passing(self, passed: Vec<(String, Vec<u8>)>) -> Self {
+        Self { passed, ..self }
+    }
+
     /// Whether any application has that role.
     pub(crate) fn has_role(&self, role: Role) -> bool {
-        self.gateway.mounts.iter().any(|mount| mount.role == role)
+        self.gateway.of_role(role, self.http).next().is_some()
     }
 
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
@@ -106,6 +114,9 @@ impl Dispatcher {
             at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
+        }
+        for (name, value) in &self.passed {
+            vars.set_default(name, value);
         }
         match Content::length(vars) {
             Ok(Some(length)) if length > self.max_body => return TOO_LONG,
@@ -130,7 +141,7 @@ impl Dispatcher {
     }
 
     fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
-        let mut mounts = self.gateway.mounts.iter().filter(|mount| mount.role == role);
+        let mut mounts = self.gateway.of_role(role, self.http);
         let mount = match name {
             Some(name) => mounts.find(|mount| mount.name.as_bytes() == name)?,
             // Authorizers and filters are chosen by their role alone: no path comes for them.
@@ -138,7 +149,7 @@ impl Dispatcher {
             None => {
                 let path = vars.get("PATH_INFO").unwrap_or_default();
                 if path.is_empty() || path == b"/" {
-                    mounts.find(|mount| mount.index)?
+                    Gateway::index_of(mounts, self.http)?
                 } else {
                     let segment = crate::util::split_path_info(path).ok()??.0.to_vec();
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;

@@ -56,7 +56,7 @@ impl<'c> Sender<'c> {
     pub(super) fn new(mut out: Vec<u8>, slot: &'c Slot, call: &Call, settings: &Settings) -> Self {
         out.clear();
         let request = Arc::clone(call.slate.request());
-        let body_first = call.wants_body_first(settings.protocol).then(|| Arc::clone(&call.spool));
+        let body_first = call.wants_body_first().then(|| Arc::clone(&call.spool));
         let limit = settings.write_timeout;
         Self { out, slot, id: call.id, limit, request, gone: false, body_first }
     }
