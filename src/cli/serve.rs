@@ -7,6 +7,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
+    record,
     servers::Plan,
     wear::Wear,
 };
@@ -16,6 +17,7 @@ use crate::{
     simple_server::Options as HttpOptions,
     sys::{Signals, raise_descriptor_limit},
 };
+use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
 
 pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow::Result<ExitCode> {
@@ -47,6 +49,11 @@ fn serve(
     doors: Vec<Door>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(server.record.plan())?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+        gateway = recorder.recorded(gateway);
+    }
     if server.validate {
         gateway = gateway.validated();
     }
@@ -69,12 +76,16 @@ fn serve(
         };
         let dispatcher =
             make(Arc::clone(&gateway), server.app.clone(), own_name, max_body(served, server));
+        let dispatcher = record::refusals(dispatcher, &recorder);
         dispatcher.mounted(server.mount.clone()).passing(passed_env(server))
     })?;
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
     process.begin(signals, server, doors, unopened.servers(), &wear)?;
     unopened.run()?;
+    if let Some(recorder) = recorder {
+        recorder.finish();
+    }
     Ok(ExitCode::SUCCESS)
 }
 
