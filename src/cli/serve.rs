@@ -7,7 +7,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
-    record,
+    record, sandbox,
     servers::Plan,
     wear::Wear,
 };
@@ -51,7 +51,6 @@ fn serve(
 ) -> anyhow::Result<ExitCode> {
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
-        recorder.start().context("start a thread that records")?;
         gateway = recorder.recorded(gateway);
     }
     if server.validate {
@@ -81,6 +80,10 @@ fn serve(
     })?;
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
+    sandbox::enter(server)?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+    }
     process.begin(signals, server, doors, unopened.servers(), &wear)?;
     unopened.run()?;
     if let Some(recorder) = recorder {

@@ -5,6 +5,8 @@ mod accounts;
 mod channel;
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(target_os = "linux")]
+mod landlock;
 mod limits;
 mod linger;
 mod peer;
@@ -20,6 +22,8 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
+#[cfg(target_os = "linux")]
+pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub use peer::Peer;
