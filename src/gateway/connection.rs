@@ -529,6 +529,14 @@ impl Front {
         !self.tail.is_empty()
     }
 
+    /// Whether nothing is known here that would not be known of a new connection: then the rest of
+    /// what comes can be understood by anybody.
+    pub(super) fn is_fresh(&self) -> bool {
+        let blank = self.open.is_empty() && self.held.is_empty() && self.tail.is_empty();
+        let stays = !self.last && !self.overloaded && self.discarding.is_none();
+        blank && stays && self.incoming.is_fresh()
+    }
+
     /// What comes from now on is read over.
     pub(super) fn discard(&mut self, now: u32) {
         self.discarding.get_or_insert(now);

@@ -425,7 +425,7 @@ fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: En
     let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut finished = slot.front().finish_unsent(call.id);
-    finished.close |= shared.is_stopping() && !finished.others;
+    finished.close |= shared.keeps_none() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => outgoing.end(0),
         Ending::Cut { length_known } if length_known || finished.others => outgoing.end(1),
@@ -480,7 +480,8 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     }
 }
 
-fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
+/// Gives a new connection a slot, if its peer may connect; the reading half is held.
+pub(super) fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
     if !shared.apps.admits(&socket) {
         return None;
     }
