@@ -38,7 +38,8 @@
 //! | – | [`testing`] | one request in process, for the tests of an application |
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
-//! purpose, [`docs::statics`] what became the compiler's business.
+//! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
+//! went wrong becomes a test.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -62,7 +63,7 @@ pub mod util;
 pub mod uwsgi;
 pub mod validate;
 
-/// For those who know `wsgiref`: nothing here but pages to read.
+/// Nothing here but pages to read, the first three for those who know `wsgiref`.
 pub mod docs {
     #[doc = include_str!("../docs/names.md")]
     pub mod names {}
@@ -72,6 +73,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
+
+    #[doc = include_str!("../docs/replay.md")]
+    pub mod replay {}
 }
 
 #[cfg(feature = "http")]
