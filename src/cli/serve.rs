@@ -10,12 +10,13 @@ use super::{
     wear::Wear,
 };
 use crate::{
+    apps,
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
     net::{self, Address, Allow, BindOptions, Heir, Listener},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
-    sys::{Signals, raise_descriptor_limit},
+    sys::{Signals, raise_descriptor_limit, set_var},
     types::{Application, Exception, Vars},
 };
 use anyhow::Context as _;
@@ -63,6 +64,10 @@ fn serve(
     listeners: Vec<Listener>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(accel) = &server.accel {
+        // Applications read it where CGI has it; no thread is there yet to read it meanwhile.
+        set_var(apps::ACCEL, &accel.to_string());
+    }
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
         recorder.start().context("start a thread that records")?;
