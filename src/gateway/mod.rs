@@ -9,12 +9,15 @@ mod control;
 mod dispatch;
 pub(crate) mod fixture;
 mod mount;
+pub(crate) mod nameless;
 mod protocol;
 mod recorder;
 mod settings;
-pub(crate) mod spool;
+mod spool;
 
 // The workers are Linux's: they wait with epoll.
+#[cfg(target_os = "linux")]
+mod ahead;
 #[cfg(target_os = "linux")]
 mod call;
 #[cfg(target_os = "linux")]
@@ -27,6 +30,8 @@ mod drain;
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
+#[cfg(target_os = "linux")]
+mod loan;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]

@@ -8,6 +8,7 @@
 use super::{
     Protocol, Settings,
     desk::{Desk, Intake, Run, Short},
+    nameless::SHELF,
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Slot, Token},
@@ -108,9 +109,10 @@ impl Stewardship {
         if all_stay {
             self.stand_in();
         }
-        busy |= self.say_more();
+        busy |= self.say_more() | !SHELF.is_empty();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
+            SHELF.sweep();
             self.sweep();
         }
         busy
