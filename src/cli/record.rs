@@ -2,7 +2,7 @@
 
 use crate::{
     apps,
-    gateway::{Dispatcher, RecordPlan, Recorder},
+    gateway::{Dispatcher, RecordPlan, RecordSettings, Recorder},
 };
 use anyhow::Context as _;
 use std::env;
@@ -15,7 +15,7 @@ pub(super) fn recorder(plan: Option<RecordPlan>) -> anyhow::Result<Option<Record
 }
 
 /// What the applications that come with the gateway read from the process environment.
-pub(super) fn settings() -> Vec<(&'static str, Vec<(Vec<u8>, Vec<u8>)>)> {
+pub(super) fn settings() -> RecordSettings {
     let set = |name: &&str| {
         let value = env::var_os(name)?;
         Some((name.as_bytes().to_vec(), value.as_encoded_bytes().to_vec()))

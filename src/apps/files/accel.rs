@@ -6,19 +6,15 @@
 //! this one has been.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use std::{
-    ffi::OsStr,
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{ffi::OsStr, fmt, path::Path, str::FromStr};
 
 /// Who sends the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accel {
     /// nginx, from an `internal` location of this path, whose `alias` is the root.
     Nginx(String),
-    /// Apache with mod_xsendfile, `XSendFile On` and an `XSendFilePath` that the root lies in.
+    /// Apache with mod_xsendfile, `XSendFile On` and an `XSendFilePath` that the root lies in. The
+    /// path is sent as it is: from version 1.0 on, `XSendFileUnescape Off`.
     Apache,
     /// lighttpd, with `"x-sendfile" => "enable"`.
     Lighttpd,
@@ -62,19 +58,21 @@ impl Accel {
     /// The path of nginx's internal location, where none is said.
     pub const PREFIX: &str = "/cgigate-files";
 
-    /// The field that has the file at `path` below `root` sent.
+    /// The field that has the file at `path` below `root` sent; `None` where it cannot be said.
     pub(super) fn field(&self, root: &Path, path: &Path) -> Option<(&'static str, String)> {
+        let whole = root.canonicalize().ok()?.join(path);
         match self {
             Self::Nginx(prefix) => {
                 let path = Path::new("/").join(path);
                 let prefix = percent_encode(prefix.as_bytes(), PLAIN);
                 Some(("X-Accel-Redirect", format!("{prefix}{}", encoded(&path))))
             }
-            // The whole path, which both decode.
-            Self::Apache | Self::Lighttpd => {
-                let path: PathBuf = root.canonicalize().ok()?.join(path);
-                Some(("X-Sendfile", encoded(&path)))
+            // As it is, which not every path can be in a field.
+            Self::Apache => {
+                let path = whole.into_os_string().into_string().ok()?;
+                (!path.contains(char::is_control)).then_some(("X-Sendfile", path))
             }
+            Self::Lighttpd => Some(("X-Sendfile", encoded(&whole))),
         }
     }
 }
@@ -104,7 +102,8 @@ mod tests {
         );
         assert_eq!(field("nginx:/in/", "x?y").1, "/in/x%3Fy");
         assert_eq!(field("nginx:/", "x").1, "/x");
-        assert_eq!(field("apache", "a b"), ("X-Sendfile", "/a%20b".into()));
+        assert_eq!(field("apache", "a b%41"), ("X-Sendfile", "/a b%41".into()));
+        assert_eq!(Accel::Apache.field(Path::new("/"), Path::new("\n")), None);
         assert_eq!(field("lighttpd", "\r\n"), ("X-Sendfile", "/%0D%0A".into()));
         let again = |accel: &str| accel.parse::<Accel>().unwrap().to_string().parse::<Accel>();
         assert_eq!(again("nginx"), "nginx".parse());

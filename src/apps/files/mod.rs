@@ -156,10 +156,9 @@ impl Files {
                 Some(Found::File { file, metadata, path }) => (file, metadata, path),
             };
         let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
-        match &self.accel {
+        match self.accel.as_ref().and_then(|accel| accel.field(&self.root, &path)) {
             // Conditions and ranges are then between the client and that server.
-            Some(accel) => {
-                let field = accel.field(&self.root, &path).ok_or("the root has gone")?;
+            Some(field) => {
                 start_response.call("200 OK", &[("Content-Type", kind.into()), field])?;
                 Ok(Body::Empty)
             }
@@ -434,9 +433,9 @@ mod tests {
         assert!(nginx.ends_with("\r\n\r\n") && status(&nginx) == "200 OK", "{nginx}");
         assert_eq!(field(&nginx, "ETag"), None, "that is the server's own");
         let whole = format!("{}/a%20b.txt", root.display());
-        for accel in [Accel::Apache, Accel::Lighttpd] {
-            assert_eq!(field(&get(accel, "/a b.txt"), "X-Sendfile"), Some(&*whole));
-        }
+        assert_eq!(field(&get(Accel::Lighttpd, "/a b.txt"), "X-Sendfile"), Some(&*whole));
+        let whole = whole.replace("%20", " ");
+        assert_eq!(field(&get(Accel::Apache, "/a b.txt"), "X-Sendfile"), Some(&*whole));
         assert_eq!(status(&get(Accel::Apache, "/../secret")), "404 Not Found");
         fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
     }

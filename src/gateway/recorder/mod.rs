@@ -35,12 +35,15 @@ pub(crate) struct Plan {
     /// Cookies, passwords and tokens too, as they are.
     pub(crate) secrets: bool,
     /// What applications, by name, read from the process environment: it belongs to their requests.
-    pub(crate) settings: Vec<(&'static str, Pairs)>,
+    pub(crate) settings: Settings,
     /// How many folders there may be at the most.
     pub(crate) count: usize,
     /// Bytes of a body, the request's or the answer's; a request with a longer one is left out.
     pub(crate) size: usize,
 }
+
+/// By application.
+pub(crate) type Settings = Vec<(&'static str, Pairs)>;
 
 impl Plan {
     pub(crate) const COUNT: usize = 1000;
