@@ -6,9 +6,11 @@ use super::{
     doors::Listen,
     get::Get,
     manual::{self, Completions, examples},
+    record,
     values::{duration, mode, size, switch, variable, workers},
 };
 use crate::{
+    apps::Accel,
     gateway::{MountPoint, Protocol, RecordPlan},
     net::{Network, Owner},
 };
@@ -234,6 +236,10 @@ pub(super) struct Server {
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    /// The web server that sends the files of `files` itself, for it was told so: nginx,
+    /// nginx:/PREFIX, apache, lighttpd
+    #[arg(long, env = "CGIGATE_ACCEL", value_name = "SERVER")]
+    pub(super) accel: Option<Accel>,
     #[command(flatten)]
     pub(super) record: Record,
 }
@@ -263,7 +269,8 @@ impl Record {
     pub(super) fn plan(&self) -> Option<RecordPlan> {
         let folder = self.folder.clone().filter(|folder| !folder.as_os_str().is_empty())?;
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        Some(RecordPlan { folder, secrets: self.secrets, count: self.count, size })
+        let settings = record::settings();
+        Some(RecordPlan { folder, secrets: self.secrets, settings, count: self.count, size })
     }
 }
 

@@ -12,10 +12,11 @@ use super::{
     wear::Wear,
 };
 use crate::{
+    apps,
     gateway::{Dispatcher, Gateway, Settings},
     net::{self, Allow},
     simple_server::Options as HttpOptions,
-    sys::{Signals, raise_descriptor_limit},
+    sys::{Signals, raise_descriptor_limit, set_var},
 };
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
@@ -49,6 +50,10 @@ fn serve(
     doors: Vec<Door>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    if let Some(accel) = &server.accel {
+        // Applications read it where CGI has it; no thread is there yet to read it meanwhile.
+        set_var(apps::ACCEL, &accel.to_string());
+    }
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
         gateway = recorder.recorded(gateway);

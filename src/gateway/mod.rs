@@ -67,7 +67,7 @@ pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
-pub(crate) use recorder::{Plan as RecordPlan, Recorder};
+pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Handle, Server};
 pub use settings::Settings;

@@ -93,6 +93,13 @@ impl Apps {
     }
 }
 
+impl Apps {
+    /// The application of all other paths.
+    pub(crate) fn otherwise(self, app: impl Application + 'static) -> Self {
+        Self { none: Box::new(app), ..self }
+    }
+}
+
 impl Dispatch for Apps {
     fn dispatch(&self, _: Role, vars: &mut Vars) -> &dyn Application {
         let path = vars.get("PATH_INFO").unwrap_or_default();
@@ -248,6 +255,11 @@ impl Peer {
         Self { socket, received: Vec::new(), answers: Vec::new() }
     }
 
+    /// A connection to somebody else's server.
+    pub(crate) fn to(address: std::net::SocketAddr) -> Self {
+        Self::new(Socket::Tcp(TcpStream::connect(address).expect("somebody listens")))
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match &mut self.socket {
             Socket::Unix(socket) => socket.write_all(bytes),
@@ -258,9 +270,23 @@ impl Peer {
 
     /// Sends from a thread of its own, so that this one can read meanwhile.
     pub(crate) fn send_aside(&self, bytes: Vec<u8>) {
-        let Socket::Unix(socket) = &self.socket else { panic!("a Unix socket") };
-        let mut socket = socket.try_clone().expect("a descriptor");
+        let mut socket: Box<dyn Write + Send> = match &self.socket {
+            Socket::Unix(socket) => Box::new(socket.try_clone().expect("a descriptor")),
+            Socket::Tcp(socket) => Box::new(socket.try_clone().expect("a descriptor")),
+        };
         thread::spawn(move || socket.write_all(&bytes));
+    }
+
+    /// Receives until these bytes have come, whatever frames them, and takes all as far as them.
+    pub(crate) fn until(&mut self, wanted: &[u8]) {
+        loop {
+            let found = self.received.windows(wanted.len()).position(|window| window == wanted);
+            if let Some(at) = found {
+                self.received.drain(..at + wanted.len());
+                return;
+            }
+            assert!(self.receive(), "{} never came", wanted.escape_ascii());
+        }
     }
 
     pub(crate) fn stop_sending(&self) {

@@ -20,6 +20,14 @@ pub(crate) fn remove_var(name: &str) {
     }
 }
 
+/// Puts a variable into the process environment.
+///
+/// To be called while the process has one thread, as [`remove_var`].
+pub(crate) fn set_var(name: &str, value: &str) {
+    // SAFETY: called by the command line before any thread is started.
+    unsafe { std::env::set_var(name, value) }
+}
+
 /// Hands over each variable of the process environment, as std has them: names are not empty.
 ///
 /// To be called while the process has one thread, as [`remove_var`]. std's own walk copies each
