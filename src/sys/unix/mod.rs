@@ -29,7 +29,7 @@ pub use peer::Peer;
 pub(crate) use peer::peer;
 pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, set_var, stdout,
-    wait_either,
+    try_lock, wait_either,
 };
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
 #[cfg(target_os = "linux")]

@@ -105,6 +105,12 @@ pub(crate) fn stdout() -> ManuallyDrop<File> {
     ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
+/// Takes the lock of an open file or folder (flock(2)), until it is closed; false when another has it.
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers; the descriptor is open for as long as it is borrowed.
+    unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
 /// Sets how many connections may wait to be accepted.
 ///
 /// # Errors
