@@ -3,6 +3,7 @@
 use super::{
     check::Check,
     config::Config,
+    conform::Conform,
     doors::Listen,
     get::Get,
     manual::{self, Completions, examples},
@@ -58,6 +59,9 @@ pub(super) enum Command {
     /// Replay fixtures against the linked applications, recorded ones too
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Check any FastCGI responder against the specification
+    #[command(after_help = examples::CONFORM)]
+    Conform(Conform),
     /// Print the manual page, for `man -l`
     Man,
     /// Print what a shell needs to complete this command line
