@@ -39,7 +39,7 @@
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
 //! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
-//! went wrong becomes a test.
+//! went wrong becomes a test, [`docs::files`] how files are served.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -76,6 +76,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}
+
+    #[doc = include_str!("../docs/files.md")]
+    pub mod files {}
 }
 
 #[cfg(feature = "http")]

@@ -5,7 +5,7 @@
 use cgigate::{
     Application, Vars, app,
     fcgi::{self, RecordType, RequestId, Role},
-    gateway::{Dispatch, Handle, Server, Settings},
+    gateway::{Dispatch, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble},
 };
 use std::{
@@ -113,7 +113,7 @@ impl Dispatch for Apps {
         role == Role::Responder
     }
 
-    fn handler(&self) -> &(dyn Handler + Sync) {
+    fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
         &self.handler
     }
 
@@ -136,8 +136,12 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = settings.protocol.preamble();
+    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+        Self::speaking(Protocol::FastCgi, apps, settings)
+    }
+
+    pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
+        apps.handler.0.preamble = protocol.preamble();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -146,7 +150,8 @@ impl House {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("it is bound");
         let log = Arc::clone(&apps.log);
-        let listeners = vec![OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = [OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = listeners.map(|listener| (protocol, listener)).into();
         let server = Server::new(listeners, Arc::new(apps), settings).expect("descriptors");
         let handle = server.handle();
         let server = thread::spawn(move || server.run().expect("threads"));

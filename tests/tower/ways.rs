@@ -45,8 +45,9 @@ impl Server {
     pub(crate) fn start(way: Way, app: impl Application + 'static, threads: usize) -> Self {
         match way {
             Way::Gateway(protocol) => {
-                let settings = Settings { protocol, threads, ..Settings::default() };
-                Self::House(protocol, House::open(Apps::default().otherwise(app), settings))
+                let settings = Settings { threads, ..Settings::default() };
+                let apps = Apps::default().otherwise(app);
+                Self::House(protocol, House::speaking(protocol, apps, settings))
             }
             Way::Http => {
                 let mut server = make_server("127.0.0.1", 0, app).unwrap();
