@@ -23,13 +23,6 @@ pub(super) enum Incoming {
     Uwsgi(Single<Uwsgi>),
 }
 
-impl Default for Incoming {
-    /// Nothing is open, and nothing comes.
-    fn default() -> Self {
-        Self::FastCgi(Connection::new(Limits { max_requests: 0, max_params: 0 }))
-    }
-}
-
 impl Incoming {
     /// A new connection.
     pub(super) fn new(settings: &Settings) -> Self {
@@ -84,6 +77,15 @@ impl Incoming {
             }
             Self::Scgi(single) => single.stage = Stage::Over,
             Self::Uwsgi(single) => single.stage = Stage::Over,
+        }
+    }
+
+    /// Whether nothing is known that a new connection would not know.
+    pub(super) fn is_fresh(&self) -> bool {
+        match self {
+            Self::FastCgi(connection) => connection.is_fresh(),
+            Self::Scgi(single) => matches!(single.stage, Stage::Unbegun),
+            Self::Uwsgi(single) => matches!(single.stage, Stage::Unbegun),
         }
     }
 

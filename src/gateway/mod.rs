@@ -24,6 +24,8 @@ mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
 #[cfg(target_os = "linux")]
+mod known;
+#[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
 mod queue;

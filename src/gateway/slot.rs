@@ -32,7 +32,7 @@
 //! generation by compare-exchange *before* the descriptor is closed, so exactly one does, and the
 //! slot goes back to the free ones last.
 
-use super::{connection::Front, turns::Turns};
+use super::{known::Known, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
@@ -59,6 +59,7 @@ pub(super) enum Reading {
 }
 
 /// One connection, or room for one.
+#[repr(align(64))] // Cache lines of its own: threads that serve neighbours share none.
 pub(super) struct Slot {
     state: AtomicU64,
     pub(super) socket: SocketCell,
@@ -72,7 +73,11 @@ pub(super) struct Slot {
     pub(super) unsaid: AtomicBool,
     /// Sweeps of the steward since the peer took the last of what is in it.
     pub(super) stalled: AtomicU32,
-    front: Mutex<Front>,
+    /// Whether epoll knows of it: its reading half's holder's to say, as the next is.
+    pub(super) registered: AtomicBool,
+    /// Whether bytes stood over when it was last received from.
+    pub(super) has_tail: AtomicBool,
+    front: Mutex<Known>,
 }
 
 impl Slot {
@@ -85,19 +90,21 @@ impl Slot {
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
             stalled: AtomicU32::new(0),
-            front: Mutex::new(Front::default()),
+            registered: AtomicBool::new(false),
+            has_tail: AtomicBool::new(false),
+            front: Mutex::default(),
         }
     }
 
     /// What is known of the connection's requests. Locked for moments, and never across a call
     /// that could block; the reading half is what decides who may feed it.
-    pub(super) fn front(&self) -> MutexGuard<'_, Front> {
+    pub(super) fn front(&self) -> MutexGuard<'_, Known> {
         // A panic between two of its statements would be our own bug: the connection goes on.
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, unless somebody has it locked.
-    pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Front>> {
+    pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Known>> {
         match self.front.try_lock() {
             Ok(front) => Some(front),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -306,6 +313,8 @@ impl Table {
         slot.front().clear();
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
+        slot.registered.store(false, Ordering::Relaxed);
+        slot.has_tail.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
@@ -327,6 +336,16 @@ mod tests {
         let (socket, _) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         let token = table.claim(socket.into(), 0).expect("a slot");
         (table, token)
+    }
+
+    /// What a connection costs that says nothing, but for its share of the table.
+    #[test]
+    fn an_idle_connection_owns_its_slot_and_nothing_else() {
+        assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
+        let (table, token) = held();
+        assert_eq!(table.slot(token).outbox.lock().unwrap().capacity(), 0);
+        let known = table.slot(token).front();
+        assert!(known.is_fresh() && size_of_val(&*known) == size_of::<usize>());
     }
 
     #[test]
