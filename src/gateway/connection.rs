@@ -139,13 +139,13 @@ impl Sorting {
         }
     }
 
-    fn call(&mut self, token: Token, id: RequestId, role: Role) -> Box<Call> {
+    fn call(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) -> Box<Call> {
         match self.pool.pop() {
             Some(mut call) => {
-                call.renew(token, id, role);
+                call.renew(protocol, token, id, role);
                 call
             }
-            None => Box::new(Call::new(token, id, role)),
+            None => Box::new(Call::new(protocol, token, id, role)),
         }
     }
 }
@@ -181,8 +181,8 @@ impl Front {
         Self::over(Incoming::FastCgi(Connection::new(Limits { max_requests: 0, max_params: 0 })));
 
     /// A new connection. `overloaded`: it is one too many.
-    pub(super) fn new(settings: &Settings, overloaded: bool) -> Self {
-        Self { overloaded, ..Self::over(Incoming::new(settings)) }
+    pub(super) fn new(protocol: Protocol, settings: &Settings, overloaded: bool) -> Self {
+        Self { overloaded, ..Self::over(Incoming::new(protocol, settings)) }
     }
 
     const fn over(incoming: Incoming) -> Self {
@@ -252,7 +252,9 @@ impl Front {
             Event::Params { id, piece } => {
                 let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
                 if let Stage::Params(call) = &mut open.stage {
-                    let call = call.get_or_insert_with(|| sorting.call(rules.token, id, open.role));
+                    let call = call.get_or_insert_with(|| {
+                        sorting.call(self.incoming.protocol(), rules.token, id, open.role)
+                    });
                     call.slate.vars.append(piece);
                 }
             }
@@ -281,12 +283,12 @@ impl Front {
     }
 
     fn params_end(&mut self, id: RequestId, sorting: &mut Sorting, rules: &Rules<'_>) {
-        let overloaded = self.overloaded;
+        let (overloaded, protocol) = (self.overloaded, self.incoming.protocol());
         let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
-        let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
+        let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
         let mut prepared = call.prepare(rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
@@ -556,6 +558,11 @@ impl Front {
         !self.tail.is_empty()
     }
 
+    /// What is spoken.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.incoming.protocol()
+    }
+
     /// What comes from now on is read over.
     pub(super) fn discard(&mut self, now: u32) {
         self.discarding.get_or_insert(now);
@@ -624,7 +631,7 @@ mod tests {
             role == Role::Responder
         }
 
-        fn handler(&self) -> &(dyn Handler + Sync) {
+        fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
             unreachable!("nothing is run here")
         }
     }
@@ -637,7 +644,8 @@ mod tests {
         let settings = Settings::default();
         let token = Token(1 << 32);
         let rules = Rules { settings: &settings, apps: &Responders, token, now: 0, direct: false };
-        let (mut front, mut sorting) = (Front::new(&settings, false), Sorting::default());
+        let (mut front, mut sorting) =
+            (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
         let mut wire = Vec::new();
         fcgi::begin_request(&mut wire, id, Role::Responder, false);
         fcgi::stream(&mut wire, fcgi::RecordType::Params, id, b"");

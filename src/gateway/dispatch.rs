@@ -1,17 +1,19 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint};
+use super::{App, Gateway, MountPoint, Recorder};
 use crate::{
     fcgi::Role,
     handlers::Content,
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::{shift_segment, split_path_info},
 };
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
+    /// As `cgigate http` has them, `welcome` too.
+    http: bool,
     /// `--app`, `CGIGATE_APP`.
     app: Option<String>,
     /// The executable's own name, if an application has it.
@@ -20,16 +22,36 @@ pub(crate) struct Dispatcher {
     max_body: u64,
     /// `--mount`.
     mount: Option<MountPoint>,
+    /// `--pass-env`: variables that every request has.
+    passed: Vec<(String, Vec<u8>)>,
+    /// What `--record` has to see of requests that no application does.
+    refusals: Option<[Box<dyn Application>; Refusal::ALL.len()]>,
 }
 
 /// A request that no application sees: the answer is its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Refusal(&'static str);
+enum Refusal {
+    NotFound,
+    BadRequest,
+    TooLong,
+}
+
+impl Refusal {
+    const ALL: [Self; 3] = [Self::NotFound, Self::BadRequest, Self::TooLong];
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::NotFound => "404 Not Found",
+            Self::BadRequest => "400 Bad Request",
+            Self::TooLong => "413 Content Too Large",
+        }
+    }
+}
 
 impl Application for Refusal {
     fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-        start_response.call(self.0, &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.0).into())
+        start_response.call(self.status(), &[("Content-Type", "text/plain")])?;
+        Ok(format!("{}\n", self.status()).into())
     }
 }
 
@@ -45,45 +67,42 @@ impl Application for BadMount {
     }
 }
 
-const NOT_FOUND: &Refusal = &Refusal("404 Not Found");
-const BAD_REQUEST: &Refusal = &Refusal("400 Bad Request");
 const BAD_MOUNT: &BadMount = &BadMount;
-const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
     pub(crate) fn new(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, false, app, own_name, max_body)
+        Self::of(gateway.into(), false, app, own_name, max_body)
     }
 
     /// The same for `cgigate http`.
     pub(crate) fn http(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, true, app, own_name, max_body)
+        Self::of(gateway.into(), true, app, own_name, max_body)
     }
 
     fn of(
-        mut gateway: Gateway,
+        gateway: Arc<Gateway>,
         http: bool,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        gateway.settle_on(http);
         let own_name = own_name.and_then(|own| {
-            let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
-            responders.map(|mount| mount.name).find(|name| *name == own)
+            let mut responders = gateway.of_role(Role::Responder, http);
+            responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
-        Self { gateway, app, own_name, max_body, mount: None }
+        let (mount, passed, refusals) = (None, Vec::new(), None);
+        Self { gateway, http, app, own_name, max_body, mount, passed, refusals }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
@@ -92,14 +111,34 @@ impl Dispatcher {
         Self { mount, ..self }
     }
 
+    /// Every request has these variables, unless the web server has set them for it.
+    pub(crate) fn passing(self, passed: Vec<(String, Vec<u8>)>) -> Self {
+        Self { passed, ..self }
+    }
+
+    /// Shows `recorder` what is refused before an application sees it.
+    pub(crate) fn recorded(self, recorder: &Recorder) -> Self {
+        Self { refusals: Some(Refusal::ALL.map(|refusal| recorder.over(None, refusal))), ..self }
+    }
+
     /// Whether any application has that role.
     pub(crate) fn has_role(&self, role: Role) -> bool {
-        self.gateway.mounts.iter().any(|mount| mount.role == role)
+        self.gateway.of_role(role, self.http).next().is_some()
     }
 
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.dispatch_within(self.max_body, role, vars)
+    }
+
+    /// The same for a request that has a limit of its own.
+    pub(crate) fn dispatch_within(
+        &self,
+        max_body: u64,
+        role: Role,
+        vars: &mut Vars,
+    ) -> &dyn Application {
         let (mut asked, mut at) = (None, None);
         if vars.may_begin_with("CGIGATE_") && vars.names().any(|name| name.starts_with(b"CGIGATE_"))
         {
@@ -108,30 +147,69 @@ impl Dispatcher {
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
         }
+        for (name, value) in &self.passed {
+            vars.set_default(name, value);
+        }
         match Content::length(vars) {
-            Ok(Some(length)) if length > self.max_body => return TOO_LONG,
+            Ok(Some(length)) if length > max_body => {
+                let limit = max_body.to_string();
+                let said = Some(("CGIGATE_MAX_BODY", limit.as_bytes()));
+                return self.refuse(Refusal::TooLong, role, vars, said);
+            }
             Ok(_) => {}
-            Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
-            Err(_) => return BAD_REQUEST,
+            Err(RequestFault::BodyTooLong { .. }) => {
+                return self.refuse(Refusal::TooLong, role, vars, None);
+            }
+            Err(_) => return self.refuse(Refusal::BadRequest, role, vars, None),
         }
         // Authorizers are asked about the paths of others, which are below no mount.
         if role == Role::Responder {
-            let outside = match (&self.mount, &at) {
-                (Some(mount), _) | (None, Some(Ok(mount))) => mount.apply(vars).is_err(),
+            let mount = match (&self.mount, &at) {
+                (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
                 (None, Some(Err(_))) => return BAD_MOUNT,
-                (None, None) => false,
+                (None, None) => None,
             };
-            if outside {
-                return NOT_FOUND;
+            if let Some(mount) = mount
+                && mount.apply(vars).is_err()
+            {
+                let said = Some(("CGIGATE_MOUNT", mount.path()));
+                return self.refuse(Refusal::NotFound, role, vars, said);
             }
         }
         let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
         let name = name.or(self.own_name.map(str::as_bytes));
-        self.pick(role, name, vars).unwrap_or(NOT_FOUND)
+        match self.pick(role, name, vars) {
+            Some(app) => app,
+            None => {
+                let said = name.map(|name| ("CGIGATE_APP", name));
+                self.refuse(Refusal::NotFound, role, vars, said)
+            }
+        }
+    }
+
+    /// What answers in an application's place. Of a recorded request the record needs what was
+    /// `said` to the gateway: replayed, it is to be refused for the same reason.
+    fn refuse(
+        &self,
+        refusal: Refusal,
+        role: Role,
+        vars: &mut Vars,
+        said: Option<(&str, &[u8])>,
+    ) -> &dyn Application {
+        let which = refusal as usize; // `ALL` is in their order.
+        match &self.refusals {
+            Some(recorded) if role == Role::Responder => {
+                if let Some((name, value)) = said {
+                    vars.set(name, value);
+                }
+                &*recorded[which]
+            }
+            _ => &Refusal::ALL[which],
+        }
     }
 
     fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
-        let mut mounts = self.gateway.mounts.iter().filter(|mount| mount.role == role);
+        let mut mounts = self.gateway.of_role(role, self.http);
         let mount = match name {
             Some(name) => mounts.find(|mount| mount.name.as_bytes() == name)?,
             // Authorizers and filters are chosen by their role alone: no path comes for them.
@@ -139,7 +217,7 @@ impl Dispatcher {
             None => {
                 let path = vars.get("PATH_INFO").unwrap_or_default();
                 if path.is_empty() || path == b"/" {
-                    mounts.find(|mount| mount.index)?
+                    Gateway::index_of(mounts, self.http)?
                 } else {
                     let (segment, _) = split_path_info(path).ok()??;
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;

@@ -5,7 +5,7 @@
 //! answer: there are as many as conversations going on, and those that work are in the CPU's caches.
 
 use super::{
-    Settings,
+    Protocol, Settings,
     call::{Call, Refusal},
     connection::{Finished, Front, Sorting},
     spool::Spool,
@@ -13,9 +13,12 @@ use super::{
 use crate::fcgi::RequestId;
 use std::{ops::Deref, sync::Arc};
 
-/// A connection's [`Front`], if there is anything to be known.
+/// A connection's [`Front`], if there is anything to be known but what is spoken.
 #[derive(Default)]
-pub(super) struct Known(Option<Box<Front>>);
+pub(super) struct Known {
+    protocol: Protocol,
+    front: Option<Box<Front>>,
+}
 
 /// Of a connection on which nothing was said.
 static NOTHING: Front = Front::NOTHING;
@@ -24,38 +27,45 @@ impl Deref for Known {
     type Target = Front;
 
     fn deref(&self) -> &Front {
-        self.0.as_deref().unwrap_or(&NOTHING)
+        self.front.as_deref().unwrap_or(&NOTHING)
     }
 }
 
 impl Known {
     /// A new connection. `overloaded`: it is one too many.
-    pub(super) fn begin(&mut self, settings: &Settings, overloaded: bool) {
-        self.0 = overloaded.then(|| Box::new(Front::new(settings, true)));
+    pub(super) fn begin(&mut self, protocol: Protocol, settings: &Settings, overloaded: bool) {
+        let front = overloaded.then(|| Box::new(Front::new(protocol, settings, true)));
+        *self = Self { protocol, front };
     }
 
     /// The connection is no more: memory is given back.
     pub(super) fn clear(&mut self) {
-        self.0 = None;
+        self.front = None;
+    }
+
+    /// What is spoken.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// Where what came is taken in.
     pub(super) fn hear(&mut self, sorting: &mut Sorting, settings: &Settings) -> &mut Front {
-        self.0.get_or_insert_with(|| {
-            let new = || Box::new(Front::new(settings, false));
-            sorting.fronts.pop().unwrap_or_else(new)
+        let protocol = self.protocol;
+        self.front.get_or_insert_with(|| {
+            let kept = sorting.fronts.pop_if(|front| front.protocol() == protocol);
+            kept.unwrap_or_else(|| Box::new(Front::new(protocol, settings, false)))
         })
     }
 
     /// Gives the memory to the thread, if nothing is left to be known.
     pub(super) fn rest(&mut self, sorting: &mut Sorting) {
-        if let Some(front) = self.0.take_if(|front| front.is_fresh()) {
+        if let Some(front) = self.front.take_if(|front| front.is_fresh()) {
             sorting.keep_front(front);
         }
     }
 
     fn with<T: Default>(&mut self, act: impl FnOnce(&mut Front) -> T) -> T {
-        self.0.as_deref_mut().map(act).unwrap_or_default()
+        self.front.as_deref_mut().map(act).unwrap_or_default()
     }
 
     /// See [`Front`], as for all that follow.
@@ -98,6 +108,7 @@ impl Known {
 
     /// What comes from now on is read over.
     pub(super) fn discard(&mut self, now: u32, settings: &Settings) {
-        self.0.get_or_insert_with(|| Box::new(Front::new(settings, false))).discard(now);
+        let new = || Box::new(Front::new(self.protocol, settings, false));
+        self.front.get_or_insert_with(new).discard(now);
     }
 }

@@ -62,6 +62,11 @@ impl MountPoint {
         Ok(Self { script_name: script_name.to_vec() })
     }
 
+    /// As it was given, but for a slash at its end.
+    pub(crate) fn path(&self) -> &[u8] {
+        if self.script_name.is_empty() { b"/" } else { &self.script_name }
+    }
+
     /// Gives a request the SCRIPT_NAME and PATH_INFO that it has below the mount.
     pub(crate) fn apply(&self, vars: &mut Vars) -> Result<(), Outside> {
         // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.

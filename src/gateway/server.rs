@@ -1,7 +1,7 @@
 //! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
-    Settings,
+    Protocol, Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
     threads::{Thread, report},
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     fcgi::Role,
     handlers::Handler,
+    net::Heir,
     sys::Ready,
     types::{Application, Vars},
 };
@@ -29,8 +30,8 @@ pub trait Dispatch: Send + Sync {
     /// Whether there is an application of that role; a request of another is refused.
     fn serves(&self, role: Role) -> bool;
 
-    /// How requests are run.
-    fn handler(&self) -> &(dyn Handler + Sync);
+    /// How requests are run: where the status stands is the protocol's.
+    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
 
     /// Whether the peer of a new connection may connect.
     fn admits(&self, _socket: &OwnedFd) -> bool {
@@ -54,9 +55,9 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// Ends a [`Server`] from another thread.
+/// What a [`Server`] is told by from another thread.
 #[derive(Clone)]
-pub struct Stopper {
+pub struct Handle {
     shared: Arc<Shared>,
 }
 
@@ -64,33 +65,33 @@ pub struct Stopper {
 const STACK: usize = 2 << 20;
 
 impl Server {
-    /// A server of `listeners`, which become non-blocking.
+    /// A server of `listeners`, which become non-blocking, with what is spoken on each.
     ///
     /// # Errors
     /// The system has no more descriptors.
     pub fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         settings: Settings,
     ) -> io::Result<Self> {
-        let listeners = listeners.into_iter().map(|listener| {
+        let listeners = listeners.into_iter().map(|(protocol, listener)| {
             // For this call of no matter which family the socket is.
             let listener = TcpListener::from(listener);
             listener.set_nonblocking(true)?;
-            Ok(OwnedFd::from(listener))
+            Ok((protocol, OwnedFd::from(listener)))
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            shared.epoll.add(listener.raw(), token, Ready::While)?;
+            shared.epoll.add(listener.socket.raw(), token, Ready::While)?;
         }
         Ok(Self { shared })
     }
 
-    /// What ends it.
-    pub fn stopper(&self) -> Stopper {
-        Stopper { shared: Arc::clone(&self.shared) }
+    /// What it is told by.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
     }
 
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.
@@ -121,12 +122,28 @@ impl Server {
     }
 }
 
-impl Stopper {
-    /// No new connections; what is in flight ends. A second call ends at once.
+impl Handle {
+    /// No new connections, and none kept; what is in flight ends. A second call ends at once.
     pub fn stop(&self) {
-        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+        // One that retires stops now: that is the first call yet.
+        let retired = self.shared.succession.end();
+        if self.shared.stopping.swap(true, Ordering::SeqCst) && !retired {
             self.shared.done.store(true, Ordering::SeqCst);
         }
         self.shared.steward.call();
+    }
+
+    /// No new connections; what is in flight ends, and connections without a request go to the heir.
+    pub(crate) fn retire(&self, heir: Heir) {
+        if !self.shared.is_stopping() {
+            self.shared.succession.begin(heir);
+            self.shared.stopping.store(true, Ordering::SeqCst);
+            self.shared.steward.call();
+        }
+    }
+
+    /// Takes a connection on which another server's peer has no request under way.
+    pub(crate) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
+        self.shared.adopt(protocol, socket);
     }
 }

@@ -2,12 +2,13 @@
 //! shows of itself to the steward.
 
 use super::{
-    Dispatch, Settings,
+    Dispatch, Protocol, Settings,
     call::Call,
     queue::Queue,
     slot::{Table, Token},
 };
 use crate::{
+    net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
     types::Vars,
 };
@@ -31,19 +32,33 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) queue: Queue,
     /// Closed when it stops.
-    pub(super) listeners: Vec<SocketCell>,
+    pub(super) listeners: Vec<Listener>,
     /// The log has it already that no connection can be accepted.
     pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
     pub(super) spares: Spares,
     pub(super) steward: Steward,
-    /// No new connections, and none kept.
+    /// No new connections, and none kept here.
     pub(super) stopping: AtomicBool,
+    /// While it stops: who gets the connections without a request.
+    pub(super) succession: Succession,
     /// The threads end.
     pub(super) done: AtomicBool,
     /// Connections with answers that their peers have not taken.
     unsaid: Mutex<Vec<Token>>,
     started: Instant,
+}
+
+/// Where connections come from, and what they speak.
+pub(super) struct Listener {
+    pub(super) protocol: Protocol,
+    pub(super) socket: SocketCell,
+}
+
+impl From<(Protocol, OwnedFd)> for Listener {
+    fn from((protocol, socket): (Protocol, OwnedFd)) -> Self {
+        Self { protocol, socket: socket.into() }
+    }
 }
 
 /// Tokens of what is no connection.
@@ -52,7 +67,7 @@ pub(super) const LISTENERS: u64 = u64::MAX - 1024;
 
 impl Shared {
     pub(super) fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         mut settings: Settings,
     ) -> std::io::Result<Self> {
@@ -65,12 +80,13 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            listeners: listeners.into_iter().map(Listener::from).collect(),
             starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),
             steward: Steward::default(),
             stopping: AtomicBool::new(false),
+            succession: Succession::default(),
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
@@ -105,8 +121,14 @@ impl Shared {
         std::mem::take(&mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Acquire: who sees it sees also whether there is an heir.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether connections without a request are closed.
+    pub(super) fn keeps_none(&self) -> bool {
+        self.is_stopping() && !self.succession.is_open()
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -58,6 +58,17 @@ pub(super) enum Reading {
     Lent,
 }
 
+/// What epoll tells of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// It does not know it yet.
+    Nothing,
+    /// What comes, and its end.
+    Everything,
+    /// That the peer has gone: the request whose body is coming reads for itself.
+    Departure,
+}
+
 /// One connection, or room for one.
 #[repr(align(64))] // Cache lines of its own: threads that serve neighbours share none.
 pub(super) struct Slot {
@@ -73,8 +84,10 @@ pub(super) struct Slot {
     pub(super) unsaid: AtomicBool,
     /// Sweeps of the steward since the peer took the last of what is in it.
     pub(super) stalled: AtomicU32,
-    /// Whether epoll knows of it: its reading half's holder's to say, as the next is.
-    pub(super) registered: AtomicBool,
+    /// Whether epoll knows of it, and tells of the peer's departure alone: its reading half's holder's
+    /// to say, as the next is.
+    registered: AtomicBool,
+    hushed: AtomicBool,
     /// Whether bytes stood over when it was last received from.
     pub(super) has_tail: AtomicBool,
     front: Mutex<Known>,
@@ -91,6 +104,7 @@ impl Slot {
             unsaid: AtomicBool::new(false),
             stalled: AtomicU32::new(0),
             registered: AtomicBool::new(false),
+            hushed: AtomicBool::new(false),
             has_tail: AtomicBool::new(false),
             front: Mutex::default(),
         }
@@ -110,6 +124,29 @@ impl Slot {
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// Epoll is to tell everything from now on: what it told before.
+    pub(super) fn register(&self) -> Watch {
+        if self.hushed.load(Ordering::Relaxed) {
+            self.hushed.store(false, Ordering::Relaxed);
+            return Watch::Departure;
+        }
+        if self.registered.load(Ordering::Relaxed) {
+            return Watch::Everything;
+        }
+        self.registered.store(true, Ordering::Relaxed);
+        Watch::Nothing
+    }
+
+    /// Epoll is to tell of the peer's departure alone: whether that is new.
+    pub(super) fn hush(&self) -> bool {
+        self.registered.load(Ordering::Relaxed) && !self.hushed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether epoll tells nothing of what comes.
+    pub(super) fn is_hushed(&self) -> bool {
+        self.hushed.load(Ordering::Relaxed)
     }
 
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
@@ -314,6 +351,7 @@ impl Table {
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
         slot.registered.store(false, Ordering::Relaxed);
+        slot.hushed.store(false, Ordering::Relaxed);
         slot.has_tail.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
         drop(slot.socket.take());

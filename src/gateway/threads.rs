@@ -11,10 +11,11 @@ use super::{
     call::Call,
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
+    loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Reading, Slot, Token},
+    slot::{Reading, Slot, Token, Watch},
     streams::{FilterInput, Records, Stderr, Stdin, Stdout},
 };
 use crate::{
@@ -249,7 +250,7 @@ impl<'s> Thread<'s> {
         if lent || owed || runs > 1 {
             shared.steward.call();
         }
-        let End { held, owed, word } = self.run_call(slot, first, lent);
+        let End { held, owed, word } = self.run_call(slot, first);
         if held {
             return true;
         }
@@ -275,7 +276,7 @@ impl<'s> Thread<'s> {
             return;
         }
         self.hands.run = Some((token, call.id));
-        let End { held, owed, word } = self.run_call(slot, call, false);
+        let End { held, owed, word } = self.run_call(slot, call);
         if held {
             self.serve(token, Short::MayHideEnd);
             return;
@@ -287,18 +288,16 @@ impl<'s> Thread<'s> {
     }
 
     /// Runs the application, ends the request, and says what is left to do on its connection.
-    fn run_call(&mut self, slot: &Slot, mut call: Box<Call>, lent: bool) -> End {
+    fn run_call(&mut self, slot: &Slot, mut call: Box<Call>) -> End {
         let (shared, line, token) = (self.shared, self.line, call.token);
         let desk = &mut self.desk;
+        let loan = Loan { shared, line, slot, token, id: call.id };
         let out = std::mem::take(&mut desk.out);
-        let sender = Sender::new(out, slot, &call, &shared.settings);
-        let close = match shared.settings.protocol {
-            Protocol::FastCgi => {
-                run_over(shared, line, desk, &mut call, lent, Records::new(sender))
-            }
+        let sender = Sender::new(out, loan, &call);
+        let close = match call.protocol {
+            Protocol::FastCgi => run_over(loan, desk, &mut call, Records::new(sender)),
             Protocol::Scgi | Protocol::Uwsgi => {
-                let unframed = Unframed::new(sender, &*shared.apps);
-                run_over(shared, line, desk, &mut call, lent, unframed)
+                run_over(loan, desk, &mut call, Unframed::new(sender, &*shared.apps))
             }
         };
         let held = line.loan().is_some() && {
@@ -337,17 +336,11 @@ struct End {
     word: u64,
 }
 
-fn run_over(
-    shared: &Shared,
-    line: &Line,
-    desk: &mut Desk,
-    call: &mut Call,
-    lent: bool,
-    outgoing: impl Outgoing,
-) -> bool {
+fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Outgoing) -> bool {
+    let shared = loan.shared;
     let outgoing = RefCell::new(outgoing);
     let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-    let stdin = Stdin::new(shared, line, desk, call, lent);
+    let stdin = Stdin::new(loan, desk, call);
     let stdin = ContentInput::new(stdin, call.content, max_body);
     let mut stdin = match &call.data {
         None => Input::Usual(stdin),
@@ -363,7 +356,8 @@ fn run_over(
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
+        let outcome =
+            handlers::run(shared.apps.handler(call.protocol), app, &mut call.slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
@@ -417,7 +411,7 @@ fn finish(
     let mut finished = known.finish_unsent(call.id);
     known.rest(&mut desk.sorting);
     drop(known);
-    finished.close |= shared.is_stopping() && !finished.others;
+    finished.close |= shared.keeps_none() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => outgoing.end(0),
         Ending::Cut { length_known } if length_known || finished.others => outgoing.end(1),
@@ -438,11 +432,12 @@ fn finish(
 
 /// Tells epoll of a connection, before its reading half is first let go.
 pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
-    if slot.registered.load(Ordering::Relaxed) {
-        return;
-    }
-    slot.registered.store(true, Ordering::Relaxed);
-    if shared.epoll.add(slot.socket.raw(), token.0, Ready::Once).is_err() {
+    let done = match slot.register() {
+        Watch::Everything => return,
+        Watch::Nothing => shared.epoll.add(slot.socket.raw(), token.0, Ready::Once),
+        Watch::Departure => shared.epoll.unhush(slot.socket.raw(), token.0),
+    };
+    if done.is_err() {
         // Out of memory for it: without events it could only hang.
         slot.set_closing();
     }
@@ -452,10 +447,10 @@ pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
 pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     // LISTENERS + n is the n-th listener's token.
     let listener = shared.listeners.get((token.0 - LISTENERS) as usize)?;
-    match accept(listener.raw()) {
+    match accept(listener.socket.raw()) {
         Ok(socket) => {
             shared.starved.store(false, Ordering::Relaxed);
-            settle_in(shared, socket)
+            settle_in(shared, listener.protocol, socket)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         // It has just been closed.
@@ -471,12 +466,13 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     }
 }
 
-fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
+/// Gives a new connection a slot, if its peer may connect; the reading half is held.
+pub(super) fn settle_in(shared: &Shared, protocol: Protocol, socket: OwnedFd) -> Option<Token> {
     if !shared.apps.admits(&socket) {
         return None;
     }
     let overloaded = shared.table.live() >= shared.settings.max_connections;
     let token = shared.table.claim(socket, shared.now())?;
-    shared.table.slot(token).front().begin(&shared.settings, overloaded);
+    shared.table.slot(token).front().begin(protocol, &shared.settings, overloaded);
     Some(token)
 }
