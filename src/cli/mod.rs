@@ -7,17 +7,21 @@
 
 mod config;
 mod desk;
+#[cfg(unix)]
 mod get;
+#[cfg(unix)]
 mod identity;
 mod options;
+#[cfg(unix)]
 mod process;
 mod request;
+#[cfg_attr(windows, path = "serve_windows.rs")]
 mod serve;
 mod values;
 
 use crate::{
     gateway::{Gateway, Protocol},
-    net, sys,
+    sys,
 };
 use anyhow::Context as _;
 use clap::Parser;
@@ -41,7 +45,7 @@ impl Gateway {
 fn main(gateway: Gateway) -> ExitCode {
     // Before any thread: programs take this variable for a proxy that the operator configured.
     sys::remove_var("HTTP_PROXY");
-    let handed_over = net::stdin_listens() || !net::handed_over(None).is_empty();
+    let handed_over = serve::is_handed_over();
     if !handed_over && is_cgi() {
         return request::respond(gateway);
     }
@@ -60,10 +64,12 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Fastcgi(server)) => serve::run(gateway, FASTCGI, server),
         Some(Command::Scgi(server)) => serve::run(gateway, SCGI, server),
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
+        #[cfg(unix)]
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
+        #[cfg(unix)]
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
-        None if handed_over || process::Process::is_worker() => {
+        None if handed_over || serve::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }
         None => return help(),

@@ -1,8 +1,9 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
+#[cfg(unix)]
+use super::get::Get;
 use super::{
     config::Config,
-    get::Get,
     values::{duration, mode, size, switch, workers},
 };
 use crate::{
@@ -36,8 +37,10 @@ pub(super) enum Command {
     /// Serve the uwsgi protocol, modifier1 0 [--listen: 127.0.0.1:3031]
     Uwsgi(Server),
     /// Serve HTTP: for development, and as an embedded front [--listen: 127.0.0.1:8000]
+    #[cfg(unix)]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
+    #[cfg(unix)]
     Get(Get),
     /// Print a configuration for a web server in front of this executable
     Config(Config),
@@ -49,6 +52,7 @@ pub(super) enum Served {
     /// Web servers, by what they speak to applications.
     WebServers(Protocol),
     /// Clients themselves.
+    #[cfg(unix)]
     Http,
 }
 
@@ -56,6 +60,7 @@ impl fmt::Display for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WebServers(protocol) => protocol.fmt(f),
+            #[cfg(unix)]
             Self::Http => f.write_str("http"),
         }
     }

@@ -5,7 +5,8 @@ use super::{
     call::{Call, Refusal},
     connection::{Rules, Sorting},
     shared::Shared,
-    slot::{Slot, Token},
+    slot::Slot,
+    token::Token,
 };
 use crate::sys::Happened;
 use std::io;

@@ -3,26 +3,26 @@
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
 
+mod call;
 pub(crate) mod cgi;
-#[cfg(target_os = "linux")]
-mod control;
+mod connection;
 mod dispatch;
+mod filter;
+mod incoming;
 mod mount;
 mod protocol;
+mod serial;
 mod settings;
 pub(crate) mod spool;
+mod token;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
-mod call;
-#[cfg(target_os = "linux")]
-mod connection;
+mod control;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
 mod executable;
-#[cfg(target_os = "linux")]
-mod incoming;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
@@ -55,11 +55,13 @@ use std::fmt;
 
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Control, Inheritance, Word};
+pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
+pub use serial::Serial;
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Server, Stopper};
+pub use server::{Server, Stopper};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};

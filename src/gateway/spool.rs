@@ -5,11 +5,13 @@
 //! write the whole body before they read a byte of the answer). 64 KiB stay in memory; what is
 //! beyond goes to a file that has no name.
 
-use crate::types::{ClientGone, RequestFault};
+use crate::{
+    sys,
+    types::{ClientGone, RequestFault},
+};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io,
-    os::unix::fs::FileExt,
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -128,7 +130,7 @@ impl State {
             Some(file) => file,
             none => none.insert(nameless()?),
         };
-        file.write_all_at(piece, self.written)?;
+        sys::write_all_at(file, piece, self.written)?;
         self.written += piece.len() as u64;
         Ok(())
     }
@@ -148,7 +150,7 @@ impl State {
             // The smaller of the two fits in usize, since IN_MEMORY does.
             let n = (self.written - self.read).min(IN_MEMORY as u64) as usize;
             into.resize(n, 0);
-            if let Err(error) = file.read_exact_at(into, self.read) {
+            if let Err(error) = sys::read_exact_at(file, into, self.read) {
                 into.clear();
                 return Err(error);
             }
@@ -177,12 +179,7 @@ impl State {
 pub(crate) fn nameless() -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("cgigate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let mut options = OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.read(true).write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
+    sys::nameless(&std::env::temp_dir().join(name))
 }
 
 #[cfg(test)]

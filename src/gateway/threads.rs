@@ -11,11 +11,13 @@ use super::{
     call::Call,
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
+    filter::FilterInput,
     outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Reading, Slot, Token},
-    streams::{FilterInput, Records, Stderr, Stdin, Stdout},
+    slot::{Reading, Slot},
+    streams::{Records, Stderr, Stdin, Stdout},
+    token::Token,
 };
 use crate::{
     fcgi::RequestId,
@@ -391,7 +393,7 @@ fn run_over(
     };
     match stdin {
         Input::Usual(stdin) => stdin.into_stream().give_back(),
-        Input::Filter(stdin) => stdin.give_back(),
+        Input::Filter(stdin) => stdin.into_stream().give_back(),
     }
     let mut outgoing = outgoing.into_inner();
     let finished = finish(shared, call, &mut outgoing, ending);
@@ -402,7 +404,7 @@ fn run_over(
 
 enum Input<'c> {
     Usual(ContentInput<Stdin<'c>>),
-    Filter(FilterInput<'c>),
+    Filter(FilterInput<Stdin<'c>>),
 }
 
 /// Closes a connection whose reading half is held.

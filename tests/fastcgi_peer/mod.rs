@@ -5,7 +5,7 @@
 use cgigate::{
     Application, Vars, app,
     fcgi::{self, RecordType, RequestId, Role},
-    gateway::{Dispatch, Server, Settings, Stopper},
+    gateway::{Dispatch, Protocol, Server, Settings, Stopper},
     handlers::{Attributes, Handler, Plain, Preamble},
 };
 use std::{
@@ -86,6 +86,21 @@ impl Apps {
         self
     }
 
+    /// The application for all other paths.
+    pub(crate) fn otherwise(mut self, app: impl Application + 'static) -> Self {
+        self.none = Box::new(app);
+        self
+    }
+
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        self.handler.0.preamble = protocol.preamble();
+        self
+    }
+
+    pub(crate) fn log_book(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
     /// Panics outside of applications: while a request for `/panic` is dispatched, and while the
     /// BEGIN_REQUEST of an authorizer is read.
     pub(crate) fn with_panics(self) -> Self {
@@ -130,7 +145,7 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = settings.protocol.preamble();
+        apps = apps.speaking(settings.protocol);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -357,6 +372,22 @@ impl Peer {
     pub(crate) fn answer_among_others(&mut self, id: u16) -> (Answer, usize) {
         let answer = self.answer(id);
         (answer, self.answers.iter().map(|(_, other)| other.stdout.len()).sum())
+    }
+
+    /// All that comes until a request ends, as it came.
+    pub(crate) fn until_end_request(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        loop {
+            let (kind, id, content) = self.record();
+            wire.extend(
+                RecordType::from_wire(kind)
+                    .map_or([0; 8], |kind| fcgi::header(kind, id, content.len() as u16)),
+            );
+            wire.extend(content);
+            if kind == RecordType::EndRequest as u8 {
+                return wire;
+            }
+        }
     }
 
     /// Whether the connection ends here.

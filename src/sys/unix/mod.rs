@@ -5,6 +5,7 @@ mod accounts;
 mod channel;
 #[cfg(target_os = "linux")]
 mod epoll;
+mod file;
 mod limits;
 mod linger;
 mod peer;
@@ -20,13 +21,13 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
+pub(crate) use file::{nameless, read_exact_at, write_all_at};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
-pub use peer::Peer;
 pub(crate) use peer::peer;
 pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, stdout,
-    wait_either,
+    wait_stdio,
 };
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
 #[cfg(target_os = "linux")]
