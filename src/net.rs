@@ -8,6 +8,8 @@ mod listener;
 #[cfg(unix)]
 mod notify;
 mod owner;
+#[cfg(unix)]
+mod succession;
 
 pub use crate::sys::Peer;
 pub use allow::{Allow, Network, NetworkError};
@@ -26,6 +28,8 @@ use std::{
     path::PathBuf,
     str::FromStr,
 };
+#[cfg(unix)]
+pub(crate) use succession::{Heir, Passed, Succession};
 
 /// An address to listen on, as `--listen` takes it.
 ///

@@ -5,19 +5,26 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+#[cfg(unix)]
+mod check;
 mod config;
 mod desk;
 #[cfg(unix)]
 mod get;
 #[cfg(unix)]
 mod identity;
+mod manual;
 mod options;
 #[cfg(unix)]
 mod process;
+mod record;
 mod request;
 #[cfg_attr(windows, path = "serve_windows.rs")]
 mod serve;
+mod terminal;
 mod values;
+#[cfg(unix)]
+mod wear;
 
 use crate::{
     gateway::{Gateway, Protocol},
@@ -69,6 +76,10 @@ fn main(gateway: Gateway) -> ExitCode {
         #[cfg(unix)]
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
+        #[cfg(unix)]
+        Some(Command::Check(check)) => check::run(gateway, &check),
+        Some(Command::Man) => manual::man(),
+        Some(Command::Completions(shell)) => manual::completions(&shell),
         None if handed_over || serve::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }
@@ -102,7 +113,7 @@ fn list(gateway: &Gateway) -> anyhow::Result<ExitCode> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     for (name, about) in gateway.apps() {
-        writeln!(out, "{}", format!("{name} {about}").trim_end()).context("write the list")?;
+        writeln!(out, "{}", format!("{name}  {about}").trim_end()).context("write the list")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -97,9 +97,10 @@ impl Call {
     /// gone on to its client: an application that answers while it reads would wait for the rest
     /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
     pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
-        let software = self.slate.vars.get("SERVER_SOFTWARE");
-        matches!(self.content, Content::Length(1..))
-            && software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+        matches!(self.content, Content::Length(1..)) && {
+            let software = self.slate.vars.get("SERVER_SOFTWARE");
+            software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+        }
     }
 }
 

@@ -1,11 +1,27 @@
-//! Temporary files: without a name, read and written at places.
+//! Files: without a name, read and written at places, for nobody else.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
 };
+
+/// The path that the bytes of a variable name.
+pub(crate) fn path(name: &[u8]) -> PathBuf {
+    OsStr::from_bytes(name).into()
+}
+
+/// Makes folders that nobody else can enter.
+pub(crate) fn private_folders() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
 
 /// A new file that goes away with its descriptor; for a moment it has the name `path`.
 ///

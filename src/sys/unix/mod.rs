@@ -21,7 +21,7 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
-pub(crate) use file::{nameless, read_exact_at, write_all_at};
+pub(crate) use file::{nameless, path, private_folders, read_exact_at, write_all_at};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub(crate) use peer::peer;

@@ -1,14 +1,24 @@
-//! Temporary files: deleted when they are closed, read and written at places.
+//! Files: deleted when they are closed, read and written at places.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io,
     os::windows::fs::{FileExt as _, OpenOptionsExt as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 use windows_sys::Win32::Storage::FileSystem::{
     FILE_ATTRIBUTE_TEMPORARY, FILE_FLAG_DELETE_ON_CLOSE, FILE_SHARE_DELETE,
 };
+
+/// The path that the bytes of a variable name, which are UTF-8 (`read_environ`).
+pub(crate) fn path(name: &[u8]) -> PathBuf {
+    String::from_utf8_lossy(name).into_owned().into()
+}
+
+/// Makes folders; whose they are is for the folder above to say, from which they inherit it.
+pub(crate) fn private_folders() -> DirBuilder {
+    DirBuilder::new()
+}
 
 /// A new file that goes away with its handle. Until then it has the name `path`, under which nobody
 /// else can open it.
