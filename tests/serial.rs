@@ -8,7 +8,10 @@ mod fastcgi_peer;
 use cgigate::{
     Body, Environ, Response, StartResponse,
     fcgi::Role,
-    gateway::{Protocol, Serial, Settings},
+    gateway::{
+        Protocol::{self, FastCgi, Scgi, Uwsgi},
+        Serial, Settings,
+    },
     types::is_departure,
 };
 use fastcgi_peer::{Apps, House, abort, begin, get_values, head, params, post, request, stdin};
@@ -82,8 +85,12 @@ impl Write for Wire<'_> {
 }
 
 fn ask(apps: Apps, settings: Settings, said: &[u8], step: usize) -> Vec<u8> {
-    let apps = apps.speaking(settings.protocol);
-    let mut connection = Serial::new(Wire::new(said, step), Arc::new(apps), settings);
+    ask_in(FastCgi, apps, settings, said, step)
+}
+
+fn ask_in(protocol: Protocol, apps: Apps, settings: Settings, said: &[u8], step: usize) -> Vec<u8> {
+    let apps = Arc::new(apps.speaking(protocol));
+    let mut connection = Serial::new(protocol, Wire::new(said, step), apps, settings);
     connection.run();
     connection.into_stream().heard
 }
@@ -157,11 +164,11 @@ fn answers(wire: &[u8]) -> BTreeMap<(u16, u8), Vec<u8>> {
 
 /// The answers of the workers and of one connection by itself to what a web server said.
 fn assert_same(protocol: Protocol, folder: &str, view: impl Fn(&[u8]) -> Vec<u8>) {
-    let settings = Settings { protocol, multiplex: false, threads: 4, ..Settings::default() };
-    let house = House::open(Apps::default().otherwise(mirror), settings.clone());
+    let settings = Settings { multiplex: false, threads: 4, ..Settings::default() };
+    let house = House::speaking(protocol, Apps::default().otherwise(mirror), settings.clone());
     for (path, said) in streams(folder) {
         // When an abort is heard is a matter of time.
-        if protocol == Protocol::FastCgi && records(&said).iter().any(|(kind, ..)| *kind == 2) {
+        if protocol == FastCgi && records(&said).iter().any(|(kind, ..)| *kind == 2) {
             continue;
         }
         let mut peer = house.unix();
@@ -176,7 +183,8 @@ fn assert_same(protocol: Protocol, folder: &str, view: impl Fn(&[u8]) -> Vec<u8>
         expected.extend(peer.rest());
         let expected = view(&expected);
         for step in [1, 1000, usize::MAX] {
-            let answer = ask(Apps::default().otherwise(mirror), settings.clone(), &said, step);
+            let apps = Apps::default().otherwise(mirror);
+            let answer = ask_in(protocol, apps, settings.clone(), &said, step);
             let (answer, path) = (view(&answer), path.display());
             assert!(
                 answer == expected,
@@ -190,13 +198,13 @@ fn assert_same(protocol: Protocol, folder: &str, view: impl Fn(&[u8]) -> Vec<u8>
 
 #[test]
 fn fastcgi_as_servers_sent_it_has_the_workers_answers() {
-    assert_same(Protocol::FastCgi, "fastcgi", |wire| format!("{:?}", answers(wire)).into());
+    assert_same(FastCgi, "fastcgi", |wire| format!("{:?}", answers(wire)).into());
 }
 
 #[test]
 fn scgi_and_uwsgi_as_servers_sent_it_have_the_workers_answers() {
-    assert_same(Protocol::Scgi, "scgi", <[u8]>::to_vec);
-    assert_same(Protocol::Uwsgi, "uwsgi", <[u8]>::to_vec);
+    assert_same(Scgi, "scgi", <[u8]>::to_vec);
+    assert_same(Uwsgi, "uwsgi", <[u8]>::to_vec);
 }
 
 #[test]
@@ -314,7 +322,7 @@ fn nothing_of_wsgi_errors_is_on_the_wire_where_it_must_not_be() {
     let (apps, said) = (apps(), request(1, "/logged", true));
     let log = apps.log_book();
     let (wire, settings) = (Wire::new(&said, 9), Settings::default());
-    let mut connection = Serial::new(wire, Arc::new(apps), settings).without_stderr();
+    let mut connection = Serial::new(FastCgi, wire, Arc::new(apps), settings).without_stderr();
     connection.run();
     let all = answers(&connection.into_stream().heard);
     assert!(!all.contains_key(&(1, 7)) && all[&(1, 6)].ends_with(b"logged\n"));
@@ -326,7 +334,7 @@ fn nothing_of_wsgi_errors_is_on_the_wire_where_it_must_not_be() {
 fn a_server_that_writes_all_before_it_reads_is_not_waited_for() {
     let (mut server, ours) = UnixStream::pair().unwrap();
     let serving = thread::spawn(move || {
-        Serial::new(ours, Arc::new(apps()), Settings::default()).run();
+        Serial::new(FastCgi, ours, Arc::new(apps()), Settings::default()).run();
     });
     let body = vec![b'x'; 4 << 20];
     server.write_all(&post(1, "/echo", &body)).unwrap();
@@ -343,7 +351,7 @@ fn a_request_that_stands_still_is_answered_408() {
     let (mut server, ours) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
     server.write_all(&begin(1)).unwrap();
-    Serial::new(ours, Arc::new(apps()), Settings::default()).run();
+    Serial::new(FastCgi, ours, Arc::new(apps()), Settings::default()).run();
     let mut wire = Vec::new();
     server.read_to_end(&mut wire).unwrap();
     let all = answers(&wire);

@@ -9,6 +9,7 @@
 mod check;
 mod config;
 mod desk;
+mod doors;
 #[cfg(unix)]
 mod get;
 #[cfg(unix)]
@@ -21,6 +22,8 @@ mod record;
 mod request;
 #[cfg_attr(windows, path = "serve_windows.rs")]
 mod serve;
+#[cfg(unix)]
+mod servers;
 mod terminal;
 mod values;
 #[cfg(unix)]
@@ -71,7 +74,6 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Fastcgi(server)) => serve::run(gateway, FASTCGI, server),
         Some(Command::Scgi(server)) => serve::run(gateway, SCGI, server),
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
-        #[cfg(unix)]
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         #[cfg(unix)]
         Some(Command::Get(get)) => get::run(&get),

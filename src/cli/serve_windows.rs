@@ -37,8 +37,8 @@ pub(super) fn run(
     served: Served,
     server: Options,
 ) -> anyhow::Result<ExitCode> {
-    let Served::WebServers(protocol) = served;
-    if protocol != Protocol::FastCgi || !is_handed_over() {
+    let protocol = Protocol::FastCgi;
+    if served != Served::WebServers(protocol) || !is_handed_over() {
         let why = "on Windows IIS starts it, with a pipe: `cgigate config iis` says how";
         return Err(Usage(format!("{served}: {why}")).into());
     }
@@ -58,7 +58,6 @@ pub(super) fn run(
     };
     let dispatcher = dispatcher.mounted(server.mount.clone());
     let settings = Settings {
-        protocol,
         max_connections: 1,
         max_body: server.max_body,
         max_params: usize::try_from(server.max_params).unwrap_or(usize::MAX),
@@ -85,7 +84,8 @@ fn serve(mut pipe: Pipe, apps: Arc<Behind>, settings: &Settings) -> anyhow::Resu
     }
     loop {
         pipe.connect().context("wait for the web server on the pipe")?;
-        let mut connection = Serial::new(pipe, Arc::clone(&apps) as _, settings.clone());
+        let mut connection =
+            Serial::new(Protocol::FastCgi, pipe, Arc::clone(&apps) as _, settings.clone());
         // Any STDERR would make a 500 of the answer (`stderrMode`).
         connection = connection.without_stderr();
         while connection.wait() {
@@ -114,7 +114,7 @@ impl Dispatch for Behind {
         self.dispatcher.has_role(role)
     }
 
-    fn handler(&self) -> &(dyn Handler + Sync) {
+    fn handler(&self, _protocol: Protocol) -> &(dyn Handler + Sync) {
         &self.handler
     }
 }

@@ -31,7 +31,7 @@ use std::{
 ///
 /// ```
 /// use cgigate::{Vars, app, fcgi::{self, Role, RecordType::{Params, Stdin}, RequestId}};
-/// use cgigate::gateway::{Dispatch, Serial, Settings};
+/// use cgigate::gateway::{Dispatch, Protocol, Serial, Settings};
 /// use cgigate::handlers::{Attributes, Handler, Plain, Preamble};
 /// use cgigate::types::Application;
 /// use std::{io::{self, Read, Write}, num::NonZeroU16, sync::Arc};
@@ -49,7 +49,7 @@ use std::{
 /// impl<A: Application> Dispatch for One<A> {
 ///     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &self.0 }
 ///     fn serves(&self, role: Role) -> bool { role == Role::Responder }
-///     fn handler(&self) -> &(dyn Handler + Sync) { &self.1 }
+///     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.1 }
 /// }
 ///
 /// let hello = app(|_environ, start_response| {
@@ -62,7 +62,8 @@ use std::{
 /// fcgi::stream(&mut request, Params, id, b"");
 /// fcgi::stream(&mut request, Stdin, id, b"");
 /// let wire = Wire(io::Cursor::new(request), Vec::new());
-/// let mut connection = Serial::new(wire, Arc::new(One(hello, plain)), Settings::default());
+/// let (apps, settings) = (Arc::new(One(hello, plain)), Settings::default());
+/// let mut connection = Serial::new(Protocol::FastCgi, wire, apps, settings);
 /// connection.run();
 /// let Wire(_, answer) = connection.into_stream();
 /// assert!(answer.windows(25).any(|part| part == b"Status: 200 OK\r\n\r\nhello\x01\x06"));
@@ -74,6 +75,7 @@ pub struct Serial<S> {
 
 /// The stream, and what has come of it.
 struct Line<S> {
+    protocol: Protocol,
     stream: S,
     apps: Arc<dyn Dispatch>,
     settings: Settings,
@@ -103,12 +105,18 @@ const INPUT: usize = 64 << 10;
 impl<S: Read + Write> Serial<S> {
     /// A new connection over `stream`. A read that fails with `TimedOut` or `WouldBlock` has lasted
     /// longer than the peer is waited for.
-    pub fn new(stream: S, apps: Arc<dyn Dispatch>, mut settings: Settings) -> Self {
+    pub fn new(
+        protocol: Protocol,
+        stream: S,
+        apps: Arc<dyn Dispatch>,
+        mut settings: Settings,
+    ) -> Self {
         settings.multiplex = false;
         let mut front = Front::default();
-        front.begin(&settings, false);
+        front.begin(protocol, &settings, false);
         let (sorting, input) = (Sorting::default(), vec![0; INPUT].into_boxed_slice());
-        let line = Line { stream, apps, settings, front, sorting, input, state: State::Open };
+        let state = State::Open;
+        let line = Line { protocol, stream, apps, settings, front, sorting, input, state };
         Self { line: RefCell::new(line), has_stderr: true }
     }
 
@@ -157,7 +165,7 @@ impl<S: Read + Write> Serial<S> {
 
     fn answer(&mut self, mut call: Box<Call>) {
         let line = self.line.get_mut();
-        let (apps, protocol) = (Arc::clone(&line.apps), line.settings.protocol);
+        let (apps, protocol) = (Arc::clone(&line.apps), line.protocol);
         let max_body = line.settings.max_body.unwrap_or(u64::MAX);
         let answer = Answer::new(&self.line, &call, self.has_stderr, protocol);
         let stdin = ContentInput::new(Stdin::new(&self.line, &call), call.content, max_body);
@@ -176,7 +184,7 @@ impl<S: Read + Write> Serial<S> {
         let (stdout, stderr) = (&mut Stdout(&answer), &mut Stderr(&answer));
         let app = apps.dispatch(call.role, &mut call.slate.vars);
         let streams = Streams { stdin, stdout, stderr };
-        let outcome = handlers::run(apps.handler(), app, &mut call.slate, streams);
+        let outcome = handlers::run(apps.handler(protocol), app, &mut call.slate, streams);
         // An error page that failed: whatever was sent is all there is.
         let ending = outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending);
         answer.into_inner().finish(&call, ending);

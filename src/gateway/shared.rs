@@ -1,7 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{Dispatch, Settings, call::Call, queue::Queue, slot::Table, token::Token};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) queue: Queue,
     /// Closed when it stops.
-    pub(super) listeners: Vec<SocketCell>,
+    pub(super) listeners: Vec<Listener>,
     /// The log has it already that no connection can be accepted.
     pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
@@ -44,13 +44,25 @@ pub(super) struct Shared {
     started: Instant,
 }
 
+/// Where connections come from, and what they speak.
+pub(super) struct Listener {
+    pub(super) protocol: Protocol,
+    pub(super) socket: SocketCell,
+}
+
+impl From<(Protocol, OwnedFd)> for Listener {
+    fn from((protocol, socket): (Protocol, OwnedFd)) -> Self {
+        Self { protocol, socket: socket.into() }
+    }
+}
+
 /// Tokens of what is no connection.
 pub(super) const BELL: u64 = u64::MAX;
 pub(super) const LISTENERS: u64 = u64::MAX - 1024;
 
 impl Shared {
     pub(super) fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         mut settings: Settings,
     ) -> std::io::Result<Self> {
@@ -63,7 +75,7 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            listeners: listeners.into_iter().map(Listener::from).collect(),
             starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),

@@ -15,6 +15,17 @@ pub(crate) use windows::*;
 
 use std::{fmt, net::IpAddr};
 
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// None at all.
+    Never,
+    /// Those that stay below the directory, and are relative.
+    Inside,
+    /// All, wherever they lead.
+    Everywhere,
+}
+
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {

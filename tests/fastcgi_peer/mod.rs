@@ -86,12 +86,6 @@ impl Apps {
         self
     }
 
-    /// The application for all other paths.
-    pub(crate) fn otherwise(mut self, app: impl Application + 'static) -> Self {
-        self.none = Box::new(app);
-        self
-    }
-
     pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
         self.handler.0.preamble = protocol.preamble();
         self
@@ -108,6 +102,13 @@ impl Apps {
     }
 }
 
+impl Apps {
+    /// The application of all other paths.
+    pub(crate) fn otherwise(self, app: impl Application + 'static) -> Self {
+        Self { none: Box::new(app), ..self }
+    }
+}
+
 impl Dispatch for Apps {
     fn dispatch(&self, _: Role, vars: &mut Vars) -> &dyn Application {
         let path = vars.get("PATH_INFO").unwrap_or_default();
@@ -121,7 +122,7 @@ impl Dispatch for Apps {
         role == Role::Responder
     }
 
-    fn handler(&self) -> &(dyn Handler + Sync) {
+    fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
         &self.handler
     }
 
@@ -144,8 +145,12 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
-        apps = apps.speaking(settings.protocol);
+    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+        Self::speaking(Protocol::FastCgi, apps, settings)
+    }
+
+    pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
+        apps = apps.speaking(protocol);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -154,7 +159,8 @@ impl House {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("it is bound");
         let log = Arc::clone(&apps.log);
-        let listeners = vec![OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = [OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = listeners.map(|listener| (protocol, listener)).into();
         let server = Server::new(listeners, Arc::new(apps), settings).expect("descriptors");
         let handle = server.handle();
         let server = thread::spawn(move || server.run().expect("threads"));
@@ -258,6 +264,11 @@ impl Peer {
         Self { socket, received: Vec::new(), answers: Vec::new() }
     }
 
+    /// A connection to somebody else's server.
+    pub(crate) fn to(address: std::net::SocketAddr) -> Self {
+        Self::new(Socket::Tcp(TcpStream::connect(address).expect("somebody listens")))
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match &mut self.socket {
             Socket::Unix(socket) => socket.write_all(bytes),
@@ -268,9 +279,23 @@ impl Peer {
 
     /// Sends from a thread of its own, so that this one can read meanwhile.
     pub(crate) fn send_aside(&self, bytes: Vec<u8>) {
-        let Socket::Unix(socket) = &self.socket else { panic!("a Unix socket") };
-        let mut socket = socket.try_clone().expect("a descriptor");
+        let mut socket: Box<dyn Write + Send> = match &self.socket {
+            Socket::Unix(socket) => Box::new(socket.try_clone().expect("a descriptor")),
+            Socket::Tcp(socket) => Box::new(socket.try_clone().expect("a descriptor")),
+        };
         thread::spawn(move || socket.write_all(&bytes));
+    }
+
+    /// Receives until these bytes have come, whatever frames them, and takes all as far as them.
+    pub(crate) fn until(&mut self, wanted: &[u8]) {
+        loop {
+            let found = self.received.windows(wanted.len()).position(|window| window == wanted);
+            if let Some(at) = found {
+                self.received.drain(..at + wanted.len());
+                return;
+            }
+            assert!(self.receive(), "{} never came", wanted.escape_ascii());
+        }
     }
 
     pub(crate) fn stop_sending(&self) {
