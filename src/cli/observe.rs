@@ -1,13 +1,19 @@
 //! `--status-path`, `--ping-path`, `--admin`: what a server lets be seen of itself.
 
-use super::{Usage, logs::Logs, options::Server as Options};
+use super::{
+    Usage,
+    doors::{Door, bind_options},
+    logs::Logs,
+    options::Server as Options,
+    serve::all_threads,
+};
 use crate::{
     gateway::{
         Asked, Block, Place, Scoreboard, Watch,
         status::{Pages, Source},
     },
     handlers::{Handler, Outcome, Slate, Streams, run},
-    net::{Address, Allow, BindOptions, Listener, Peer},
+    net::{Address, Allow, Listener, Peer},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
     types::{Application, Exception, Vars},
 };
@@ -17,18 +23,19 @@ use std::{fmt, net::TcpListener, os::fd::AsFd, process, sync::Arc, thread, time:
 /// The counters of a server, if anybody wants to see them.
 pub(super) fn scoreboard(
     server: &Options,
-    threads: usize,
+    doors: &[Door],
 ) -> anyhow::Result<Option<Arc<Scoreboard>>> {
     if server.status_path.is_none() && server.admin.is_none() {
         return Ok(None);
     }
-    let board = Scoreboard::new(server.workers, threads).context("count requests")?;
+    let board =
+        Scoreboard::new(server.workers, all_threads(doors, server)).context("count requests")?;
     Ok(Some(Arc::new(board)))
 }
 
 /// What there is to tell of a server with these listeners.
-fn source(board: &Arc<Scoreboard>, supervisor: Option<u32>, listeners: &[Listener]) -> Source {
-    let listeners = listeners.iter().map(|listener| (listener.address().to_string(), listener));
+fn source(board: &Arc<Scoreboard>, supervisor: Option<u32>, doors: &[Door]) -> Source {
+    let listeners = doors.iter().map(|door| (door.listener.address().to_string(), &door.listener));
     Source::new(Arc::clone(board), supervisor, listeners)
 }
 
@@ -48,7 +55,7 @@ impl Observed {
     pub(super) fn lone(
         server: &Options,
         board: Option<Arc<Scoreboard>>,
-        listeners: &[Listener],
+        doors: &[Door],
         logs: Logs,
     ) -> Self {
         let place = board.as_ref().and_then(|board| board.place(1));
@@ -57,25 +64,25 @@ impl Observed {
         }
         let number = place.as_ref().map(Place::number);
         let block = board.zip(number).and_then(|(board, number)| Block::new(board, number));
-        Self { _place: place, ..Self::of(server, block, None, listeners, logs) }
+        Self { _place: place, ..Self::of(server, block, None, doors, logs) }
     }
 
     /// A worker, with what its supervisor gave it.
     pub(super) fn worker(
         server: &Options,
         block: Option<Block>,
-        listeners: &[Listener],
+        doors: &[Door],
         logs: Logs,
     ) -> Self {
         let supervisor = std::os::unix::process::parent_id();
-        Self::of(server, block, Some(supervisor), listeners, logs)
+        Self::of(server, block, Some(supervisor), doors, logs)
     }
 
     fn of(
         server: &Options,
         block: Option<Block>,
         supervisor: Option<u32>,
-        listeners: &[Listener],
+        doors: &[Door],
         logs: Logs,
     ) -> Self {
         let mut pages = Pages::default();
@@ -83,7 +90,7 @@ impl Observed {
             pages = pages.ping_at(path);
         }
         if let (Some(path), Some(block)) = (&server.status_path, &block) {
-            pages = pages.status_at(path, source(block.board(), supervisor, listeners));
+            pages = pages.status_at(path, source(block.board(), supervisor, doors));
         }
         let (slow, limit) = (server.slow_log, server.request_timeout);
         let watch = Watch::new(block, logs.access(), slow, limit).map(Arc::new);
@@ -168,11 +175,7 @@ const METRICS: &str = "/metrics";
 
 impl Admin {
     /// Listens, if that is wanted: before the rights are given up that it may need.
-    pub(super) fn bind(
-        server: &Options,
-        options: &BindOptions,
-        allow: &Allow,
-    ) -> anyhow::Result<Option<Self>> {
+    pub(super) fn bind(server: &Options, allow: &Allow) -> anyhow::Result<Option<Self>> {
         let Some(address) = &server.admin else { return Ok(None) };
         if address.is_exposed() && !allow.has_networks() {
             let why = format!(
@@ -184,7 +187,7 @@ impl Admin {
             let why = "--admin systemd: say which socket, by systemd:NAME";
             return Err(Usage(why.into()).into());
         }
-        let listener = Listener::bind(address, options)?.pop();
+        let listener = Listener::bind(address, &bind_options(server))?.pop();
         Ok(listener.map(|listener| Self { listener, allow: allow.clone() }))
     }
 
@@ -198,14 +201,14 @@ impl Admin {
         server: &Options,
         board: Option<&Arc<Scoreboard>>,
         supervisor: Option<u32>,
-        listeners: &[Listener],
+        doors: &[Door],
     ) -> anyhow::Result<()> {
         let mut pages = Pages::default();
         for path in [server.ping_path.as_deref(), Some(PING)].into_iter().flatten() {
             pages = pages.ping_at(path);
         }
         if let Some(board) = board {
-            let source = || source(board, supervisor, listeners);
+            let source = || source(board, supervisor, doors);
             for path in [server.status_path.as_deref(), Some(STATUS)].into_iter().flatten() {
                 pages = pages.status_at(path, source());
             }

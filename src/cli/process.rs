@@ -1,21 +1,22 @@
 //! Which process of a server this is: one that serves alone, a supervisor, or one of its workers.
 
 use super::{
+    doors::Door,
     logs::Logs,
     observe::Observed,
     options::{Served, Server as Options},
+    serve::{all_threads, threads},
+    servers::Servers,
     wear::Wear,
 };
 use crate::{
-    gateway::{
-        Block, Control, End, Handle, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager,
-    },
-    net::{Address, Heir, Listener},
+    gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
+    net::{Address, Listener},
     sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
 };
 use anyhow::Context as _;
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     process::ExitCode,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -26,8 +27,8 @@ use std::{
 
 /// A process that serves.
 pub(super) enum Process {
-    /// There is no other.
-    Lone(Announcement),
+    /// There is no other; where its `--admin` listens.
+    Lone(Option<Address>),
     /// A supervisor has started it, and listens at the other end.
     Worker(Control, Option<Block>),
 }
@@ -37,11 +38,15 @@ impl Process {
     ///
     /// # Errors
     /// The variable that a supervisor sets is there, and no supervisor.
-    pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Listener>)>> {
+    pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Door>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        Ok(inherited.map(|Inheritance { control, listeners, block }| {
-            (Self::Worker(control, block), listeners.into_iter().map(Listener::lent).collect())
-        }))
+        let Some(Inheritance { control, listeners, block }) = inherited else { return Ok(None) };
+        let door = |(name, fd): (String, _)| {
+            let served: Served = name.parse().with_context(|| format!("serve {name}"))?;
+            Ok(Door { served, listener: Listener::lent(fd) })
+        };
+        let doors = listeners.into_iter().map(door).collect::<anyhow::Result<_>>()?;
+        Ok(Some((Self::Worker(control, block), doors)))
     }
 
     /// Where this worker keeps count, if it does.
@@ -71,30 +76,25 @@ impl Process {
     pub(super) fn begin(
         self,
         signals: Signals,
-        listeners: Vec<Listener>,
-        server: impl Told,
+        options: &Options,
+        doors: Vec<Door>,
+        servers: Servers,
         wear: &Wear,
         observed: Arc<Observed>,
     ) -> anyhow::Result<()> {
-        let listeners = Mutex::new(listeners);
-        let stopped = AtomicBool::new(false);
-        let house = Arc::new(House { server, listeners, observed, stopped });
+        let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
+        let house = Arc::new(House { servers, doors, observed, stopped });
         match self {
-            Self::Lone(announcement) => {
-                let listeners = lock(&house.listeners);
-                house.observed.logs().begin(|| announcement.say(&listeners));
-                drop(listeners);
+            Self::Lone(admin) => {
+                let doors = lock(&house.doors);
+                let announce = || announce(&doors, 1, options, admin.as_ref());
+                house.observed.logs().begin(announce);
+                drop(doors);
                 tell_manager("READY=1");
-                let (worn, lost) = (Arc::clone(&house), Arc::clone(&house));
+                house.lose_threads(options)?;
+                let house = Arc::clone(&house);
                 // Whoever started it starts another.
-                wear.then(move || worn.stop());
-                let threads = announcement.threads;
-                house.observed.look_after_deadlines(move |count| {
-                    if count >= threads {
-                        say(format_args!("cgigate: serve: no thread has come back; it ends"));
-                        lost.stop();
-                    }
-                })?;
+                wear.then(move || house.stop());
             }
             Self::Worker(control, _) => {
                 house.observed.logs().begin(|| {});
@@ -118,40 +118,28 @@ impl Process {
     }
 }
 
-/// What a server can be told while it serves.
-pub(super) trait Told: Send + Sync + 'static {
-    /// No new connections, and none kept; what is in flight ends. To be said once.
-    fn stop(&self);
-    /// The same, but connections without a request go to the heir.
-    fn retire(&self, heir: Heir);
-    /// Takes a connection that another server had.
-    fn adopt(&self, connection: OwnedFd);
-}
-
-impl Told for Handle {
-    fn stop(&self) {
-        Self::stop(self);
-    }
-
-    fn retire(&self, heir: Heir) {
-        Self::retire(self, heir);
-    }
-
-    fn adopt(&self, connection: OwnedFd) {
-        Self::adopt(self, connection);
-    }
-}
-
-/// A server, and the sockets that it was made of.
-struct House<S> {
-    server: S,
-    /// None of them since it was told to end: nobody is to wait at a door that is opened no more.
-    listeners: Mutex<Vec<Listener>>,
+/// The servers, and the sockets that they were made of.
+struct House {
+    servers: Servers,
+    /// None since they were told to end: nobody is to wait at a door that is opened no more.
+    doors: Mutex<Vec<Door>>,
     observed: Arc<Observed>,
     stopped: AtomicBool,
 }
 
-impl<S: Told> House<S> {
+impl House {
+    /// What a process does that nobody replaces, when its threads do not come back.
+    fn lose_threads(self: &Arc<Self>, options: &Options) -> anyhow::Result<()> {
+        let house = Arc::clone(self);
+        let threads = all_threads(&lock(&self.doors), options);
+        self.observed.look_after_deadlines(move |lost| {
+            if lost >= threads {
+                say(format_args!("cgigate: serve: no thread has come back; it ends"));
+                house.stop();
+            }
+        })
+    }
+
     fn obey_supervisor(&self, control: &Arc<Control>) {
         let mut retired = false;
         // Without a supervisor nobody would replace it or stop it: it ends.
@@ -160,13 +148,13 @@ impl<S: Told> House<S> {
                 Word::Stop => break,
                 Word::Retire => {
                     retired = true;
-                    lock(&self.listeners).clear();
+                    lock(&self.doors).clear();
                     let heir = Arc::clone(control);
-                    self.server.retire(Box::new(move |socket| heir.pass(socket)));
+                    self.servers.retire(move |socket, spoken| heir.pass(socket, spoken));
                 }
                 // They have met on their way: there is somebody else.
-                Word::Connection(socket) if retired => drop(control.pass(socket.as_fd())),
-                Word::Connection(socket) => self.server.adopt(socket),
+                Word::Connection(it) if retired => drop(control.say(&Word::Connection(it))),
+                Word::Connection(it) => self.servers.adopt(it),
                 Word::Reopen => self.observed.logs().reopen(),
                 Word::Ready | Word::Replace => {}
             }
@@ -184,65 +172,53 @@ impl<S: Told> House<S> {
                     tell_manager("STOPPING=1");
                     self.stop();
                 }
-                Signal::Reload | Signal::Reopen => {}
+                Signal::Reopen => self.observed.logs().reopen(),
+                Signal::Reload => {}
             }
         }
     }
 
     /// Once, whoever says so first.
     fn stop(&self) {
-        lock(&self.listeners).clear();
+        lock(&self.doors).clear();
         if !self.stopped.swap(true, Ordering::SeqCst) {
-            self.server.stop();
+            self.servers.stop();
         }
     }
 }
 
-/// What is said when a server is ready.
-pub(super) struct Announcement {
-    pub(super) served: Served,
-    pub(super) workers: usize,
-    pub(super) threads: usize,
-    /// Where `--admin` listens.
-    pub(super) admin: Option<Address>,
-}
-
-impl Announcement {
-    /// One line for each listener, with the real port.
-    fn say(&self, listeners: &[Listener]) {
-        let Self { served, workers, threads, admin } = self;
-        let inform = |line: std::fmt::Arguments<'_>| say_at(Level::Info, line);
-        for listener in listeners {
-            let address = listener.address();
-            inform(format_args!(
-                "cgigate: {served} on {address}, {workers} workers x {threads} threads"
-            ));
-            if *served == Served::Http && matches!(address, Address::Tcp(_)) {
-                inform(format_args!("cgigate: open http://{address}/"));
-            }
+/// One line for each listener, with the real port: the server is ready.
+fn announce(doors: &[Door], workers: usize, options: &Options, admin: Option<&Address>) {
+    for &Door { served, ref listener } in doors {
+        let (address, threads) = (listener.address(), threads(served, options));
+        let size = format_args!("{workers} workers x {threads} threads");
+        say_at(Level::Info, format_args!("cgigate: {served} on {address}, {size}"));
+        if served == Served::Http && matches!(address, Address::Tcp(_)) {
+            say_at(Level::Info, format_args!("cgigate: open http://{address}/"));
         }
-        if let Some(address) = admin {
-            inform(format_args!("cgigate: admin on {address}"));
-        }
+    }
+    if let Some(address) = admin {
+        say_at(Level::Info, format_args!("cgigate: admin on {address}"));
     }
 }
 
 /// Has `--workers` processes serve, until a signal says to stop.
 pub(super) fn supervise(
     server: &Options,
-    announcement: Announcement,
-    listeners: Vec<Listener>,
+    doors: Vec<Door>,
     board: Option<Arc<Scoreboard>>,
+    admin: Option<Address>,
     logs: Logs,
 ) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
-    let workers = server.workers;
-    let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-    let sockets = sockets.collect::<Result<_, _>>()?;
-    let listeners = Arc::new(Mutex::new(listeners));
-    let (announced, reopened) = (Arc::clone(&listeners), logs.clone());
+    let (workers, options) = (server.workers, server.clone());
+    let listener =
+        |door: &Door| Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?));
+    let sockets = doors.iter().map(listener).collect::<anyhow::Result<_>>()?;
+    let doors = Arc::new(Mutex::new(doors));
+    let (announced, reopened) = (Arc::clone(&doors), logs.clone());
     let ready = move || {
-        logs.begin(|| announcement.say(&lock(&announced)));
+        logs.begin(|| announce(&lock(&announced), workers, &options, admin.as_ref()));
     };
     let plan = Plan {
         workers,
@@ -251,7 +227,7 @@ pub(super) fn supervise(
         graceful_timeout: server.graceful_timeout,
         ready: Box::new(ready),
         // A socket's file goes at once, as when there is one process.
-        stopping: Box::new(move || lock(&listeners).clear()),
+        stopping: Box::new(move || lock(&doors).clear()),
         reopen: Box::new(move || reopened.reopen()),
     };
     let supervisor = Supervisor::new(plan).context("supervise workers")?;

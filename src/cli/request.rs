@@ -1,19 +1,18 @@
 //! The one request that this process was started for. Here clap is not even loaded: a process
 //! that lives for a tenth of a millisecond cannot afford it.
 
-use super::{own_name, values};
+use super::{own_name, record, values};
 use crate::{
     gateway::{
         Dispatcher, Gateway, RecordPlan, Recorder,
         cgi::{self, Mode},
     },
     handlers::Slate,
+    sys,
     types::Vars,
 };
 use std::{
-    ffi::OsStr,
     io::{self, Write as _},
-    os::unix::ffi::OsStrExt as _,
     process::ExitCode,
 };
 
@@ -104,7 +103,8 @@ fn plan(vars: &Vars, folder: &[u8]) -> Result<RecordPlan, String> {
     let count = setting(vars, "CGIGATE_RECORD_COUNT", number)?.unwrap_or(RecordPlan::COUNT);
     let size = setting(vars, "CGIGATE_RECORD_SIZE", values::size)?;
     let size = size.map_or(RecordPlan::SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX));
-    Ok(RecordPlan { folder: OsStr::from_bytes(folder).into(), secrets, count, size })
+    let (folder, settings) = (sys::path(folder), record::settings());
+    Ok(RecordPlan { folder, secrets, settings, count, size })
 }
 
 /// That nothing can be recorded is no reason not to answer.

@@ -7,12 +7,14 @@
 //! in the socket for whoever reads there next.
 
 use super::{
+    Protocol,
     desk::{Run, Short},
     queue::Look,
     shared::{LISTENERS, Shared},
-    slot::{Slot, Token},
+    slot::Slot,
     steward::{Idle, Stewardship},
     threads::{admit, register, settle_in},
+    token::Token,
 };
 use crate::net::Passed;
 use std::{
@@ -23,8 +25,8 @@ use std::{
 
 impl Shared {
     /// Takes a connection that another worker had.
-    pub(super) fn adopt(&self, socket: OwnedFd) {
-        let Some(token) = settle_in(self, socket) else { return };
+    pub(super) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
+        let Some(token) = settle_in(self, protocol, socket) else { return };
         let slot = self.table.slot(token);
         // Registering reports what has come on it meanwhile.
         register(self, slot, token);
@@ -51,7 +53,7 @@ impl Stewardship {
             waits = false;
             for (token, slot) in shared.table.iter() {
                 waits |= !slot.is_lost();
-                if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
+                if matches!(slot.try_idle(), Ok(Idle::Quiet(_))) && slot.enter(token.generation()) {
                     self.hands.held = Some(token);
                     self.part_with(slot, token);
                     self.leave(slot, token);
@@ -66,7 +68,7 @@ impl Stewardship {
     fn close_listeners(&mut self) {
         let shared = Arc::clone(&self.shared);
         for listener in &shared.listeners {
-            let _already_gone = shared.epoll.remove(listener.raw());
+            let _already_gone = shared.epoll.remove(listener.socket.raw());
         }
         let limit = shared.settings.graceful_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
@@ -79,7 +81,7 @@ impl Stewardship {
             {
                 self.listen(token);
             }
-            drop(listener.take());
+            drop(listener.socket.take());
         }
     }
 
@@ -97,7 +99,7 @@ impl Stewardship {
         self.desk.sorting.forget();
         let _intake = self.desk.take_in(&shared, token, Run::Others, Short::MayHideEnd);
         self.desk.hand_on(&shared, token);
-        if matches!(slot.try_idle(), Ok(Idle::Quiet)) {
+        if matches!(slot.try_idle(), Ok(Idle::Quiet(_))) {
             slot.set_closing();
         }
     }
@@ -107,8 +109,8 @@ impl Stewardship {
         if slot.waits() || slot.unsaid.load(Ordering::Acquire) || !slot.front().is_fresh() {
             return Passed::Later;
         }
-        let succession = &self.shared.succession;
-        let passed = slot.socket.with(|socket| Ok(succession.pass(socket)));
+        let (succession, spoken) = (&self.shared.succession, slot.front().protocol().name());
+        let passed = slot.socket.with(|socket| Ok(succession.pass(socket, spoken)));
         if let Ok(Passed::Gone) = passed {
             // Closing alone would not end its events: the heir has the same socket.
             let _ = self.shared.epoll.remove(slot.socket.raw());

@@ -3,17 +3,21 @@
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
 
+mod call;
 pub(crate) mod cgi;
-#[cfg(target_os = "linux")]
-mod control;
+mod connection;
 mod dispatch;
+mod filter;
 pub(crate) mod fixture;
+mod incoming;
 mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod serial;
 mod settings;
 mod spool;
+mod token;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
@@ -21,9 +25,7 @@ mod access_log;
 #[cfg(target_os = "linux")]
 mod ahead;
 #[cfg(target_os = "linux")]
-mod call;
-#[cfg(target_os = "linux")]
-mod connection;
+mod control;
 #[cfg(target_os = "linux")]
 mod deadlines;
 #[cfg(target_os = "linux")]
@@ -35,7 +37,7 @@ mod escape;
 #[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
-mod incoming;
+mod known;
 #[cfg(target_os = "linux")]
 mod loan;
 #[cfg(target_os = "linux")]
@@ -83,17 +85,19 @@ use std::{fmt, sync::Arc};
 #[cfg(target_os = "linux")]
 pub(crate) use access_log::{AccessLog, Asked, LogFormat};
 #[cfg(target_os = "linux")]
-pub(crate) use control::{Control, Inheritance, Word};
+pub(crate) use control::{Connection, Control, Inheritance, Word};
+pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
-pub(crate) use recorder::{Plan as RecordPlan, Recorder};
+pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
 #[cfg(target_os = "linux")]
 pub(crate) use scoreboard::{Block, Place, Scoreboard};
+pub use serial::Serial;
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Handle, Server};
+pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
@@ -226,13 +230,18 @@ impl Gateway {
         self
     }
 
-    /// The applications as `cgigate http` has them, or as everybody else.
-    fn settle_on(&mut self, http: bool) {
-        if !http {
-            self.mounts.retain(|mount| !mount.welcome);
-        } else if self.mounts.iter().any(|mount| mount.welcome) {
-            self.mounts.iter_mut().for_each(|mount| mount.index = mount.welcome);
-        }
+    /// The applications of a role, as `cgigate http` has them or as everybody else.
+    fn of_role(&self, role: Role, http: bool) -> impl Iterator<Item = &Mount> + Clone {
+        self.mounts.iter().filter(move |mount| mount.role == role && (http || !mount.welcome))
+    }
+
+    /// The one for `/`: whom `cgigate http` has to greet is first.
+    fn index_of<'m>(
+        mut mounts: impl Iterator<Item = &'m Mount> + Clone,
+        http: bool,
+    ) -> Option<&'m Mount> {
+        let greets = mounts.clone().find(|mount| http && mount.welcome);
+        greets.or_else(|| mounts.find(|mount| mount.index))
     }
 
     /// Builds what was left for this moment.

@@ -6,7 +6,8 @@ use super::{
     connection::Finished,
     desk::Desk,
     shared::Shared,
-    slot::{Slot, Token},
+    slot::Slot,
+    token::Token,
 };
 use crate::{
     fcgi::{self, ProtocolStatus, RequestId},
@@ -19,13 +20,14 @@ pub(super) struct Peer {
     shared: Arc<Shared>,
     token: Token,
     id: RequestId,
+    protocol: Protocol,
     head_only: bool,
 }
 
 impl Peer {
     pub(super) fn of(shared: Arc<Shared>, call: &Call) -> Self {
         let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-        Self { shared, token: call.token, id: call.id, head_only }
+        Self { shared, token: call.token, id: call.id, protocol: call.protocol, head_only }
     }
 
     fn slot(&self) -> &Slot {
@@ -45,7 +47,7 @@ impl Peer {
             // Nothing follows. Closing with bytes unread would reset the connection: what still
             // comes is read over, until the peer or the application is done.
             slot.socket.shutdown_write();
-            slot.front().discard(self.shared.now());
+            slot.front().discard(self.shared.now(), &self.shared.settings);
             slot.set_closing();
         }
         if finished.next.is_some() {
@@ -57,15 +59,15 @@ impl Peer {
 impl Client for Peer {
     fn refuse(&self, request: &Arc<Request>) {
         let Some(finished) = self.finish(request) else { return };
-        let (mut out, protocol) = (Vec::new(), self.shared.settings.protocol);
-        Refusal::OVERDUE.answer(protocol, &mut out, self.id, self.head_only);
+        let mut out = Vec::new();
+        Refusal::OVERDUE.answer(self.protocol, &mut out, self.id, self.head_only);
         self.shared.say(self.token, &mut out);
         self.end(finished);
     }
 
     fn cut(&self, request: &Arc<Request>) {
         let Some(finished) = self.finish(request) else { return };
-        if finished.others && self.shared.settings.protocol == Protocol::FastCgi {
+        if finished.others && self.protocol == Protocol::FastCgi {
             let mut out = Vec::new();
             fcgi::end_request(&mut out, self.id, 1, ProtocolStatus::RequestComplete);
             self.shared.say(self.token, &mut out);

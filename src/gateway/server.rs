@@ -1,18 +1,12 @@
 //! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
-    Settings,
+    Dispatch, Protocol, Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
     threads::{Thread, report},
 };
-use crate::{
-    fcgi::Role,
-    handlers::{self, Handler, Outcome, Slate, Streams},
-    net::Heir,
-    sys::Ready,
-    types::{Application, Exception, Vars},
-};
+use crate::{net::Heir, sys::Ready};
 use std::{
     io,
     net::TcpListener,
@@ -21,54 +15,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
     thread,
 };
-
-/// What a server has to be told about the applications that it runs.
-pub trait Dispatch: Send + Sync {
-    /// The application for a request; it may change the variables, as `shift_path_info` does.
-    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
-
-    /// Whether there is an application of that role; a request of another is refused.
-    fn serves(&self, role: Role) -> bool;
-
-    /// How requests are run.
-    fn handler(&self) -> &(dyn Handler + Sync);
-
-    /// Runs a request's application: whoever keeps count of requests does it around this.
-    ///
-    /// # Errors
-    /// As [`run`](crate::handlers::run()).
-    fn run(
-        &self,
-        app: &dyn Application,
-        slate: &mut Slate,
-        streams: Streams<'_>,
-    ) -> Result<Outcome, Exception> {
-        handlers::run(self.handler(), app, slate, streams)
-    }
-
-    /// A request was answered with `status` and without running; its variables, as far as they are
-    /// known.
-    fn refused(&self, _status: &str, _vars: Option<&Vars>) {}
-
-    /// So many complete requests wait for a thread; told a thousand times a second at the most.
-    fn queued(&self, _waiting: usize) {}
-
-    /// Whether the peer of a new connection may connect.
-    fn admits(&self, _socket: &OwnedFd) -> bool {
-        true
-    }
-
-    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
-    /// the protocol carries none of them.
-    fn errors(&self, lines: &[u8]) {
-        crate::sys::say_lines(lines);
-    }
-
-    /// One line about something that went wrong outside of applications.
-    fn log(&self, line: &str) {
-        crate::sys::say(format_args!("cgigate: {line}"));
-    }
-}
 
 /// The threads of one worker process and the listeners they serve.
 pub struct Server {
@@ -85,26 +31,27 @@ pub struct Handle {
 const STACK: usize = 2 << 20;
 
 impl Server {
-    /// A server of `listeners`, which become non-blocking.
+    /// A server of `listeners`, which become non-blocking, with what is spoken on each.
     ///
     /// # Errors
     /// The system has no more descriptors.
     pub fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         settings: Settings,
     ) -> io::Result<Self> {
-        let listeners = listeners.into_iter().map(|listener| {
+        let listeners = listeners.into_iter().map(|(protocol, listener)| {
             // For this call of no matter which family the socket is.
             let listener = TcpListener::from(listener);
             listener.set_nonblocking(true)?;
-            Ok(OwnedFd::from(listener))
+            Ok((protocol, OwnedFd::from(listener)))
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
+        shared.settle();
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            shared.epoll.add(listener.raw(), token, Ready::While)?;
+            shared.epoll.add(listener.socket.raw(), token, Ready::While)?;
         }
         Ok(Self { shared })
     }
@@ -122,9 +69,9 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let mut threads = Vec::new();
         for number in 0..self.shared.lines.len() {
-            let worker = Thread::new(Arc::clone(&self.shared), number);
+            let shared = Arc::clone(&self.shared);
             let builder = thread::Builder::new().name(format!("worker {number}"));
-            threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
+            threads.push(builder.stack_size(STACK).spawn(move || Thread::run(&shared, number))?);
         }
         let mut steward = Stewardship::new(Arc::clone(&self.shared));
         // As for the other threads: what it held is closed, and it goes on.
@@ -163,7 +110,7 @@ impl Handle {
     }
 
     /// Takes a connection on which another server's peer has no request under way.
-    pub(crate) fn adopt(&self, socket: OwnedFd) {
-        self.shared.adopt(socket);
+    pub(crate) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
+        self.shared.adopt(protocol, socket);
     }
 }

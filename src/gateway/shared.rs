@@ -1,12 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{
-    Dispatch, Settings,
-    call::Call,
-    queue::Queue,
-    slot::{Table, Token},
-};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
@@ -16,7 +11,7 @@ use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -32,7 +27,7 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) queue: Queue,
     /// Closed when it stops.
-    pub(super) listeners: Vec<SocketCell>,
+    pub(super) listeners: Vec<Listener>,
     /// The log has it already that no connection can be accepted.
     pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
@@ -47,6 +42,20 @@ pub(super) struct Shared {
     /// Connections with answers that their peers have not taken.
     unsaid: Mutex<Vec<Token>>,
     started: Instant,
+    /// For whoever outlives the call in which it has this.
+    itself: OnceLock<Weak<Self>>,
+}
+
+/// Where connections come from, and what they speak.
+pub(super) struct Listener {
+    pub(super) protocol: Protocol,
+    pub(super) socket: SocketCell,
+}
+
+impl From<(Protocol, OwnedFd)> for Listener {
+    fn from((protocol, socket): (Protocol, OwnedFd)) -> Self {
+        Self { protocol, socket: socket.into() }
+    }
 }
 
 /// Tokens of what is no connection.
@@ -55,7 +64,7 @@ pub(super) const LISTENERS: u64 = u64::MAX - 1024;
 
 impl Shared {
     pub(super) fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         mut settings: Settings,
     ) -> std::io::Result<Self> {
@@ -68,7 +77,7 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            listeners: listeners.into_iter().map(Listener::from).collect(),
             starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),
@@ -78,9 +87,19 @@ impl Shared {
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
+            itself: OnceLock::new(),
             settings,
             apps,
         })
+    }
+
+    /// To be called once it is where it stays.
+    pub(super) fn settle(self: &Arc<Self>) {
+        let _ = self.itself.set(Arc::downgrade(self));
+    }
+
+    pub(super) fn itself(&self) -> Option<Arc<Self>> {
+        self.itself.get()?.upgrade()
     }
 
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
@@ -153,8 +172,9 @@ impl Line {
         self.epoch.store(self.epoch.load(Ordering::Relaxed) + 2, Ordering::Relaxed);
     }
 
-    pub(super) fn works(&self) {
-        self.epoch.store(self.epoch.load(Ordering::Relaxed) | 1, Ordering::Release);
+    /// At work, and at something new.
+    pub(super) fn begins(&self) {
+        self.epoch.store((self.epoch.load(Ordering::Relaxed) | 1) + 2, Ordering::Release);
     }
 
     pub(super) fn waits(&self) {

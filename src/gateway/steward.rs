@@ -11,8 +11,9 @@ use super::{
     nameless::SHELF,
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Slot, Token},
+    slot::Slot,
     threads::{Hands, admit, drop_held, register},
+    token::Token,
 };
 use crate::sys::{Epoll, Happened, ThreadState};
 use std::{
@@ -259,7 +260,7 @@ impl Stewardship {
             }
             let Ok(idle) = slot.try_idle() else { continue };
             let end = match idle {
-                Idle::Quiet => late(shared.settings.quiet_timeout(), touched),
+                Idle::Quiet(protocol) => late(shared.settings.quiet_timeout(protocol), touched),
                 Idle::Discarding { since } => {
                     now.wrapping_sub(touched) > LINGER || now.wrapping_sub(since) > LINGER_AT_ALL
                 }
@@ -313,8 +314,8 @@ impl Stewardship {
 impl Settings {
     /// How long nothing at all may come on a connection. Where a connection is one request, a peer
     /// that has connected is in the middle of it.
-    fn quiet_timeout(&self) -> Option<Duration> {
-        match self.protocol {
+    fn quiet_timeout(&self, protocol: Protocol) -> Option<Duration> {
+        match protocol {
             Protocol::FastCgi => self.idle_timeout,
             Protocol::Scgi | Protocol::Uwsgi => self.read_timeout,
         }
@@ -323,8 +324,8 @@ impl Settings {
 
 /// Why nothing happens on a connection.
 pub(super) enum Idle {
-    /// No request is open.
-    Quiet,
+    /// No request is open, of what is spoken here.
+    Quiet(Protocol),
     /// A record is cut in two.
     Partial,
     /// A request is open whose parameters are not whole.
@@ -348,7 +349,7 @@ impl Slot {
         } else if front.has_tail() {
             Idle::Partial
         } else {
-            Idle::Quiet
+            Idle::Quiet(front.protocol())
         })
     }
 }

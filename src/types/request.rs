@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Whoever waits for an answer, for a thread other than the one that runs the request.
-pub(crate) trait Client: Send {
+pub(crate) trait Client: Send + Sync {
     /// Nothing was sent: says 504.
     fn refuse(&self, request: &Arc<Request>);
 

@@ -20,6 +20,14 @@ pub(crate) fn remove_var(name: &str) {
     }
 }
 
+/// Puts a variable into the process environment.
+///
+/// To be called while the process has one thread, as [`remove_var`].
+pub(crate) fn set_var(name: &str, value: &str) {
+    // SAFETY: called by the command line before any thread is started.
+    unsafe { std::env::set_var(name, value) }
+}
+
 /// Hands over each variable of the process environment, as std has them: names are not empty.
 ///
 /// To be called while the process has one thread, as [`remove_var`]. std's own walk copies each
@@ -114,6 +122,12 @@ pub(crate) fn replace_descriptor(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> io
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Takes the lock of an open file or folder (flock(2)), until it is closed; false when another has it.
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers; the descriptor is open for as long as it is borrowed.
+    unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
 /// Sets how many connections may wait to be accepted.
 ///
 /// # Errors
@@ -126,14 +140,16 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     }
 }
 
-/// Waits until there is something to read on one descriptor or room to write on another: which.
+/// Waits until there is something to read on stdin or, if it is asked for, room to write on stdout:
+/// which.
 ///
 /// # Errors
 /// The wait failed.
-pub(crate) fn wait_either(reader: RawFd, writer: RawFd, millis: i32) -> io::Result<(bool, bool)> {
+pub(crate) fn wait_stdio(or_stdout: bool, millis: i32) -> io::Result<(bool, bool)> {
+    let stdout = if or_stdout { libc::STDOUT_FILENO } else { -1 };
     let mut entries = [
-        libc::pollfd { fd: reader, events: libc::POLLIN, revents: 0 },
-        libc::pollfd { fd: writer, events: libc::POLLOUT, revents: 0 },
+        libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: stdout, events: libc::POLLOUT, revents: 0 },
     ];
     loop {
         // SAFETY: an exclusive array of two initialised entries, as is said.
