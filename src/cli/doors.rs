@@ -6,9 +6,15 @@ use super::{
 };
 use crate::{
     gateway::Protocol,
-    net::{self, Address, Allow, BindOptions, Listener},
+    net::{self, Address, Allow, BindOptions, Listener, Peer},
+    sys::say,
 };
-use std::{env, str::FromStr};
+use std::{
+    env,
+    os::fd::OwnedFd,
+    str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// `[PROTOCOL+]ADDR`: an address, and what is spoken there if it is not what the command says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +82,46 @@ impl Door {
             doors.extend(listeners.into_iter().map(|listener| Self { served, listener }));
         }
         Ok(doors)
+    }
+}
+
+/// Keeps the doors of a process.
+pub(super) struct Doorman {
+    allow: Allow,
+    /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
+    refused: AtomicBool,
+}
+
+impl Doorman {
+    pub(super) fn new(allow: Allow) -> Self {
+        Self { allow, refused: AtomicBool::new(false) }
+    }
+
+    /// Whether who has connected may stay; who has gone already may not.
+    pub(super) fn admits_socket(&self, socket: &OwnedFd) -> bool {
+        match self.allow.admits_socket(socket) {
+            Ok(()) => true,
+            Err(peer) => {
+                peer.inspect(|peer| self.refuse(*peer));
+                false
+            }
+        }
+    }
+
+    pub(super) fn admits(&self, peer: Peer) -> bool {
+        let admitted = self.allow.admits(peer);
+        if !admitted {
+            self.refuse(peer);
+        }
+        admitted
+    }
+
+    fn refuse(&self, peer: Peer) {
+        if !self.refused.swap(true, Ordering::Relaxed) {
+            say(format_args!(
+                "cgigate: accept {peer}: not among those who may connect, see --allow and --allow-uid (not told again)"
+            ));
+        }
     }
 }
 

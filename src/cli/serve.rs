@@ -66,7 +66,7 @@ fn serve(
     let wear = Arc::new(Wear::new(server.max_requests));
     let plan = Plan {
         settings: settings(server),
-        http: http_options(server, allow.clone()),
+        http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
         wear: Arc::clone(&wear),
@@ -122,7 +122,7 @@ fn max_body(served: Served, server: &Options) -> u64 {
     })
 }
 
-fn http_options(server: &Options, allow: Allow) -> HttpOptions {
+fn http_options(server: &Options) -> HttpOptions {
     let default = HttpOptions::http();
     HttpOptions {
         threads: threads(Served::Http, server),
@@ -133,7 +133,6 @@ fn http_options(server: &Options, allow: Allow) -> HttpOptions {
         idle_timeout: server.idle_timeout.or(default.idle_timeout),
         queue_timeout: server.queue_timeout,
         graceful_timeout: server.graceful_timeout,
-        allow: Some(allow),
         ..default
     }
 }
