@@ -184,8 +184,13 @@ fn answers(stream: &mut (impl Read + Write)) -> bool {
 fn a_socket_on_descriptor_0_is_served_without_a_word() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
+    let mut server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
     assert!(server.ready.starts_with(&format!("cgigate: fastcgi on {address}, ")));
+    assert!(answers(&mut TcpStream::connect(address).unwrap()));
+    // It has no supervisor, and says so to whoever wants to reload it.
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(server.line().starts_with("cgigate: reload: the listener came on descriptor 0"));
     assert!(answers(&mut TcpStream::connect(address).unwrap()));
 }
 

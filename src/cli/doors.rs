@@ -1,19 +1,16 @@
 //! Where a server listens: `--listen`, what is spoken there, and who may connect.
 
-use super::{
-    Usage,
-    options::{Served, Server as Options},
-};
-use crate::{
-    gateway::Protocol,
-    net::{self, Address, Allow, BindOptions, Listener, Peer},
-    sys::say,
-};
-use std::{
-    env,
-    os::fd::OwnedFd,
-    str::FromStr,
-    sync::atomic::{AtomicBool, Ordering},
+use super::options::Served;
+use crate::net::{self, Address};
+use std::str::FromStr;
+#[cfg(unix)]
+use {
+    super::{Usage, options::Server as Options},
+    crate::{
+        gateway::Protocol,
+        net::{Allow, BindOptions, Listener},
+    },
+    std::env,
 };
 
 /// `[PROTOCOL+]ADDR`: an address, and what is spoken there if it is not what the command says.
@@ -34,11 +31,13 @@ impl FromStr for Listen {
 }
 
 /// A socket that listens, and what is spoken there.
+#[cfg(unix)]
 pub(super) struct Door {
     pub(super) served: Served,
     pub(super) listener: Listener,
 }
 
+#[cfg(unix)]
 impl Door {
     /// Listens where the command line says; else where somebody has listened for this process; else
     /// where the protocol is at home.
@@ -85,47 +84,8 @@ impl Door {
     }
 }
 
-/// Keeps the doors of a process.
-pub(super) struct Doorman {
-    allow: Allow,
-    /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
-    refused: AtomicBool,
-}
-
-impl Doorman {
-    pub(super) fn new(allow: Allow) -> Self {
-        Self { allow, refused: AtomicBool::new(false) }
-    }
-
-    /// Whether who has connected may stay; who has gone already may not.
-    pub(super) fn admits_socket(&self, socket: &OwnedFd) -> bool {
-        match self.allow.admits_socket(socket) {
-            Ok(()) => true,
-            Err(peer) => {
-                peer.inspect(|peer| self.refuse(*peer));
-                false
-            }
-        }
-    }
-
-    pub(super) fn admits(&self, peer: Peer) -> bool {
-        let admitted = self.allow.admits(peer);
-        if !admitted {
-            self.refuse(peer);
-        }
-        admitted
-    }
-
-    fn refuse(&self, peer: Peer) {
-        if !self.refused.swap(true, Ordering::Relaxed) {
-            say(format_args!(
-                "cgigate: accept {peer}: not among those who may connect, see --allow and --allow-uid (not told again)"
-            ));
-        }
-    }
-}
-
 /// Who may connect.
+#[cfg(unix)]
 pub(super) fn allow(command: Served, server: &Options) -> anyhow::Result<Allow> {
     const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
     const FASTCGI: Served = Served::WebServers(Protocol::FastCgi);
@@ -143,6 +103,7 @@ pub(super) fn allow(command: Served, server: &Options) -> anyhow::Result<Allow> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Protocol;
 
     #[test]
     fn a_protocol_can_stand_before_an_address() {

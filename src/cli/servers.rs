@@ -1,10 +1,6 @@
 //! The servers of one process: one for web servers, whatever they speak, and one for HTTP.
 
-use super::{
-    doors::{Door, Doorman},
-    options::Served,
-    wear::Wear,
-};
+use super::{doorman::Doorman, doors::Door, options::Served, wear::Wear};
 use crate::{
     fcgi::Role,
     gateway::{Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
