@@ -122,10 +122,7 @@ fn few<E>(
 ) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
     let mut left = most;
     move |head, at| {
-        let pair = match pair_at(head, at)? {
-            Ok(pair) => pair,
-            Err(_) => return Some(Err(Refusal::MALFORMED)),
-        };
+        let Ok(pair) = pair_at(head, at)? else { return Some(Err(Refusal::MALFORMED)) };
         match left.checked_sub(1) {
             Some(fewer) => left = fewer,
             None => return Some(Err(Refusal::TOO_LONG)),
