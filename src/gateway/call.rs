@@ -64,7 +64,7 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings, now: Instant) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
@@ -87,7 +87,7 @@ impl Call {
             let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
             self.data = Some(Data { content, spool: Arc::default() });
         }
-        self.came = Instant::now();
+        self.came = now;
         Ok(())
     }
 

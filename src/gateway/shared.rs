@@ -61,6 +61,14 @@ impl From<(Protocol, OwnedFd)> for Listener {
     }
 }
 
+/// One reading of the clock.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub(super) instant: Instant,
+    /// Of the clock of the deadlines.
+    pub(super) millis: u32,
+}
+
 /// Tokens of what is no connection.
 pub(super) const BELL: u64 = u64::MAX;
 pub(super) const LISTENERS: u64 = u64::MAX - 1024;
@@ -95,15 +103,22 @@ impl Shared {
         })
     }
 
+    /// What the clock says.
+    pub(super) fn clock(&self) -> Now {
+        let instant = Instant::now();
+        Now { instant, millis: instant.duration_since(self.started).as_millis() as u32 }
+    }
+
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
-        self.started.elapsed().as_millis() as u32
+        self.clock().millis
     }
 
     /// Says something short on a connection, now or when its peer has room for it.
+    #[inline]
     pub(super) fn say(&self, token: Token, records: &mut Vec<u8>) {
-        if !self.table.slot(token).say(records) {
+        if !records.is_empty() && !self.table.slot(token).say(records) {
             self.leave_unsaid(token);
         }
     }
