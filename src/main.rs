@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         .about("the body of the request")
         .responder("files", apps::files)
         .about("the files below CGIGATE_FILES_ROOT")
+        .responder("probe", apps::probe)
+        .about("what the web server in front gets wrong, and what mends it")
         .responder("welcome", apps::welcome)
         .welcome()
         .main()

@@ -7,6 +7,7 @@ mod echo;
 mod environ;
 mod files;
 mod hello;
+mod probe;
 mod welcome;
 
 pub use demo::demo;
@@ -15,6 +16,7 @@ pub use environ::environ;
 pub(crate) use files::{ACCEL, SETTINGS as FILES_SETTINGS};
 pub use files::{Accel, AccelError, Files, Links, files};
 pub use hello::hello;
+pub use probe::probe;
 pub use welcome::welcome;
 
 /// Says that the body is what its Content-Type says: it may hold what the client sent.
