@@ -17,6 +17,7 @@ mod options;
 mod process;
 mod record;
 mod request;
+mod sandbox;
 mod serve;
 mod servers;
 mod terminal;

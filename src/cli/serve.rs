@@ -7,7 +7,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
-    record,
+    record, sandbox,
     servers::Plan,
     wear::Wear,
 };
@@ -56,7 +56,6 @@ fn serve(
     }
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
-        recorder.start().context("start a thread that records")?;
         gateway = recorder.recorded(gateway);
     }
     if server.validate {
@@ -86,6 +85,10 @@ fn serve(
     })?;
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
+    sandbox::enter(server)?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+    }
     process.begin(signals, server, doors, unopened.servers(), &wear)?;
     unopened.run()?;
     if let Some(recorder) = recorder {

@@ -31,6 +31,8 @@ mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
 #[cfg(target_os = "linux")]
+mod known;
+#[cfg(target_os = "linux")]
 mod loan;
 #[cfg(target_os = "linux")]
 mod outgoing;

@@ -165,8 +165,9 @@ impl Line {
         self.epoch.store(self.epoch.load(Ordering::Relaxed) + 2, Ordering::Relaxed);
     }
 
-    pub(super) fn works(&self) {
-        self.epoch.store(self.epoch.load(Ordering::Relaxed) | 1, Ordering::Release);
+    /// At work, and at something new.
+    pub(super) fn begins(&self) {
+        self.epoch.store((self.epoch.load(Ordering::Relaxed) | 1) + 2, Ordering::Release);
     }
 
     pub(super) fn waits(&self) {

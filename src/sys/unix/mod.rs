@@ -6,6 +6,8 @@ mod beneath;
 mod channel;
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(target_os = "linux")]
+mod landlock;
 mod limits;
 mod linger;
 mod peer;
@@ -23,6 +25,8 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
+#[cfg(target_os = "linux")]
+pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub use peer::Peer;
