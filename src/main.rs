@@ -19,7 +19,6 @@ fn main() -> ExitCode {
         .about("the files below CGIGATE_FILES_ROOT")
         .responder("probe", apps::probe)
         .about("what the web server in front gets wrong, and what mends it")
-        .responder("welcome", apps::welcome)
-        .welcome()
+        .welcome(apps::Welcome::new)
         .main()
 }

@@ -17,7 +17,7 @@ pub(crate) use files::{ACCEL, SETTINGS as FILES_SETTINGS};
 pub use files::{Accel, AccelError, Files, Links, files};
 pub use hello::hello;
 pub use probe::probe;
-pub use welcome::welcome;
+pub use welcome::Welcome;
 
 /// Says that the body is what its Content-Type says: it may hold what the client sent.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
