@@ -21,6 +21,16 @@ use crate::{
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
 
+/// Whether somebody has started this process with a socket to serve.
+pub(super) fn is_handed_over() -> bool {
+    net::stdin_listens() || !net::handed_over(None).is_empty()
+}
+
+/// Whether a supervisor has started this process.
+pub(super) fn is_worker() -> bool {
+    Process::is_worker()
+}
+
 pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow::Result<ExitCode> {
     if let Some(name) = &server.app
         && !gateway.apps().any(|(app, _)| app == name)

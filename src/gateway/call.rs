@@ -1,6 +1,6 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{Protocol, Settings, slot::Token, spool::Spool};
+use super::{Protocol, Settings, spool::Spool, token::Token};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Preamble, Slate},

@@ -8,8 +8,8 @@ use super::{
     Dispatch, Protocol, Settings,
     call::{Call, Refusal},
     incoming::{Incoming, PeerError},
-    slot::Token,
     spool::{End, Spool},
+    token::Token,
 };
 use crate::{
     fcgi::{self, Answer, Connection, Event, Limits, ProtocolStatus, RequestId, Role},

@@ -6,7 +6,8 @@ use super::{
     connection::{Rules, Sorting},
     incoming::PeerError,
     shared::Shared,
-    slot::{Slot, Token},
+    slot::Slot,
+    token::Token,
 };
 use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering};

@@ -1,12 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{
-    Dispatch, Protocol, Settings,
-    call::Call,
-    queue::Queue,
-    slot::{Table, Token},
-};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
