@@ -8,7 +8,11 @@
 #[cfg(unix)]
 mod check;
 mod config;
+#[cfg(unix)]
+mod conform;
 mod desk;
+#[cfg(unix)]
+mod doorman;
 mod doors;
 #[cfg(unix)]
 mod get;
@@ -20,10 +24,13 @@ mod options;
 mod process;
 mod record;
 mod request;
+#[cfg(unix)]
+mod sandbox;
 #[cfg_attr(windows, path = "serve_windows.rs")]
 mod serve;
 #[cfg(unix)]
 mod servers;
+#[cfg(unix)]
 mod terminal;
 mod values;
 #[cfg(unix)]
@@ -80,6 +87,8 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Config(config)) => config::run(&config),
         #[cfg(unix)]
         Some(Command::Check(check)) => check::run(gateway, &check),
+        #[cfg(unix)]
+        Some(Command::Conform(conform)) => conform::run(&conform),
         Some(Command::Man) => manual::man(),
         Some(Command::Completions(shell)) => manual::completions(&shell),
         None if handed_over || serve::is_worker() => {

@@ -68,9 +68,9 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let mut threads = Vec::new();
         for number in 0..self.shared.lines.len() {
-            let worker = Thread::new(Arc::clone(&self.shared), number);
+            let shared = Arc::clone(&self.shared);
             let builder = thread::Builder::new().name(format!("worker {number}"));
-            threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
+            threads.push(builder.stack_size(STACK).spawn(move || Thread::run(&shared, number))?);
         }
         let mut steward = Stewardship::new(Arc::clone(&self.shared));
         // As for the other threads: what it held is closed, and it goes on.

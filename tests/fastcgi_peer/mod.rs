@@ -298,6 +298,34 @@ impl Peer {
         }
     }
 
+    /// Sends as nginx does: as soon as some of an answer has come, it sends no more. How many bytes
+    /// went out.
+    pub(crate) fn send_until_answered(&mut self, bytes: &[u8]) -> usize {
+        let set_nonblocking = |socket: &Socket, nonblocking| match socket {
+            Socket::Unix(socket) => socket.set_nonblocking(nonblocking),
+            Socket::Tcp(socket) => socket.set_nonblocking(nonblocking),
+        };
+        set_nonblocking(&self.socket, true).expect("an open socket");
+        let (mut sent, mut buffer) = (0, [0; 1024]);
+        while sent < bytes.len() {
+            let (read, written) = match &mut self.socket {
+                Socket::Unix(socket) => (socket.read(&mut buffer), socket.write(&bytes[sent..])),
+                Socket::Tcp(socket) => (socket.read(&mut buffer), socket.write(&bytes[sent..])),
+            };
+            if let Ok(n) = read {
+                self.received.extend_from_slice(&buffer[..n]);
+                break;
+            }
+            match written {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+                Err(error) => panic!("the house listens: {error}"),
+            }
+        }
+        set_nonblocking(&self.socket, false).expect("an open socket");
+        sent
+    }
+
     pub(crate) fn stop_sending(&self) {
         match &self.socket {
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
@@ -477,7 +505,7 @@ pub(crate) fn head(
     head_with(number, role, path, keep_conn, length)
 }
 
-fn head_with<'v>(
+pub(crate) fn head_with<'v>(
     number: u16,
     role: Role,
     path: &'v str,

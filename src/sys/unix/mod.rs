@@ -7,6 +7,8 @@ mod channel;
 #[cfg(target_os = "linux")]
 mod epoll;
 mod file;
+#[cfg(target_os = "linux")]
+mod landlock;
 mod limits;
 mod linger;
 mod peer;
@@ -24,6 +26,8 @@ pub(crate) use channel::{
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 pub(crate) use file::{nameless, path, private_folders, read_exact_at, write_all_at};
+#[cfg(target_os = "linux")]
+pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::reset_on_close;
 pub(crate) use peer::peer;
