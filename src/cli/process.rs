@@ -83,7 +83,8 @@ impl Process {
         observed: Arc<Observed>,
     ) -> anyhow::Result<()> {
         let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
-        let house = Arc::new(House { servers, doors, observed, stopped });
+        let alone = matches!(self, Self::Lone(_));
+        let house = Arc::new(House { servers, doors, observed, stopped, alone });
         match self {
             Self::Lone(admin) => {
                 let doors = lock(&house.doors);
@@ -125,6 +126,8 @@ struct House {
     doors: Mutex<Vec<Door>>,
     observed: Arc<Observed>,
     stopped: AtomicBool,
+    /// There is no supervisor.
+    alone: bool,
 }
 
 impl House {
@@ -173,6 +176,10 @@ impl House {
                     self.stop();
                 }
                 Signal::Reopen => self.observed.logs().reopen(),
+                Signal::Reload if self.alone => say(format_args!(
+                    "cgigate: reload: the listener came on descriptor 0, so whoever handed it over has to start another process"
+                )),
+                // The supervisor's business: a terminal sends it to all of its processes.
                 Signal::Reload => {}
             }
         }

@@ -1,13 +1,14 @@
 //! The servers of one process: one for web servers, whatever they speak, and one for HTTP.
 
-use super::{doors::Door, logs::Errors, observe::Observed, options::Served, wear::Wear};
+use super::{
+    doorman::Doorman, doors::Door, logs::Errors, observe::Observed, options::Served, wear::Wear,
+};
 use crate::{
     fcgi::Role,
     gateway::{Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{Allow, Heir, Peer},
     simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
-    sys::say,
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
@@ -18,7 +19,6 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -65,6 +65,7 @@ impl Plan {
                 Served::Http => for_http.push(TcpListener::from(socket)),
             }
         }
+        let doorman = Arc::new(Doorman::new(self.allow));
         let graceful_timeout = self.settings.graceful_timeout;
         let mut unopened = Unopened { web: None, http: None, graceful_timeout };
         if !for_http.is_empty() {
@@ -72,7 +73,8 @@ impl Plan {
             front.options = self.http;
             front.server_handler.0.wsgi_multiprocess = self.multiprocess;
             let (wear, observed) = (Arc::clone(&self.wear), Arc::clone(&self.observed));
-            front.set_handler(InFront { dispatcher: dispatcher(Served::Http), wear, observed });
+            let (dispatcher, doorman) = (dispatcher(Served::Http), Arc::clone(&doorman));
+            front.set_handler(InFront { dispatcher, doorman, wear, observed });
             let (tell, told) = mpsc::channel();
             unopened.http = Some((Http { front: Arc::new(front), tell }, told));
         }
@@ -91,8 +93,7 @@ impl Plan {
                 fastcgi: handler(Protocol::FastCgi),
                 scgi: handler(Protocol::Scgi),
                 uwsgi: handler(Protocol::Uwsgi),
-                allow: self.allow,
-                refused: AtomicBool::new(false),
+                doorman,
                 wear: self.wear,
                 observed: self.observed,
             };
@@ -207,11 +208,16 @@ fn await_end(told: &Receiver<News>, patience: Duration) -> anyhow::Result<()> {
 /// The applications as an HTTP server runs them.
 struct InFront {
     dispatcher: Dispatcher,
+    doorman: Arc<Doorman>,
     wear: Arc<Wear>,
     observed: Arc<Observed>,
 }
 
 impl WsgiRequestHandler for InFront {
+    fn verify_request(&self, client: Peer) -> bool {
+        self.doorman.admits(client)
+    }
+
     fn handle(
         &self,
         _app: Option<&dyn Application>,
@@ -256,9 +262,7 @@ struct Behind {
     fastcgi: Plain,
     scgi: Plain,
     uwsgi: Plain,
-    allow: Allow,
-    /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
-    refused: AtomicBool,
+    doorman: Arc<Doorman>,
     wear: Arc<Wear>,
     observed: Arc<Observed>,
 }
@@ -301,14 +305,6 @@ impl Dispatch for Behind {
     }
 
     fn admits(&self, socket: &OwnedFd) -> bool {
-        let Err(peer) = self.allow.admits_socket(socket) else { return true };
-        if let Some(peer) = peer
-            && !self.refused.swap(true, Ordering::Relaxed)
-        {
-            say(format_args!(
-                "cgigate: accept {peer}: not among those who may connect, see --allow and --allow-uid (not told again)"
-            ));
-        }
-        false
+        self.doorman.admits_socket(socket)
     }
 }
