@@ -63,14 +63,17 @@ def served(rig, name, wrap, count, *arguments):
     """Runs the responder under `wrap` for so many requests; whether all were answered."""
     responder = Responder(rig, name, wrap=wrap, command=command(rig, name))
     result = rig.load(responder, "--requests", count, "--timeout", 30, *arguments)
-    children = [pid for pid in tree(responder.pid) if pid != responder.pid]
+    # strace ends with what it traces. Under valgrind the responder itself is what was started, and
+    # its children, workers, would only be replaced.
+    traced = wrap.startswith("strace")
+    children = [pid for pid in tree(responder.pid) if traced and pid != responder.pid]
     for pid in reversed(children):
         try:
             os.kill(pid, signal.SIGTERM)
         except OSError:
             pass
     try:
-        if children:  # strace ends with what it traces.
+        if children:
             responder.process.wait(20)
     finally:
         responder.stop()
