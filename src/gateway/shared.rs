@@ -1,12 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{
-    Dispatch, Protocol, Settings,
-    call::Call,
-    queue::Queue,
-    slot::{Table, Token},
-};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
@@ -165,8 +160,9 @@ impl Line {
         self.epoch.store(self.epoch.load(Ordering::Relaxed) + 2, Ordering::Relaxed);
     }
 
-    pub(super) fn works(&self) {
-        self.epoch.store(self.epoch.load(Ordering::Relaxed) | 1, Ordering::Release);
+    /// At work, and at something new.
+    pub(super) fn begins(&self) {
+        self.epoch.store((self.epoch.load(Ordering::Relaxed) | 1) + 2, Ordering::Release);
     }
 
     pub(super) fn waits(&self) {
