@@ -72,6 +72,7 @@ fn serve(
         gateway = gateway.validated();
     }
     gateway.build()?;
+    gateway.greet();
     raise_descriptor_limit();
     let wear = Arc::new(Wear::new(server.max_requests));
     let plan = Plan {

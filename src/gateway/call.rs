@@ -64,7 +64,7 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings, now: Instant) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
@@ -87,7 +87,7 @@ impl Call {
             let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
             self.data = Some(Data { content, spool: Arc::default() });
         }
-        self.came = Instant::now();
+        self.came = now;
         Ok(())
     }
 
@@ -122,10 +122,7 @@ fn few<E>(
 ) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
     let mut left = most;
     move |head, at| {
-        let pair = match pair_at(head, at)? {
-            Ok(pair) => pair,
-            Err(_) => return Some(Err(Refusal::MALFORMED)),
-        };
+        let Ok(pair) = pair_at(head, at)? else { return Some(Err(Refusal::MALFORMED)) };
         match left.checked_sub(1) {
             Some(fewer) => left = fewer,
             None => return Some(Err(Refusal::TOO_LONG)),

@@ -11,7 +11,7 @@
 use super::{
     Dispatch, Protocol, Settings,
     call::Call,
-    connection::{Finished, Front, Rules, Sorting},
+    connection::{Finished, Front, Now, Rules, Sorting},
     filter::{FilterInput, StartData},
     spool::{End, Spool},
     token::Token,
@@ -25,6 +25,7 @@ use std::{
     cell::RefCell,
     io::{self, BufRead, Read, Write},
     sync::Arc,
+    time::Instant,
 };
 
 /// A connection that serves itself.
@@ -98,8 +99,6 @@ enum State {
 
 /// There is one connection, so it needs no name.
 const TOKEN: Token = Token(0);
-/// Nor does a thread that waits for nothing else know a time.
-const NOW: u32 = 0;
 const INPUT: usize = 64 << 10;
 
 impl<S: Read + Write> Serial<S> {
@@ -208,7 +207,7 @@ impl<S: Read + Write> Line<S> {
             Ok(0) => self.end(State::Ended),
             Ok(n) => self.feed(stood_over + n),
             Err(error) if is_timeout(&error) => {
-                self.front.refuse_slow(NOW, &mut self.sorting);
+                self.front.refuse_slow(0, &mut self.sorting);
                 self.end(State::TooSlow);
             }
             Err(_) => self.end(State::Gone),
@@ -219,7 +218,9 @@ impl<S: Read + Write> Line<S> {
 
     fn feed(&mut self, len: usize) {
         let Self { apps, settings, front, sorting, input, .. } = self;
-        let rules = Rules { settings, apps: &**apps, token: TOKEN, now: NOW, direct: false };
+        // A connection that is waited for alone has no deadlines.
+        let now = Now { instant: Instant::now(), millis: 0 };
+        let rules = Rules { settings, apps: &**apps, token: TOKEN, now, direct: false };
         if let Err(error) = front.feed(&input[..len], sorting, &rules) {
             front.give_up(error, sorting);
             apps.log(&format!("a connection was closed: {error}"));
@@ -255,8 +256,7 @@ impl<S: Read + Write> Line<S> {
 
     /// The next request that can be run, and was not aborted meanwhile.
     fn next_call(&mut self) -> Option<Box<Call>> {
-        while !self.sorting.ready.is_empty() {
-            let call = self.sorting.ready.remove(0);
+        while let Some(call) = self.sorting.ready.pop_front() {
             if self.front.run(&call) {
                 return Some(call);
             }
