@@ -608,3 +608,24 @@ pub(crate) fn tell_manager(state: &str) {
         say(format_args!("cgigate: tell the service manager {state}: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_dies_young_again_and_again_is_replaced_more_and_more_slowly() {
+        let mut deaths = Deaths::default();
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            let before = Instant::now();
+            deaths.count(true);
+            let pause = deaths.pause.map_or(Duration::ZERO, |pause| pause - before);
+            pauses.push(pause.as_millis() / 100 * 100);
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!((deaths.young, deaths.never_ready), (9, 0));
+        deaths.count(false);
+        assert_eq!((deaths.young, deaths.never_ready), (10, 1));
+    }
+}
