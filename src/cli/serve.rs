@@ -7,7 +7,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
-    record,
+    record, sandbox,
     servers::Plan,
     wear::Wear,
 };
@@ -20,6 +20,16 @@ use crate::{
 };
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
+
+/// Whether somebody has started this process with a socket to serve.
+pub(super) fn is_handed_over() -> bool {
+    net::stdin_listens() || !net::handed_over(None).is_empty()
+}
+
+/// Whether a supervisor has started this process.
+pub(super) fn is_worker() -> bool {
+    Process::is_worker()
+}
 
 pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow::Result<ExitCode> {
     if let Some(name) = &server.app
@@ -56,7 +66,6 @@ fn serve(
     }
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
-        recorder.start().context("start a thread that records")?;
         gateway = recorder.recorded(gateway);
     }
     if server.validate {
@@ -86,6 +95,10 @@ fn serve(
     })?;
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
+    sandbox::enter(server)?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+    }
     process.begin(signals, server, doors, unopened.servers(), &wear)?;
     unopened.run()?;
     if let Some(recorder) = recorder {

@@ -3,33 +3,33 @@
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
 
+mod call;
 pub(crate) mod cgi;
-#[cfg(target_os = "linux")]
-mod control;
+mod connection;
 mod dispatch;
+mod filter;
 pub(crate) mod fixture;
+mod incoming;
 mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod serial;
 mod settings;
 mod spool;
+mod token;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
 mod ahead;
 #[cfg(target_os = "linux")]
-mod call;
-#[cfg(target_os = "linux")]
-mod connection;
+mod control;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
 mod drain;
 #[cfg(target_os = "linux")]
 mod executable;
-#[cfg(target_os = "linux")]
-mod incoming;
 #[cfg(target_os = "linux")]
 mod known;
 #[cfg(target_os = "linux")]
@@ -66,12 +66,14 @@ use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Connection, Control, Inheritance, Word};
+pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
+pub use serial::Serial;
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Handle, Server};
+pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};

@@ -1,12 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{
-    Dispatch, Protocol, Settings,
-    call::Call,
-    queue::Queue,
-    slot::{Table, Token},
-};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
@@ -61,14 +56,6 @@ impl From<(Protocol, OwnedFd)> for Listener {
     }
 }
 
-/// One reading of the clock.
-#[derive(Clone, Copy)]
-pub(super) struct Now {
-    pub(super) instant: Instant,
-    /// Of the clock of the deadlines.
-    pub(super) millis: u32,
-}
-
 /// Tokens of what is no connection.
 pub(super) const BELL: u64 = u64::MAX;
 pub(super) const LISTENERS: u64 = u64::MAX - 1024;
@@ -103,16 +90,15 @@ impl Shared {
         })
     }
 
-    /// What the clock says.
-    pub(super) fn clock(&self) -> Now {
-        let instant = Instant::now();
-        Now { instant, millis: instant.duration_since(self.started).as_millis() as u32 }
-    }
-
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
-        self.clock().millis
+        self.at(Instant::now())
+    }
+
+    /// What it says at an instant.
+    pub(super) fn at(&self, instant: Instant) -> u32 {
+        instant.duration_since(self.started).as_millis() as u32
     }
 
     /// Says something short on a connection, now or when its peer has room for it.

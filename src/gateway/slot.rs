@@ -32,7 +32,7 @@
 //! generation by compare-exchange *before* the descriptor is closed, so exactly one does, and the
 //! slot goes back to the free ones last.
 
-use super::{known::Known, turns::Turns};
+use super::{known::Known, token::Token, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
@@ -251,20 +251,6 @@ impl Slot {
 
 fn generation_of(word: u64) -> u32 {
     (word >> 32) as u32
-}
-
-/// A connection's name in events: its slot in the lower half, its generation in the upper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token(pub(super) u64);
-
-impl Token {
-    pub(super) fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    fn index(self) -> usize {
-        self.0 as u32 as usize
-    }
 }
 
 const CHUNK: usize = 128;

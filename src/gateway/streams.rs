@@ -1,15 +1,16 @@
 //! `wsgi.input`, the response and `wsgi.errors` of one request, over its connection.
 
 use super::{
-    call::Call,
+    call::Given,
     desk::{Desk, Intake, Run, Short},
+    filter::StartData,
     loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
     spool::{End, IN_MEMORY, Spool},
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
-    handlers::{Content, ContentInput, Output},
+    handlers::Output,
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
 };
@@ -26,10 +27,10 @@ use std::{
 pub(super) struct Stdin<'c> {
     loan: Loan<'c>,
     desk: &'c mut Desk,
-    spool: Arc<Spool>,
+    spool: &'c Arc<Spool>,
     /// A filter's: its body is in spools wherever it was received.
-    data: Option<Arc<Spool>>,
-    request: Arc<Request>,
+    data: Option<&'c Arc<Spool>>,
+    request: &'c Request,
     /// The reading half is held just now.
     held: bool,
     /// How often nothing had come yet.
@@ -43,15 +44,15 @@ pub(super) struct Stdin<'c> {
 }
 
 impl<'c> Stdin<'c> {
-    pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, call: &Call) -> Self {
-        let direct = desk.sorting.mine == Some(call.id);
+    pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, given: Given<'c>) -> Self {
+        let direct = desk.sorting.mine == Some(loan.id);
         let mut chunk = std::mem::take(&mut desk.chunk);
         chunk.clear();
         Self {
             loan,
-            spool: Arc::clone(&call.spool),
-            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
-            request: Arc::clone(call.slate.request()),
+            spool: given.spool,
+            data: given.data.map(|data| &data.spool),
+            request: given.request,
             held: false,
             waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
@@ -63,7 +64,7 @@ impl<'c> Stdin<'c> {
     }
 
     /// Gives the memory back.
-    pub(super) fn give_back(mut self) {
+    pub(super) fn give_back(&mut self) {
         if self.held {
             // Receiving panicked, under the application that wanted to read.
             self.loan.slot.give_up();
@@ -72,16 +73,7 @@ impl<'c> Stdin<'c> {
         self.desk.narrow();
         self.chunk.clear();
         self.chunk.shrink_to(IN_MEMORY);
-        self.desk.chunk = self.chunk;
-    }
-
-    /// A filter goes on to DATA, whatever of STDIN it has left unread.
-    fn start_data(&mut self) {
-        if let Some(data) = &self.data {
-            self.spool = Arc::clone(data);
-            self.ended = false;
-            self.at = self.chunk.len();
-        }
+        self.desk.chunk = std::mem::take(&mut self.chunk);
     }
 
     /// Whether the spool had something, or has come to its end; what was in the chunk was read.
@@ -213,7 +205,7 @@ impl<'c> Stdin<'c> {
 
     fn release(&mut self, drained: bool) {
         self.held = false;
-        self.loan.release(&self.spool, drained);
+        self.loan.release(self.spool, drained);
     }
 }
 
@@ -259,63 +251,13 @@ impl Read for Stdin<'_> {
     }
 }
 
-/// `wsgi.input` of a filter: it ends at the end of STDIN, and whoever reads on reads DATA, as
-/// after libfcgi's `FCGX_StartFilterData`.
-pub(super) struct FilterInput<'c> {
-    input: ContentInput<Stdin<'c>>,
-    part: Part,
-    data: Content,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Stdin,
-    /// The end of STDIN was told.
-    Between,
-    Data,
-}
-
-impl<'c> FilterInput<'c> {
-    /// The STDIN of `input`, and behind it `data`.
-    pub(super) fn new(input: ContentInput<Stdin<'c>>, data: Content) -> Self {
-        Self { input, part: Part::Stdin, data }
-    }
-
-    pub(super) fn give_back(self) {
-        self.input.into_stream().give_back();
-    }
-}
-
-impl BufRead for FilterInput<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match self.part {
-            Part::Stdin => {
-                if self.input.fill_buf()?.is_empty() {
-                    self.part = Part::Between;
-                }
-            }
-            Part::Between => {
-                self.input.stream_mut().start_data();
-                self.input.restart(self.data, u64::MAX);
-                self.part = Part::Data;
-            }
-            Part::Data => {}
+impl StartData for Stdin<'_> {
+    fn start_data(&mut self) {
+        if let Some(data) = self.data {
+            self.spool = data;
+            self.ended = false;
+            self.at = self.chunk.len();
         }
-        if self.part == Part::Between { Ok(&[]) } else { self.input.fill_buf() }
-    }
-
-    fn consume(&mut self, n: usize) {
-        if self.part != Part::Between {
-            self.input.consume(n);
-        }
-    }
-}
-
-impl Read for FilterInput<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.fill_buf()?.read(buf)?;
-        self.consume(n);
-        Ok(n)
     }
 }
 
@@ -459,7 +401,7 @@ impl Outgoing for Records<'_> {
         self.sender.send_last();
     }
 
-    fn give_back(self) -> Vec<u8> {
+    fn give_back(&mut self) -> Vec<u8> {
         self.sender.give_back(2 * FULL)
     }
 }

@@ -24,5 +24,6 @@ pub(crate) use native::repr;
 pub use native::{from_native, to_native};
 pub use request::{Extensions, Request};
 pub use stream::{ErrorStream, InputStream};
+pub(crate) use vars::Unindexed;
 pub use vars::Vars;
 pub use violation::{HeaderPart, Side, Violation};

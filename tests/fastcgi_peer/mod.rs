@@ -86,6 +86,15 @@ impl Apps {
         self
     }
 
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        self.handler.0.preamble = protocol.preamble();
+        self
+    }
+
+    pub(crate) fn log_book(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
     /// Panics outside of applications: while a request for `/panic` is dispatched, and while the
     /// BEGIN_REQUEST of an authorizer is read.
     pub(crate) fn with_panics(self) -> Self {
@@ -141,7 +150,7 @@ impl House {
     }
 
     pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = protocol.preamble();
+        apps = apps.speaking(protocol);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -289,6 +298,34 @@ impl Peer {
         }
     }
 
+    /// Sends as nginx does: as soon as some of an answer has come, it sends no more. How many bytes
+    /// went out.
+    pub(crate) fn send_until_answered(&mut self, bytes: &[u8]) -> usize {
+        let set_nonblocking = |socket: &Socket, nonblocking| match socket {
+            Socket::Unix(socket) => socket.set_nonblocking(nonblocking),
+            Socket::Tcp(socket) => socket.set_nonblocking(nonblocking),
+        };
+        set_nonblocking(&self.socket, true).expect("an open socket");
+        let (mut sent, mut buffer) = (0, [0; 1024]);
+        while sent < bytes.len() {
+            let (read, written) = match &mut self.socket {
+                Socket::Unix(socket) => (socket.read(&mut buffer), socket.write(&bytes[sent..])),
+                Socket::Tcp(socket) => (socket.read(&mut buffer), socket.write(&bytes[sent..])),
+            };
+            if let Ok(n) = read {
+                self.received.extend_from_slice(&buffer[..n]);
+                break;
+            }
+            match written {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+                Err(error) => panic!("the house listens: {error}"),
+            }
+        }
+        set_nonblocking(&self.socket, false).expect("an open socket");
+        sent
+    }
+
     pub(crate) fn stop_sending(&self) {
         match &self.socket {
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
@@ -390,6 +427,22 @@ impl Peer {
         (answer, self.answers.iter().map(|(_, other)| other.stdout.len()).sum())
     }
 
+    /// All that comes until a request ends, as it came.
+    pub(crate) fn until_end_request(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        loop {
+            let (kind, id, content) = self.record();
+            wire.extend(
+                RecordType::from_wire(kind)
+                    .map_or([0; 8], |kind| fcgi::header(kind, id, content.len() as u16)),
+            );
+            wire.extend(content);
+            if kind == RecordType::EndRequest as u8 {
+                return wire;
+            }
+        }
+    }
+
     /// Whether the connection ends here.
     pub(crate) fn at_end(&mut self) -> bool {
         self.received.is_empty() && !self.receive()
@@ -452,7 +505,7 @@ pub(crate) fn head(
     head_with(number, role, path, keep_conn, length)
 }
 
-fn head_with<'v>(
+pub(crate) fn head_with<'v>(
     number: u16,
     role: Role,
     path: &'v str,
