@@ -77,6 +77,9 @@ pub mod docs {
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
 
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
+
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}
 

@@ -8,8 +8,11 @@
 #[cfg(unix)]
 mod check;
 mod config;
+#[cfg(unix)]
 mod conform;
 mod desk;
+#[cfg(unix)]
+mod doorman;
 mod doors;
 #[cfg(unix)]
 mod get;
@@ -27,6 +30,7 @@ mod sandbox;
 mod serve;
 #[cfg(unix)]
 mod servers;
+#[cfg(unix)]
 mod terminal;
 mod values;
 #[cfg(unix)]
@@ -83,6 +87,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Config(config)) => config::run(&config),
         #[cfg(unix)]
         Some(Command::Check(check)) => check::run(gateway, &check),
+        #[cfg(unix)]
         Some(Command::Conform(conform)) => conform::run(&conform),
         Some(Command::Man) => manual::man(),
         Some(Command::Completions(shell)) => manual::completions(&shell),

@@ -1,10 +1,9 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 #[cfg(unix)]
-use super::{check::Check, get::Get};
+use super::{check::Check, conform::Conform, get::Get};
 use super::{
     config::Config,
-    conform::Conform,
     doors::Listen,
     manual::{self, Completions, examples},
     record,
@@ -62,6 +61,7 @@ pub(super) enum Command {
     #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Check any FastCGI responder against the specification
+    #[cfg(unix)]
     #[command(after_help = examples::CONFORM)]
     Conform(Conform),
     /// Print the manual page, for `man -l`

@@ -72,11 +72,12 @@ fn serve(
         gateway = gateway.validated();
     }
     gateway.build()?;
+    gateway.greet();
     raise_descriptor_limit();
     let wear = Arc::new(Wear::new(server.max_requests));
     let plan = Plan {
         settings: settings(server),
-        http: http_options(server, allow.clone()),
+        http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
         wear: Arc::clone(&wear),
@@ -132,7 +133,7 @@ fn max_body(served: Served, server: &Options) -> u64 {
     })
 }
 
-fn http_options(server: &Options, allow: Allow) -> HttpOptions {
+fn http_options(server: &Options) -> HttpOptions {
     let default = HttpOptions::http();
     HttpOptions {
         threads: threads(Served::Http, server),
@@ -143,7 +144,6 @@ fn http_options(server: &Options, allow: Allow) -> HttpOptions {
         idle_timeout: server.idle_timeout.or(default.idle_timeout),
         queue_timeout: server.queue_timeout,
         graceful_timeout: server.graceful_timeout,
-        allow: Some(allow),
         ..default
     }
 }

@@ -257,7 +257,8 @@ impl Dispatcher {
         };
         match &mount.app {
             App::Ready(app) => Some(&**app),
-            App::Make(_) => None, // `build` comes before the first request.
+            // `build` and `greet` come before the first request.
+            App::Make(_) | App::Welcome(_) => None,
         }
     }
 }

@@ -99,8 +99,6 @@ enum State {
 
 /// There is one connection, so it needs no name.
 const TOKEN: Token = Token(0);
-/// Nor does a thread that waits for nothing else know a time.
-const NOW: u32 = 0;
 const INPUT: usize = 64 << 10;
 
 impl<S: Read + Write> Serial<S> {
@@ -209,7 +207,7 @@ impl<S: Read + Write> Line<S> {
             Ok(0) => self.end(State::Ended),
             Ok(n) => self.feed(stood_over + n),
             Err(error) if is_timeout(&error) => {
-                self.front.refuse_slow(NOW, &mut self.sorting);
+                self.front.refuse_slow(0, &mut self.sorting);
                 self.end(State::TooSlow);
             }
             Err(_) => self.end(State::Gone),
@@ -220,7 +218,8 @@ impl<S: Read + Write> Line<S> {
 
     fn feed(&mut self, len: usize) {
         let Self { apps, settings, front, sorting, input, .. } = self;
-        let (now, came) = (NOW, Instant::now());
+        // A connection that is waited for alone has no deadlines.
+        let (now, came) = (0, Instant::now());
         let rules = Rules { settings, apps: &**apps, token: TOKEN, now, came, direct: false };
         if let Err(error) = front.feed(&input[..len], sorting, &rules) {
             front.give_up(error, sorting);

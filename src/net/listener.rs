@@ -311,9 +311,9 @@ mod tests {
     fn sockets_that_were_handed_over_are_known_by_name() {
         assert_eq!(named("3", "", None), [3, 4, 5]);
         assert_eq!(named("3", "web:admin:web", Some("web")), [3, 5]);
-        assert_eq!(named("2", "a:b:c", Some("c")), [], "a name without a socket");
+        assert!(named("2", "a:b:c", Some("c")).is_empty(), "a name without a socket");
         for fds in ["", "0", "-1", "x", "99999999999", "2147483647"] {
-            assert_eq!(named(fds, "", None), [], "{fds}");
+            assert!(named(fds, "", None).is_empty(), "{fds}");
         }
     }
 }
