@@ -93,12 +93,12 @@ impl Call {
         Ok(())
     }
 
-    /// nginx stops sending a body that it has buffered as soon as the response's header block has
-    /// gone on to its client: an application that answers while it reads would wait for the rest
-    /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
+    /// As soon as the response's header block has gone on to its client, nginx stops sending a body
+    /// at the first write that would wait: an application that answers while it reads would wait
+    /// for the rest for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
     pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
         let software = self.slate.vars.get("SERVER_SOFTWARE");
-        matches!(self.content, Content::Length(1..))
+        !matches!(self.content, Content::Length(0))
             && software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
     }
 }

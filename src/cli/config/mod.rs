@@ -9,7 +9,7 @@ mod values;
 use super::Usage;
 use anyhow::Context as _;
 use clap::Args;
-use std::{env, io::Write as _, process::ExitCode};
+use std::{env, io::Write as _, net::SocketAddr, process::ExitCode, str::FromStr};
 use values::Values;
 
 use crate::{gateway::MountPoint, net::Address};
@@ -24,6 +24,9 @@ pub(super) struct Config {
     /// Where cgigate listens [default: that of the protocol]
     #[arg(long, env = "CGIGATE_LISTEN")]
     listen: Option<Address>,
+    /// Where the web server listens: PORT or ADDRESS:PORT. Apache and lighttpd say it elsewhere
+    #[arg(long, value_name = "[ADDRESS:]PORT", default_value = "80")]
+    port: Port,
     /// The path below which the applications are
     #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH", default_value = "/app",
           value_parser = mount)]
@@ -31,6 +34,22 @@ pub(super) struct Config {
     /// The application that answers; without it the path's next segment names it
     #[arg(long, env = "CGIGATE_APP")]
     app: Option<String>,
+}
+
+/// Where the web server listens: at a port of all addresses, or at one address alone.
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    Everywhere(u16),
+    At(SocketAddr),
+}
+
+impl FromStr for Port {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let everywhere = text.parse().map(Self::Everywhere);
+        everywhere.or_else(|_| text.parse().map(Self::At)).map_err(|_| "not [ADDRESS:]PORT")
+    }
 }
 
 /// Kept as text, which goes into texts.
@@ -72,6 +91,7 @@ macro_rules! ways {
 ways! {
     "nginx":
         "fastcgi" FastCgi "nginx-fastcgi.conf",
+        "fastcgi-close" FastCgi "nginx-fastcgi.conf",
         "scgi" Scgi "nginx-socket.conf",
         "uwsgi" Uwsgi "nginx-socket.conf";
     "apache":
