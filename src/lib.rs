@@ -37,7 +37,8 @@
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
-//! purpose, [`docs::statics`] what became the compiler's business.
+//! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
+//! went wrong becomes a test.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -58,7 +59,7 @@ pub mod util;
 pub mod uwsgi;
 pub mod validate;
 
-/// For those who know `wsgiref`: nothing here but pages to read.
+/// Nothing here but pages to read, the first three for those who know `wsgiref`.
 pub mod docs {
     #[doc = include_str!("../docs/names.md")]
     pub mod names {}
@@ -68,6 +69,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
+
+    #[doc = include_str!("../docs/replay.md")]
+    pub mod replay {}
 }
 
 pub use gateway::Gateway;

@@ -4,6 +4,7 @@ mod allow;
 mod connect;
 mod notify;
 mod owner;
+mod succession;
 
 use crate::sys;
 pub use crate::sys::Peer;
@@ -15,7 +16,7 @@ use std::{
     fmt, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::{
-        fd::{AsFd, OwnedFd, RawFd},
+        fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
@@ -25,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
+pub(crate) use succession::{Heir, Passed, Succession};
 
 /// An address to listen on, as `--listen` takes it.
 ///
@@ -236,7 +238,7 @@ impl Listener {
 }
 
 impl AsFd for Listener {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }

@@ -1,10 +1,11 @@
 //! `cgi` and `iis`: one request, made up as a web server would make it, answered on stdout.
 
-use super::options::Desk;
+use super::{options::Desk, record};
 use crate::{
     gateway::{
         Dispatcher, Gateway,
         cgi::{self, Mode},
+        fixture::parse_environ,
     },
     handlers::Slate,
     types::Vars,
@@ -13,6 +14,10 @@ use anyhow::Context as _;
 use std::{fs, io::IsTerminal as _, process::ExitCode};
 
 pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(desk.record.plan())?;
+    if let Some(recorder) = &recorder {
+        gateway = recorder.recorded(gateway);
+    }
     if desk.validate {
         gateway = gateway.validated();
     }
@@ -21,14 +26,19 @@ pub(super) fn run(mut gateway: Gateway, desk: Desk, iis: bool) -> anyhow::Result
     make_up(&mut slate.vars, &desk);
     if let Some(file) = &desk.environ {
         let lines = fs::read(file).with_context(|| format!("read {}", file.display()))?;
-        overlay(&mut slate.vars, &lines);
+        let pairs = parse_environ(&lines).with_context(|| format!("read {}", file.display()))?;
+        pairs.iter().for_each(|(name, value)| slate.vars.set(name, value));
     }
     // Programs take it for a configured proxy.
     slate.vars.remove("HTTP_PROXY");
     let app = desk.app.clone();
     let dispatcher = Dispatcher::new(gateway, app, None, u64::MAX);
+    let dispatcher = record::refusals(dispatcher, &recorder);
     let mode = Mode { iis, nph: false, max_body: u64::MAX };
     let whole = cgi::respond(&dispatcher, mode, &mut slate).map_err(anyhow::Error::from_boxed)?;
+    if let Some(recorder) = recorder {
+        recorder.finish();
+    }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -57,25 +67,5 @@ fn make_up(vars: &mut Vars, desk: &Desk) {
     let may_have_body = !matches!(desk.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "DELETE");
     if may_have_body && !std::io::stdin().is_terminal() {
         vars.set("HTTP_TRANSFER_ENCODING", "chunked");
-    }
-}
-
-/// Lines of a fixture's `environ`: a TAB at the front goes on with the value above.
-fn overlay(vars: &mut Vars, lines: &[u8]) {
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for line in lines.split(|&byte| byte == b'\n') {
-        match (line.strip_prefix(b"\t"), pairs.last_mut()) {
-            (Some(more), Some((_, value))) => {
-                value.push(b'\n');
-                value.extend_from_slice(more);
-            }
-            _ => {
-                let Some(at) = line.iter().position(|&byte| byte == b'=') else { continue };
-                pairs.push((line[..at].to_vec(), line[at + 1..].to_vec()));
-            }
-        }
-    }
-    for (name, value) in pairs {
-        vars.set(name, value);
     }
 }

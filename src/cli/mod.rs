@@ -5,15 +5,20 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+mod check;
 mod config;
 mod desk;
 mod get;
 mod identity;
+mod manual;
 mod options;
 mod process;
+mod record;
 mod request;
 mod serve;
+mod terminal;
 mod values;
+mod wear;
 
 use crate::{
     gateway::{Gateway, Protocol},
@@ -63,6 +68,9 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
+        Some(Command::Check(check)) => check::run(gateway, &check),
+        Some(Command::Man) => manual::man(),
+        Some(Command::Completions(shell)) => manual::completions(&shell),
         None if handed_over || process::Process::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }
@@ -96,7 +104,7 @@ fn list(gateway: &Gateway) -> anyhow::Result<ExitCode> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     for (name, about) in gateway.apps() {
-        writeln!(out, "{}", format!("{name} {about}").trim_end()).context("write the list")?;
+        writeln!(out, "{}", format!("{name}  {about}").trim_end()).context("write the list")?;
     }
     Ok(ExitCode::SUCCESS)
 }

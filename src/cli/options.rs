@@ -1,21 +1,24 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
 use super::{
+    check::Check,
     config::Config,
     get::Get,
+    manual::{self, Completions, examples},
     values::{duration, mode, size, switch, workers},
 };
 use crate::{
-    gateway::{MountPoint, Protocol},
+    gateway::{MountPoint, Protocol, RecordPlan},
     net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, num::NonZeroU64, path::PathBuf, time::Duration};
 
-/// Puts Rust web applications behind a web server: CGI when a web server starts it, FastCGI, SCGI,
-/// uwsgi or HTTP when you do.
+/// Rust web applications behind a web server: CGI, FastCGI, SCGI, uwsgi and HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "cgigate", version, arg_required_else_help = false)]
+#[command(after_help = "`cgigate --help` tells more; `cgigate COMMAND --help` tells the options.")]
+#[command(after_long_help = manual::help())]
 pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -26,21 +29,37 @@ pub(super) enum Command {
     /// List the linked applications
     Apps,
     /// Answer one made-up CGI request at the desk, its body on stdin
+    #[command(after_help = examples::DESK)]
     Cgi(Desk),
     /// The same under IISCGIHandler
+    #[command(after_help = examples::DESK)]
     Iis(Desk),
     /// Serve FastCGI [--listen: 127.0.0.1:9000]
+    #[command(after_help = examples::FASTCGI)]
     Fastcgi(Server),
     /// Serve SCGI [--listen: 127.0.0.1:4000]
+    #[command(after_help = examples::SCGI)]
     Scgi(Server),
     /// Serve the uwsgi protocol, modifier1 0 [--listen: 127.0.0.1:3031]
+    #[command(after_help = examples::UWSGI)]
     Uwsgi(Server),
     /// Serve HTTP: for development, and as an embedded front [--listen: 127.0.0.1:8000]
+    #[command(after_help = examples::HTTP)]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
+    #[command(after_help = examples::GET)]
     Get(Get),
     /// Print a configuration for a web server in front of this executable
+    #[command(after_help = examples::CONFIG)]
     Config(Config),
+    /// Replay fixtures against the linked applications, recorded ones too
+    #[command(after_help = examples::CHECK)]
+    Check(Check),
+    /// Print the manual page, for `man -l`
+    Man,
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
 }
 
 /// What is served.
@@ -68,14 +87,16 @@ pub(super) struct Desk {
     #[arg(long, env = "CGIGATE_APP")]
     pub(super) app: Option<String>,
     /// The request's method
-    #[arg(short = 'X', long, default_value = "GET")]
+    #[arg(short = 'X', long, env = "CGIGATE_METHOD", default_value = "GET")]
     pub(super) method: String,
     /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "CGIGATE_ENVIRON", value_name = "FILE")]
     pub(super) environ: Option<PathBuf>,
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    #[command(flatten)]
+    pub(super) record: Record,
     /// What comes behind the host in a URL: PATH[?QUERY]
     #[arg(default_value = "/")]
     pub(super) target: String,
@@ -96,6 +117,9 @@ pub(super) struct Server {
     /// Worker processes under a supervisor, or `auto`: one for each CPU
     #[arg(long, env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
     pub(super) workers: usize,
+    /// Requests after which a worker is replaced [default: none]
+    #[arg(long, env = "CGIGATE_MAX_REQUESTS")]
+    pub(super) max_requests: Option<NonZeroU64>,
     /// Connections that may wait to be accepted
     #[arg(long, env = "CGIGATE_BACKLOG", default_value_t = 4096,
           value_parser = clap::value_parser!(i32).range(1..))]
@@ -164,6 +188,37 @@ pub(super) struct Server {
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    #[command(flatten)]
+    pub(super) record: Record,
+}
+
+/// `--record` and what belongs to it.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Record {
+    /// Write each request and its answer as a fixture to this folder, for `check`; secrets blanked
+    #[arg(id = "record", long = "record", env = "CGIGATE_RECORD", value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Record cookies, credentials and tokens as they are
+    #[arg(id = "record_secrets", long = "record-secrets", env = "CGIGATE_RECORD_SECRETS",
+          value_parser = switch, action = clap::ArgAction::SetTrue)]
+    secrets: bool,
+    /// Fixtures in the folder at the most; then no more are written
+    #[arg(id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
+          value_name = "N", default_value_t = RecordPlan::COUNT)]
+    count: usize,
+    /// Bytes of a body, the request's or the answer's; what has a longer one is not recorded
+    #[arg(id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
+          value_name = "SIZE", value_parser = size, default_value = "1M")]
+    size: u64,
+}
+
+impl Record {
+    /// What is to be recorded, if anything is.
+    pub(super) fn plan(&self) -> Option<RecordPlan> {
+        let folder = self.folder.clone().filter(|folder| !folder.as_os_str().is_empty())?;
+        let size = usize::try_from(self.size).unwrap_or(usize::MAX);
+        Some(RecordPlan { folder, secrets: self.secrets, count: self.count, size })
+    }
 }
 
 impl Server {

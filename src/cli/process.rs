@@ -1,16 +1,22 @@
 //! Which process of a server this is: one that serves alone, a supervisor, or one of its workers.
 
-use super::options::{Served, Server as Options};
+use super::{
+    options::{Served, Server as Options},
+    wear::Wear,
+};
 use crate::{
-    gateway::{Control, End, Inheritance, Plan, Supervisor, Word, tell_manager},
-    net::{Address, Listener},
-    sys::{Signal, Signals, say},
+    gateway::{Control, End, Handle, Inheritance, Plan, Supervisor, Word, tell_manager},
+    net::{Address, Heir, Listener},
+    sys::{Signal, Signals, raise_descriptor_limit, say},
 };
 use anyhow::Context as _;
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     process::ExitCode,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -39,66 +45,128 @@ impl Process {
         std::env::var_os(Inheritance::NAME).is_some()
     }
 
-    /// Whether other processes serve beside this one: `wsgi.multiprocess`.
-    pub(super) fn has_others(&self) -> bool {
-        matches!(self, Self::Worker(_))
+    /// Whether other processes may serve beside this one: `wsgi.multiprocess`.
+    pub(super) fn has_others(&self, server: &Options) -> bool {
+        match self {
+            // Whoever hands over a socket on descriptor 0 may start as many as he likes.
+            Self::Lone => true,
+            Self::Worker(_) => server.workers > 1,
+        }
     }
 
-    /// Says that it is ready, and from now on does as it is told: `stop` is called once, whoever
-    /// says so first. A second signal ends the process at once.
+    /// Says that it is ready, and from now on does as it is told, by signals and by the supervisor.
+    /// A second signal to stop ends the process at once.
     pub(super) fn begin(
         self,
-        mut signals: Signals,
+        signals: Signals,
         served: Served,
         listeners: Vec<Listener>,
         threads: usize,
-        stop: impl FnOnce() + Send + 'static,
+        server: impl Told,
+        wear: &Wear,
     ) -> anyhow::Result<()> {
-        let told = match self {
+        let listeners = Mutex::new(listeners);
+        let house = Arc::new(House { server, listeners, stopped: AtomicBool::new(false) });
+        match self {
             Self::Lone => {
-                announce(served, &listeners, 1, threads);
-                None
+                announce(served, &lock(&house.listeners), 1, threads);
+                let house = Arc::clone(&house);
+                // Whoever started it starts another.
+                wear.then(move || house.stop());
             }
             Self::Worker(control) => {
+                let control = Arc::new(control);
+                let asks = Arc::clone(&control);
+                wear.then(move || {
+                    if let Err(error) = asks.say(&Word::Replace) {
+                        say(format_args!("cgigate: ask for a successor: {error}"));
+                    }
+                });
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
-                Some(control)
+                let house = Arc::clone(&house);
+                thread::spawn(move || house.obey_supervisor(&control));
             }
-        };
-        let stop = Arc::new(Mutex::new(Some((listeners, stop))));
-        let stop = move || {
-            if let Some((listeners, stop)) = lock(&stop).take() {
-                // The server closes its own: nobody is to wait at a door that is opened no more.
-                drop(listeners);
-                stop();
-            }
-        };
-        if let Some(control) = told {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                // Without a supervisor nobody would replace it or stop it: it ends.
-                while let Ok(Some(word)) = control.hear() {
-                    if matches!(word, Word::Stop | Word::Retire) {
-                        break;
-                    }
-                }
-                stop();
-            });
         }
-        thread::spawn(move || {
-            let mut stopping = false;
-            while let Ok(signal) = signals.wait() {
-                match signal {
-                    Signal::Stop if stopping => std::process::exit(1),
-                    Signal::Stop => {
-                        stopping = true;
-                        tell_manager("STOPPING=1");
-                        stop();
-                    }
-                    Signal::Reload | Signal::Reopen => {}
-                }
-            }
-        });
+        thread::spawn(move || house.obey_signals(signals));
         Ok(())
+    }
+}
+
+/// What a server can be told while it serves.
+pub(super) trait Told: Send + Sync + 'static {
+    /// No new connections, and none kept; what is in flight ends. To be said once.
+    fn stop(&self);
+    /// The same, but connections without a request go to the heir.
+    fn retire(&self, heir: Heir);
+    /// Takes a connection that another server had.
+    fn adopt(&self, connection: OwnedFd);
+}
+
+impl Told for Handle {
+    fn stop(&self) {
+        Self::stop(self);
+    }
+
+    fn retire(&self, heir: Heir) {
+        Self::retire(self, heir);
+    }
+
+    fn adopt(&self, connection: OwnedFd) {
+        Self::adopt(self, connection);
+    }
+}
+
+/// A server, and the sockets that it was made of.
+struct House<S> {
+    server: S,
+    /// None of them since it was told to end: nobody is to wait at a door that is opened no more.
+    listeners: Mutex<Vec<Listener>>,
+    stopped: AtomicBool,
+}
+
+impl<S: Told> House<S> {
+    fn obey_supervisor(&self, control: &Arc<Control>) {
+        let mut retired = false;
+        // Without a supervisor nobody would replace it or stop it: it ends.
+        while let Ok(Some(word)) = control.hear() {
+            match word {
+                Word::Stop => break,
+                Word::Retire => {
+                    retired = true;
+                    lock(&self.listeners).clear();
+                    let heir = Arc::clone(control);
+                    self.server.retire(Box::new(move |socket| heir.pass(socket)));
+                }
+                // They have met on their way: there is somebody else.
+                Word::Connection(socket) if retired => drop(control.pass(socket.as_fd())),
+                Word::Connection(socket) => self.server.adopt(socket),
+                Word::Reopen | Word::Ready | Word::Replace => {}
+            }
+        }
+        self.stop();
+    }
+
+    fn obey_signals(&self, mut signals: Signals) {
+        let mut stopping = false;
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Stop if stopping => std::process::exit(1),
+                Signal::Stop => {
+                    stopping = true;
+                    tell_manager("STOPPING=1");
+                    self.stop();
+                }
+                Signal::Reload | Signal::Reopen => {}
+            }
+        }
+    }
+
+    /// Once, whoever says so first.
+    fn stop(&self) {
+        lock(&self.listeners).clear();
+        if !self.stopped.swap(true, Ordering::SeqCst) {
+            self.server.stop();
+        }
     }
 }
 
@@ -121,6 +189,7 @@ pub(super) fn supervise(
     listeners: Vec<Listener>,
     threads: usize,
 ) -> anyhow::Result<ExitCode> {
+    raise_descriptor_limit();
     let workers = server.workers;
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
     let sockets = sockets.collect::<Result<_, _>>()?;

@@ -5,17 +5,20 @@ use super::{
     identity::{self, PidFile},
     options::{Served, Server as Options},
     own_name,
-    process::{self, Process},
+    process::{self, Process, Told},
+    record,
+    wear::Wear,
 };
 use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
-    net::{self, Address, Allow, BindOptions, Listener},
+    net::{self, Address, Allow, BindOptions, Heir, Listener},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
     sys::{Signals, raise_descriptor_limit},
     types::{Application, Exception, Vars},
 };
+use anyhow::Context as _;
 use std::{
     env,
     net::TcpListener,
@@ -44,11 +47,11 @@ pub(super) fn run(gateway: Gateway, served: Served, server: Options) -> anyhow::
     let listeners = listeners(served, &server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
-    // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
-    if server.workers > 1 && !(server.listen.is_empty() && net::stdin_listens()) {
-        return process::supervise(&server, served, listeners, threads(served, &server));
+    if server.listen.is_empty() && net::stdin_listens() {
+        // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
+        return serve(gateway, served, &server, allow, listeners, Process::Lone);
     }
-    serve(gateway, served, &server, allow, listeners, Process::Lone)
+    process::supervise(&server, served, listeners, threads(served, &server))
 }
 
 /// Builds the applications, and serves.
@@ -60,6 +63,11 @@ fn serve(
     listeners: Vec<Listener>,
     process: Process,
 ) -> anyhow::Result<ExitCode> {
+    let recorder = record::recorder(server.record.plan())?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+        gateway = recorder.recorded(gateway);
+    }
     if server.validate {
         gateway = gateway.validated();
     }
@@ -71,20 +79,39 @@ fn serve(
     let (own_name, _) = own_name();
     let own_name = own_name.as_deref();
     raise_descriptor_limit();
+    let multiprocess = process.has_others(server);
+    let wear = Arc::new(Wear::new(server.max_requests));
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
     match served {
         Served::WebServers(protocol) => {
             let dispatcher = Dispatcher::new(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
             let settings = settings(protocol, server);
-            web_servers(dispatcher, listeners, allow, settings, signals, process)?;
+            let attributes = Attributes {
+                origin_server: false,
+                wsgi_multiprocess: multiprocess,
+                wsgi_multithread: settings.threads > 1,
+                preamble: protocol.preamble(),
+                ..Attributes::BASE
+            };
+            let refused = AtomicBool::new(false);
+            let handler = Plain(attributes);
+            let behind = Behind { dispatcher, handler, allow, refused, wear };
+            web_servers(behind, listeners, settings, signals, process)?;
         }
         Served::Http => {
             let dispatcher = Dispatcher::http(gateway, server.app.clone(), own_name, max_body);
+            let dispatcher = record::refusals(dispatcher, &recorder);
             let dispatcher = dispatcher.mounted(server.mount.clone());
-            http(dispatcher, listeners, http_options(server, allow, max_body), signals, process)?;
+            let options = http_options(server, allow, max_body);
+            let handler = Http { dispatcher, wear };
+            http(handler, multiprocess, listeners, options, signals, process)?;
         }
+    }
+    if let Some(recorder) = recorder {
+        recorder.finish();
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +128,10 @@ fn threads(served: Served, server: &Options) -> usize {
 }
 
 /// The applications as an HTTP server runs them.
-struct Http(Dispatcher);
+struct Http {
+    dispatcher: Dispatcher,
+    wear: Arc<Wear>,
+}
 
 impl WsgiRequestHandler for Http {
     fn handle(
@@ -111,7 +141,8 @@ impl WsgiRequestHandler for Http {
         slate: &mut Slate,
         streams: Streams<'_>,
     ) -> Result<Outcome, Exception> {
-        let app = self.0.dispatch(Role::Responder, &mut slate.vars);
+        self.wear.count();
+        let app = self.dispatcher.dispatch(Role::Responder, &mut slate.vars);
         run_app(handler, app, slate, streams)
     }
 }
@@ -134,39 +165,61 @@ fn http_options(server: &Options, allow: Allow, max_body: u64) -> HttpOptions {
 
 /// Serves HTTP until it is told to stop, and what was in flight has ended.
 fn http(
-    dispatcher: Dispatcher,
+    handler: Http,
+    multiprocess: bool,
     listeners: Vec<Listener>,
     options: HttpOptions,
     signals: Signals,
     process: Process,
 ) -> anyhow::Result<()> {
     let (threads, patience) = (options.threads, options.graceful_timeout);
+    let wear = Arc::clone(&handler.wear);
     // For these calls, of no matter which family the socket is.
     let sockets = listeners.iter().map(|l| l.as_fd().try_clone_to_owned().map(TcpListener::from));
     let mut front = WsgiServer::of_listeners(sockets.collect::<Result<_, _>>()?)?;
     front.options = options;
-    front.set_handler(Http(dispatcher));
+    front.server_handler.0.wsgi_multiprocess = multiprocess;
+    front.set_handler(handler);
     let front = Arc::new(front);
     let (tell, told) = mpsc::channel();
-    let (stopper, tell_stop) = (Arc::clone(&front), tell.clone());
-    process.begin(signals, Served::Http, listeners, threads, move || {
-        stopper.stop();
-        let _ = tell_stop.send(None);
-    })?;
+    let server = HttpServer { front: Arc::clone(&front), tell: tell.clone() };
+    process.begin(signals, Served::Http, listeners, threads, server, &wear)?;
     // An application that does not come back is not waited for longer than was said: the process
     // ends without it.
     thread::Builder::new().spawn(move || {
         let served = panic::catch_unwind(AssertUnwindSafe(|| front.serve_forever()));
         let _ = tell.send(Some(served));
     })?;
-    let ended = match told.recv() {
-        Ok(None) => told.recv_timeout(patience),
-        ended => ended.map_err(Into::into),
-    };
-    match ended {
-        Ok(Some(Ok(served))) => Ok(served?),
-        Ok(Some(Err(_))) => anyhow::bail!("serve http: a server thread panicked"),
-        Ok(None) | Err(_) => Ok(()),
+    let mut ended = told.recv().ok();
+    while let Some(None) = ended {
+        ended = told.recv_timeout(patience).ok();
+    }
+    match ended.flatten() {
+        Some(Ok(served)) => Ok(served?),
+        Some(Err(_)) => anyhow::bail!("serve http: a server thread panicked"),
+        None => Ok(()),
+    }
+}
+
+/// A server of HTTP, and who waits for its end: `None` is that it shall end, and soon.
+struct HttpServer<E> {
+    front: Arc<WsgiServer<'static>>,
+    tell: mpsc::Sender<Option<E>>,
+}
+
+impl<E: Send + 'static> Told for HttpServer<E> {
+    fn stop(&self) {
+        self.front.stop();
+        let _ = self.tell.send(None);
+    }
+
+    fn retire(&self, heir: Heir) {
+        self.front.retire(heir);
+        let _ = self.tell.send(None);
+    }
+
+    fn adopt(&self, connection: OwnedFd) {
+        self.front.adopt(connection);
     }
 }
 
@@ -177,10 +230,12 @@ struct Behind {
     allow: Allow,
     /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
     refused: AtomicBool,
+    wear: Arc<Wear>,
 }
 
 impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.wear.count();
         self.dispatcher.dispatch(role, vars)
     }
 
@@ -207,28 +262,18 @@ impl Dispatch for Behind {
 
 /// Serves until it is told to stop, and what was in flight has ended.
 fn web_servers(
-    dispatcher: Dispatcher,
+    behind: Behind,
     listeners: Vec<Listener>,
-    allow: Allow,
     settings: Settings,
     signals: Signals,
     process: Process,
 ) -> anyhow::Result<()> {
     let (protocol, threads) = (settings.protocol, settings.threads);
-    let attributes = Attributes {
-        origin_server: false,
-        wsgi_multiprocess: process.has_others(),
-        wsgi_multithread: threads > 1,
-        preamble: protocol.preamble(),
-        ..Attributes::BASE
-    };
-    let refused = AtomicBool::new(false);
-    let apps = Behind { dispatcher, handler: Plain(attributes), allow, refused };
+    let wear = Arc::clone(&behind.wear);
     let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-    let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(apps), settings)?;
-    let stopper = server.stopper();
+    let server = Server::new(sockets.collect::<Result<_, _>>()?, Arc::new(behind), settings)?;
     let served = Served::WebServers(protocol);
-    process.begin(signals, served, listeners, threads, move || stopper.stop())?;
+    process.begin(signals, served, listeners, threads, server.handle(), &wear)?;
     Ok(server.run()?)
 }
 

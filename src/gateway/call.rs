@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) content: Content,
     /// What of its body others have received for it.
     pub(super) spool: Arc<Spool>,
+    /// Whether some of its body was still to come when it began to run.
+    pub(super) body_open: bool,
     /// A filter's DATA.
     pub(super) data: Option<Data>,
     /// When the request was complete enough to be run.
@@ -42,6 +44,7 @@ impl Call {
             slate: Slate::default(),
             content: Content::Length(0),
             spool: Arc::default(),
+            body_open: false,
             data: None,
             came: Instant::now(),
         }
@@ -97,9 +100,10 @@ impl Call {
     /// at the first write that would wait: an application that answers while it reads would wait
     /// for the rest for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
     pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
-        let software = self.slate.vars.get("SERVER_SOFTWARE");
-        !matches!(self.content, Content::Length(0))
-            && software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+        self.body_open && self.content != Content::Length(0) && {
+            let software = self.slate.vars.get("SERVER_SOFTWARE");
+            software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+        }
     }
 }
 

@@ -155,10 +155,13 @@ struct Stdin<'a> {
 impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.block.len() {
-            self.block.clear();
-            self.at = 0;
             let ahead = &mut *self.ahead.borrow_mut();
-            if !ahead.spool.take(&mut self.block)? && ahead.left > 0 {
+            let taken = ahead.spool.take(&mut self.block);
+            if !matches!(taken, Ok(true)) {
+                self.block.clear();
+            }
+            self.at = 0;
+            if !taken? && ahead.left > 0 {
                 ahead.read(|there| self.block.extend_from_slice(there))?;
             }
         }

@@ -25,7 +25,7 @@ pub(super) struct Front {
     open: Vec<Open>,
     /// Bytes of a record that is not whole enough to be understood.
     tail: Vec<u8>,
-    registered: bool,
+    watch: Watch,
     /// A request that was not to be the last has asked for the end of the connection.
     last: bool,
     /// Since when what comes is read over: the answer is out, or what came cannot be understood.
@@ -38,6 +38,18 @@ pub(super) struct Front {
         reason = "calls go from one place to another: by pointer, not by copy"
     )]
     held: Vec<Box<Call>>,
+}
+
+/// What epoll tells of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// It does not know it yet.
+    #[default]
+    Nothing,
+    /// What comes, and its end.
+    Everything,
+    /// That the peer has gone: the request whose body is coming reads for itself.
+    Departure,
 }
 
 struct Open {
@@ -160,9 +172,23 @@ impl Front {
         *self = Self::default();
     }
 
-    /// Whether it was registered before; it is from now on.
-    pub(super) fn register(&mut self) -> bool {
-        std::mem::replace(&mut self.registered, true)
+    /// Epoll is to tell everything from now on: what it told before.
+    pub(super) fn register(&mut self) -> Watch {
+        std::mem::replace(&mut self.watch, Watch::Everything)
+    }
+
+    /// Epoll is to tell of the peer's departure alone: whether that is new.
+    pub(super) fn hush(&mut self) -> bool {
+        let before = self.watch;
+        if before == Watch::Everything {
+            self.watch = Watch::Departure;
+        }
+        before == Watch::Everything
+    }
+
+    /// Whether epoll tells nothing of what comes.
+    pub(super) fn is_hushed(&self) -> bool {
+        self.watch == Watch::Departure
     }
 
     /// Bytes that stood over, to be put before what comes.
@@ -501,6 +527,14 @@ impl Front {
     /// Whether a record is cut in two.
     pub(super) fn has_tail(&self) -> bool {
         !self.tail.is_empty()
+    }
+
+    /// Whether nothing is known here that would not be known of a new connection: then the rest of
+    /// what comes can be understood by anybody.
+    pub(super) fn is_fresh(&self) -> bool {
+        let blank = self.open.is_empty() && self.held.is_empty() && self.tail.is_empty();
+        let stays = !self.last && !self.overloaded && self.discarding.is_none();
+        blank && stays && self.incoming.is_fresh()
     }
 
     /// What comes from now on is read over.

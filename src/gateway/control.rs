@@ -57,7 +57,7 @@ impl Control {
     ///
     /// # Errors
     /// As for `say`.
-    pub(super) fn pass(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+    pub(crate) fn pass(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         sys::send_packet(self.0.as_fd(), b"c", Some(socket))
     }
 

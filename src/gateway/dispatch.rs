@@ -1,11 +1,11 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint};
+use super::{App, Gateway, MountPoint, Recorder};
 use crate::{
     fcgi::Role,
     handlers::Content,
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
-    util::shift_path_info_strict,
+    util::{shift_segment, split_path_info},
 };
 use std::io::Write as _;
 
@@ -20,16 +20,34 @@ pub(crate) struct Dispatcher {
     max_body: u64,
     /// `--mount`.
     mount: Option<MountPoint>,
+    /// What `--record` has to see of requests that no application does.
+    refusals: Option<[Box<dyn Application>; Refusal::ALL.len()]>,
 }
 
 /// A request that no application sees: the answer is its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Refusal(&'static str);
+enum Refusal {
+    NotFound,
+    BadRequest,
+    TooLong,
+}
+
+impl Refusal {
+    const ALL: [Self; 3] = [Self::NotFound, Self::BadRequest, Self::TooLong];
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::NotFound => "404 Not Found",
+            Self::BadRequest => "400 Bad Request",
+            Self::TooLong => "413 Content Too Large",
+        }
+    }
+}
 
 impl Application for Refusal {
     fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-        start_response.call(self.0, &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.0).into())
+        start_response.call(self.status(), &[("Content-Type", "text/plain")])?;
+        Ok(format!("{}\n", self.status()).into())
     }
 }
 
@@ -45,10 +63,7 @@ impl Application for BadMount {
     }
 }
 
-const NOT_FOUND: &Refusal = &Refusal("404 Not Found");
-const BAD_REQUEST: &Refusal = &Refusal("400 Bad Request");
 const BAD_MOUNT: &BadMount = &BadMount;
-const TOO_LONG: &Refusal = &Refusal("413 Content Too Large");
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -83,13 +98,18 @@ impl Dispatcher {
             let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
             responders.map(|mount| mount.name).find(|name| *name == own)
         });
-        Self { gateway, app, own_name, max_body, mount: None }
+        Self { gateway, app, own_name, max_body, mount: None, refusals: None }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
     /// is `None`.
     pub(crate) fn mounted(self, mount: Option<MountPoint>) -> Self {
         Self { mount, ..self }
+    }
+
+    /// Shows `recorder` what is refused before an application sees it.
+    pub(crate) fn recorded(self, recorder: &Recorder) -> Self {
+        Self { refusals: Some(Refusal::ALL.map(|refusal| recorder.over(None, refusal))), ..self }
     }
 
     /// Whether any application has that role.
@@ -100,33 +120,80 @@ impl Dispatcher {
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.dispatch_within(self.max_body, role, vars)
+    }
+
+    /// The same for a request that has a limit of its own.
+    pub(crate) fn dispatch_within(
+        &self,
+        max_body: u64,
+        role: Role,
+        vars: &mut Vars,
+    ) -> &dyn Application {
         let (mut asked, mut at) = (None, None);
-        if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
+        if vars.may_begin_with("CGIGATE_") && vars.names().any(|name| name.starts_with(b"CGIGATE_"))
+        {
             asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
             at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
         }
         match Content::length(vars) {
-            Ok(Some(length)) if length > self.max_body => return TOO_LONG,
+            Ok(Some(length)) if length > max_body => {
+                let limit = max_body.to_string();
+                let said = Some(("CGIGATE_MAX_BODY", limit.as_bytes()));
+                return self.refuse(Refusal::TooLong, role, vars, said);
+            }
             Ok(_) => {}
-            Err(RequestFault::BodyTooLong { .. }) => return TOO_LONG,
-            Err(_) => return BAD_REQUEST,
+            Err(RequestFault::BodyTooLong { .. }) => {
+                return self.refuse(Refusal::TooLong, role, vars, None);
+            }
+            Err(_) => return self.refuse(Refusal::BadRequest, role, vars, None),
         }
         // Authorizers are asked about the paths of others, which are below no mount.
         if role == Role::Responder {
-            let outside = match (&self.mount, &at) {
-                (Some(mount), _) | (None, Some(Ok(mount))) => mount.apply(vars).is_err(),
+            let mount = match (&self.mount, &at) {
+                (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
                 (None, Some(Err(_))) => return BAD_MOUNT,
-                (None, None) => false,
+                (None, None) => None,
             };
-            if outside {
-                return NOT_FOUND;
+            if let Some(mount) = mount
+                && mount.apply(vars).is_err()
+            {
+                let said = Some(("CGIGATE_MOUNT", mount.path()));
+                return self.refuse(Refusal::NotFound, role, vars, said);
             }
         }
         let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
         let name = name.or(self.own_name.map(str::as_bytes));
-        self.pick(role, name, vars).unwrap_or(NOT_FOUND)
+        match self.pick(role, name, vars) {
+            Some(app) => app,
+            None => {
+                let said = name.map(|name| ("CGIGATE_APP", name));
+                self.refuse(Refusal::NotFound, role, vars, said)
+            }
+        }
+    }
+
+    /// What answers in an application's place. Of a recorded request the record needs what was
+    /// `said` to the gateway: replayed, it is to be refused for the same reason.
+    fn refuse(
+        &self,
+        refusal: Refusal,
+        role: Role,
+        vars: &mut Vars,
+        said: Option<(&str, &[u8])>,
+    ) -> &dyn Application {
+        let which = refusal as usize; // `ALL` is in their order.
+        match &self.refusals {
+            Some(recorded) if role == Role::Responder => {
+                if let Some((name, value)) = said {
+                    vars.set(name, value);
+                }
+                &*recorded[which]
+            }
+            _ => &Refusal::ALL[which],
+        }
     }
 
     fn is_responder(&self, name: &[u8]) -> bool {
@@ -148,9 +215,9 @@ impl Dispatcher {
                 if path.is_empty() || path == b"/" {
                     mounts.find(|mount| mount.index)?
                 } else {
-                    let segment = crate::util::split_path_info(path).ok()??.0.to_vec();
+                    let (segment, _) = split_path_info(path).ok()??;
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
-                    shift_path_info_strict(vars).ok()?;
+                    shift_segment(vars).ok()?;
                     mount
                 }
             }

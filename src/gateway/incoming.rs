@@ -87,6 +87,15 @@ impl Incoming {
         }
     }
 
+    /// Whether nothing is known that a new connection would not know.
+    pub(super) fn is_fresh(&self) -> bool {
+        match self {
+            Self::FastCgi(connection) => connection.is_fresh(),
+            Self::Scgi(single) => matches!(single.stage, Stage::Unbegun),
+            Self::Uwsgi(single) => matches!(single.stage, Stage::Unbegun),
+        }
+    }
+
     /// Whether something came that belongs to no request: then more may be on its way.
     pub(super) fn has_surplus(&self) -> bool {
         match self {

@@ -7,12 +7,17 @@ pub(crate) mod cgi;
 #[cfg(target_os = "linux")]
 mod control;
 mod dispatch;
+pub(crate) mod fixture;
 mod mount;
+pub(crate) mod nameless;
 mod protocol;
+mod recorder;
 mod settings;
-pub(crate) mod spool;
+mod spool;
 
 // The workers are Linux's: they wait with epoll.
+#[cfg(target_os = "linux")]
+mod ahead;
 #[cfg(target_os = "linux")]
 mod call;
 #[cfg(target_os = "linux")]
@@ -20,9 +25,13 @@ mod connection;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
+mod drain;
+#[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
 mod incoming;
+#[cfg(target_os = "linux")]
+mod loan;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
@@ -51,15 +60,16 @@ use crate::{
     types::{Application, Exception},
     validate::validator,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
+pub(crate) use recorder::{Plan as RecordPlan, Recorder};
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Server, Stopper};
+pub use server::{Dispatch, Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
@@ -95,11 +105,12 @@ struct Mount {
 
 /// Built already, or when its worker starts.
 enum App {
-    Ready(Box<dyn Application>),
+    Ready(Ready),
     Make(Box<Make>),
 }
 
-type Make = dyn Fn() -> Result<Box<dyn Application>, Exception> + Send + Sync;
+type Ready = Box<dyn Application>;
+type Make = dyn Fn() -> Result<Ready, Exception> + Send + Sync;
 
 /// An application could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -210,17 +221,25 @@ impl Gateway {
     }
 
     /// The same applications, each under the validator.
-    pub(crate) fn validated(mut self) -> Self {
-        let validated = |mount: Mount| {
+    pub(crate) fn validated(self) -> Self {
+        self.wrapped(|_, app| Box::new(validator(app)))
+    }
+
+    /// The same applications, each in the middleware that `wrap` makes for its name and role.
+    pub(crate) fn wrapped(
+        mut self,
+        wrap: impl Fn((&'static str, Role), Ready) -> Ready + Send + Sync + 'static,
+    ) -> Self {
+        let wrap = Arc::new(wrap);
+        let wrapped = |mount: Mount| {
+            let (which, wrap) = ((mount.name, mount.role), Arc::clone(&wrap));
             let app = match mount.app {
-                App::Ready(app) => App::Ready(Box::new(validator(app))),
-                App::Make(make) => {
-                    App::Make(Box::new(move || Ok(Box::new(validator(make()?)) as _)))
-                }
+                App::Ready(app) => App::Ready(wrap(which, app)),
+                App::Make(make) => App::Make(Box::new(move || Ok(wrap(which, make()?)))),
             };
             Mount { app, ..mount }
         };
-        self.mounts = self.mounts.into_iter().map(validated).collect();
+        self.mounts = self.mounts.into_iter().map(wrapped).collect();
         self
     }
 }

@@ -62,13 +62,27 @@ impl MountPoint {
         Ok(Self { script_name: script_name.to_vec() })
     }
 
+    /// As it was given, but for a slash at its end.
+    pub(crate) fn path(&self) -> &[u8] {
+        if self.script_name.is_empty() { b"/" } else { &self.script_name }
+    }
+
     /// Gives a request the SCRIPT_NAME and PATH_INFO that it has below the mount.
     pub(crate) fn apply(&self, vars: &mut Vars) -> Result<(), Outside> {
         // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
         let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
         let request_uri = vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"));
         let place = match request_uri {
-            Some(request_uri) => self.place(request_uri)?,
+            Some(request_uri) => match plain_path(request_uri) {
+                Some(path) => {
+                    let (script_name, len) = (self.script_name.len(), path.len());
+                    self.path_info(path)?;
+                    vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..script_name);
+                    vars.set_part("PATH_INFO", "REQUEST_URI", script_name..len);
+                    return Ok(());
+                }
+                None => self.place(request_uri)?,
+            },
             // Python's http.server has none. Wherever the two are cut, together they are the path.
             None => {
                 let part = |name| vars.get(name).unwrap_or_default();
@@ -89,13 +103,35 @@ impl MountPoint {
     /// Where a path lies that has been decoded already.
     pub(crate) fn place_decoded(&self, path: &[u8]) -> Result<Place, Outside> {
         let path = resolve(path)?;
+        let path_info = self.path_info(&path)?.to_vec();
+        Ok(Place { script_name: self.script_name.clone(), path_info })
+    }
+
+    /// What of a resolved path is below.
+    fn path_info<'p>(&self, path: &'p [u8]) -> Result<&'p [u8], Outside> {
         match path.strip_prefix(&self.script_name[..]) {
-            Some(rest @ ([] | [b'/', ..])) => {
-                Ok(Place { script_name: self.script_name.clone(), path_info: rest.to_vec() })
-            }
+            Some(rest @ ([] | [b'/', ..])) => Ok(rest),
             _ => Err(Outside),
         }
     }
+}
+
+/// The path of a request target, if nothing in it is encoded or to be resolved: then it stays as it
+/// is, and need not be copied. Nearly all are so.
+fn plain_path(request_uri: &[u8]) -> Option<&[u8]> {
+    if !request_uri.starts_with(b"/") {
+        return None;
+    }
+    let mut before = 0;
+    for (at, &byte) in request_uri.iter().enumerate() {
+        match byte {
+            b'?' | b'#' => return Some(&request_uri[..at]),
+            b'%' | 0 => return None,
+            b'/' | b'.' if before == b'/' => return None,
+            _ => before = byte,
+        }
+    }
+    Some(request_uri)
 }
 
 /// The path of a request target (RFC 9112 section 3.2), still encoded.
@@ -264,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_plain_only_if_resolving_leaves_it() {
+        for uri in ["/", "/a", "/a/", "/a/b.c?/../%", "/a.#//"] {
+            let path = plain_path(uri.as_bytes()).expect(uri);
+            assert_eq!(resolve(path).as_deref(), Ok(path), "{uri}");
+        }
+        for uri in ["", "a", "//", "/a//b", "/.", "/a/..", "/%41", "/\0", "http://a/", "?", "*"] {
+            assert_eq!(plain_path(uri.as_bytes()), None, "{uri}");
+        }
+    }
+
+    #[test]
     fn a_mount_is_a_plain_absolute_path() {
         for path in ["/", "/app", "/a/b", "/caf\u{e9}", "/a b", "/a%20b"] {
             assert!(path.parse::<MountPoint>().is_ok(), "{path}");
@@ -285,7 +332,14 @@ mod tests {
             mount in prop_oneof![Just("/"), Just("/e"), Just("/2/e")],
         ) {
             for request_uri in [request_uri.clone(), [mount.as_bytes(), b"/", &request_uri].concat()] {
-                let Some((script_name, path_info)) = placed(mount, &request_uri) else { continue };
+                let mut vars: Vars = [("REQUEST_URI", &request_uri)].into_iter().collect();
+                let applied = mount.parse::<MountPoint>().unwrap().apply(&mut vars);
+                let Some((script_name, path_info)) = placed(mount, &request_uri) else {
+                    prop_assert_eq!(applied, Err(Outside));
+                    continue;
+                };
+                prop_assert_eq!(vars.get("SCRIPT_NAME"), Some(script_name.as_bytes()));
+                prop_assert_eq!(vars.get("PATH_INFO"), Some(&path_info[..]));
                 prop_assert_eq!(&script_name, mount.trim_end_matches('/'));
                 prop_assert!(path_info.is_empty() || path_info.starts_with(b"/"));
                 prop_assert!(!path_info.contains(&0));

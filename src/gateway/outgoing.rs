@@ -1,7 +1,7 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::streams::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, Settings, call::Call, slot::Slot, spool::Spool};
+use super::{Dispatch, Settings, ahead::Ahead, call::Call, loan::Loan, slot::Slot};
 use crate::{
     fcgi::RequestId,
     types::{ClientGone, Request},
@@ -48,33 +48,28 @@ pub(super) struct Sender<'c> {
     limit: Option<Duration>,
     request: Arc<Request>,
     gone: bool,
-    /// The body, if it has to be whole before the first byte is sent.
-    body_first: Option<Arc<Spool>>,
+    /// If the body has to be whole before the first byte is sent.
+    body_first: Option<Ahead<'c>>,
 }
 
 impl<'c> Sender<'c> {
-    pub(super) fn new(mut out: Vec<u8>, slot: &'c Slot, call: &Call, settings: &Settings) -> Self {
+    pub(super) fn new(mut out: Vec<u8>, loan: Loan<'c>, call: &Call) -> Self {
         out.clear();
+        let Settings { protocol, write_timeout: limit, .. } = loan.shared.settings;
         let request = Arc::clone(call.slate.request());
-        let body_first = call.wants_body_first(settings.protocol).then(|| Arc::clone(&call.spool));
-        let limit = settings.write_timeout;
-        Self { out, slot, id: call.id, limit, request, gone: false, body_first }
+        let body_first = call.wants_body_first(protocol);
+        let body_first = body_first.then(|| Ahead::new(loan, Arc::clone(&call.spool)));
+        Self { out, slot: loan.slot, id: call.id, limit, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
         self.request.is_cancelled()
     }
 
-    /// Others receive the rest of the body meanwhile: the steward sees that this thread stands.
     pub(super) fn await_body(&mut self) {
-        /// A web server that has the whole body sends it without a pause; one that has not is not
-        /// waited for.
-        const PAUSE: Duration = Duration::from_secs(1);
-        let Some(spool) = self.body_first.take() else { return };
-        while self.slot.front().is_body_open(self.id)
-            && !self.request.is_cancelled()
-            && spool.wait_for_more(PAUSE)
-        {}
+        if let Some(ahead) = self.body_first.take() {
+            ahead.read(&self.request);
+        }
     }
 
     /// Sends the buffer and `behind` it what is not copied into it.

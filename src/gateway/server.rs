@@ -9,6 +9,7 @@ use super::{
 use crate::{
     fcgi::Role,
     handlers::Handler,
+    net::Heir,
     sys::Ready,
     types::{Application, Vars},
 };
@@ -54,9 +55,9 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// Ends a [`Server`] from another thread.
+/// What a [`Server`] is told by from another thread.
 #[derive(Clone)]
-pub struct Stopper {
+pub struct Handle {
     shared: Arc<Shared>,
 }
 
@@ -88,9 +89,9 @@ impl Server {
         Ok(Self { shared })
     }
 
-    /// What ends it.
-    pub fn stopper(&self) -> Stopper {
-        Stopper { shared: Arc::clone(&self.shared) }
+    /// What it is told by.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
     }
 
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.
@@ -121,12 +122,28 @@ impl Server {
     }
 }
 
-impl Stopper {
-    /// No new connections; what is in flight ends. A second call ends at once.
+impl Handle {
+    /// No new connections, and none kept; what is in flight ends. A second call ends at once.
     pub fn stop(&self) {
-        if self.shared.stopping.swap(true, Ordering::SeqCst) {
+        // One that retires stops now: that is the first call yet.
+        let retired = self.shared.succession.end();
+        if self.shared.stopping.swap(true, Ordering::SeqCst) && !retired {
             self.shared.done.store(true, Ordering::SeqCst);
         }
         self.shared.steward.call();
+    }
+
+    /// No new connections; what is in flight ends, and connections without a request go to the heir.
+    pub(crate) fn retire(&self, heir: Heir) {
+        if !self.shared.is_stopping() {
+            self.shared.succession.begin(heir);
+            self.shared.stopping.store(true, Ordering::SeqCst);
+            self.shared.steward.call();
+        }
+    }
+
+    /// Takes a connection on which another server's peer has no request under way.
+    pub(crate) fn adopt(&self, socket: OwnedFd) {
+        self.shared.adopt(socket);
     }
 }

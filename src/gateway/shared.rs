@@ -8,6 +8,7 @@ use super::{
     slot::{Table, Token},
 };
 use crate::{
+    net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
     types::Vars,
 };
@@ -37,8 +38,10 @@ pub(super) struct Shared {
     pub(super) lines: Box<[Line]>,
     pub(super) spares: Spares,
     pub(super) steward: Steward,
-    /// No new connections, and none kept.
+    /// No new connections, and none kept here.
     pub(super) stopping: AtomicBool,
+    /// While it stops: who gets the connections without a request.
+    pub(super) succession: Succession,
     /// The threads end.
     pub(super) done: AtomicBool,
     /// Connections with answers that their peers have not taken.
@@ -71,6 +74,7 @@ impl Shared {
             spares: Spares::new(waiters, threads),
             steward: Steward::default(),
             stopping: AtomicBool::new(false),
+            succession: Succession::default(),
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
@@ -105,8 +109,14 @@ impl Shared {
         std::mem::take(&mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Acquire: who sees it sees also whether there is an heir.
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether connections without a request are closed.
+    pub(super) fn keeps_none(&self) -> bool {
+        self.is_stopping() && !self.succession.is_open()
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -5,20 +5,20 @@
 //! write the whole body before they read a byte of the answer). 64 KiB stay in memory; what is
 //! beyond goes to a file that has no name.
 
+use super::nameless::{SHELF, Scratch};
 use crate::types::{ClientGone, RequestFault};
 use std::{
-    fs::{self, File, OpenOptions},
     io,
     os::unix::fs::FileExt,
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 /// Bytes kept in memory before the rest goes to a file.
-const IN_MEMORY: usize = 64 << 10;
+pub(super) const IN_MEMORY: usize = 64 << 10;
+
+/// Bytes that come out of the file at once: as much as a Unix socket takes at once.
+const AT_ONCE: usize = 256 << 10;
 
 /// How a body came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,14 @@ pub(super) struct Spool {
 #[derive(Default)]
 struct State {
     memory: Vec<u8>,
-    file: Option<File>,
+    file: Option<Scratch>,
     written: u64,
     read: u64,
     total: u64,
     end: Option<End>,
     failed: Option<io::Error>,
+    /// Threads that wait for something to happen.
+    waiting: usize,
 }
 
 impl Spool {
@@ -76,7 +78,7 @@ impl Spool {
         } else if let Err(error) = state.keep(piece) {
             state.failed = Some(error);
         }
-        self.changed.notify_all();
+        self.tell(&state);
     }
 
     /// Nothing more comes. The first end holds, but for a departure, which always does.
@@ -85,20 +87,30 @@ impl Spool {
         if state.end.is_none() || end == End::Gone {
             state.end = Some(end);
         }
-        self.changed.notify_all();
+        self.tell(&state);
+    }
+
+    /// Wakes whoever waits: that is a system call even where nobody does.
+    fn tell(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until more has come, or the end: false after `limit` without either.
     pub(super) fn wait_for_more(&self, limit: Duration) -> bool {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.waiting += 1;
         let before = state.total;
         let still = |state: &mut State| state.end.is_none() && state.total == before;
         let waited = self.changed.wait_timeout_while(state, limit, still);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        !waited.timed_out()
     }
 
-    /// Moves what is there into `into`, which is empty. `Ok(false)`: nothing yet.
-    /// `Ok(true)` with nothing in `into`: the end.
+    /// Moves what is there into `into`, in the place of what was in it. `Ok(false)`: nothing yet,
+    /// and `into` is as it was. `Ok(true)` with nothing in `into`: the end.
     ///
     /// # Errors
     /// The body ended before its end.
@@ -113,8 +125,11 @@ impl Spool {
         if state.take(into)? {
             return Ok(true);
         }
+        state.waiting += 1;
         let waited = self.changed.wait_timeout(state, limit);
-        waited.unwrap_or_else(PoisonError::into_inner).0.take(into)
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state.take(into)
     }
 }
 
@@ -126,7 +141,7 @@ impl State {
         }
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(nameless()?),
+            none => none.insert(SHELF.file()?),
         };
         file.write_all_at(piece, self.written)?;
         self.written += piece.len() as u64;
@@ -140,18 +155,16 @@ impl State {
         // What is in memory came first.
         if !self.memory.is_empty() {
             std::mem::swap(&mut self.memory, into);
+            self.memory.clear();
             return Ok(true);
         }
         if let Some(file) = &self.file
             && self.read < self.written
         {
-            // The smaller of the two fits in usize, since IN_MEMORY does.
-            let n = (self.written - self.read).min(IN_MEMORY as u64) as usize;
+            // The smaller of the two fits in usize, since AT_ONCE does.
+            let n = (self.written - self.read).min(AT_ONCE as u64) as usize;
             into.resize(n, 0);
-            if let Err(error) = file.read_exact_at(into, self.read) {
-                into.clear();
-                return Err(error);
-            }
+            file.read_exact_at(into, self.read)?;
             self.read += n as u64;
             return Ok(true);
         }
@@ -165,24 +178,15 @@ impl State {
         }
         match self.end {
             None => Ok(false),
-            Some(End::Whole) => Ok(true),
+            Some(End::Whole) => {
+                into.clear();
+                Ok(true)
+            }
             Some(End::CutShort) => Err(RequestFault::BodyCutShort { missing: 0 }.into()),
             Some(End::TooLong) => Err(RequestFault::BodyTooLong { limit: self.total }.into()),
             Some(End::Gone) => Err(ClientGone.into()),
         }
     }
-}
-
-/// A file that goes away with its descriptor.
-pub(crate) fn nameless() -> io::Result<File> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("cgigate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let mut options = OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.read(true).write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
 }
 
 #[cfg(test)]
@@ -196,7 +200,7 @@ mod tests {
             if piece.is_empty() {
                 return all;
             }
-            all.append(&mut piece);
+            all.extend_from_slice(&piece);
         }
     }
 

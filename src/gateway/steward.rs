@@ -8,6 +8,7 @@
 use super::{
     Protocol, Settings,
     desk::{Desk, Intake, Run, Short},
+    nameless::SHELF,
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Slot, Token},
@@ -44,14 +45,14 @@ const LINGER: u32 = 2000;
 const LINGER_AT_ALL: u32 = 60_000;
 
 pub(super) struct Stewardship {
-    shared: Arc<Shared>,
-    desk: Desk,
+    pub(super) shared: Arc<Shared>,
+    pub(super) desk: Desk,
     seen: Vec<u64>,
     calm: u32,
     swept: Instant,
-    hands: Hands,
+    pub(super) hands: Hands,
     /// When what is in flight after a stop has had its time.
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Stewardship {
@@ -86,7 +87,7 @@ impl Stewardship {
     }
 
     /// One look at everything. True: there was something to look at.
-    fn tick(&mut self) -> bool {
+    pub(super) fn tick(&mut self) -> bool {
         std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
         let shared = Arc::clone(&self.shared);
         self.calm += 1;
@@ -108,9 +109,10 @@ impl Stewardship {
         if all_stay {
             self.stand_in();
         }
-        busy |= self.say_more();
+        busy |= self.say_more() | !SHELF.is_empty();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
+            SHELF.sweep();
             self.sweep();
         }
         busy
@@ -200,7 +202,7 @@ impl Stewardship {
     }
 
     /// A connection whose reading half is ours: what gets ready goes to the queue.
-    fn listen(&mut self, token: Token) {
+    pub(super) fn listen(&mut self, token: Token) {
         let shared = Arc::clone(&self.shared);
         let slot = shared.table.slot(token);
         self.hands.held = Some(token);
@@ -295,7 +297,7 @@ impl Stewardship {
         self.leave(slot, token);
     }
 
-    fn leave(&mut self, slot: &Slot, token: Token) {
+    pub(super) fn leave(&mut self, slot: &Slot, token: Token) {
         match slot.leave() {
             Ok(word) => {
                 self.hands.held = None;
@@ -303,46 +305,6 @@ impl Stewardship {
             }
             Err(()) => self.listen(token),
         }
-    }
-
-    /// After a stop: no new connections, none kept; what is in flight has its time.
-    fn drain(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        for listener in &shared.listeners {
-            let _already_gone = shared.epoll.remove(listener.raw());
-        }
-        let limit = shared.settings.graceful_timeout;
-        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            // What waits there was acknowledged by the kernel: it is served. Others may share the
-            // listener, so there may always be one more.
-            while Instant::now() < deadline
-                && let Some(token) = admit(&shared, Token(token))
-            {
-                self.listen(token);
-            }
-            drop(listener.take());
-        }
-        while shared.table.live() > 0 && Instant::now() < deadline && !shared.is_done() {
-            self.tick();
-            for (token, slot) in shared.table.iter() {
-                if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
-                    self.hands.held = Some(token);
-                    // What has come meanwhile is still answered.
-                    self.desk.sorting.forget();
-                    let run = Run::Others;
-                    let _intake = self.desk.take_in(&shared, token, run, Short::MayHideEnd);
-                    self.desk.hand_on(&shared, token);
-                    if matches!(slot.try_idle(), Ok(Idle::Quiet)) {
-                        slot.set_closing();
-                    }
-                    self.leave(slot, token);
-                }
-            }
-        }
-        shared.done.store(true, Ordering::Relaxed);
-        shared.bell.ring();
-        shared.spares.wake_all();
     }
 }
 
@@ -358,7 +320,7 @@ impl Settings {
 }
 
 /// Why nothing happens on a connection.
-enum Idle {
+pub(super) enum Idle {
     /// No request is open.
     Quiet,
     /// A record is cut in two.
@@ -373,7 +335,7 @@ enum Idle {
 
 impl Slot {
     /// As far as can be seen without taking part. `Err`: somebody is at it just now.
-    fn try_idle(&self) -> Result<Idle, ()> {
+    pub(super) fn try_idle(&self) -> Result<Idle, ()> {
         let front = self.try_front().ok_or(())?;
         Ok(if front.has_incomplete() {
             Idle::Incomplete

@@ -3,13 +3,12 @@
 use super::{
     call::Call,
     desk::{Desk, Intake, Run, Short},
+    loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
-    shared::{Line, Shared},
-    slot::{Reading, Slot, Token},
-    spool::{End, Spool},
+    spool::{End, IN_MEMORY, Spool},
 };
 use crate::{
-    fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
+    fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
     handlers::{Content, ContentInput, Output},
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
@@ -25,20 +24,16 @@ use std::{
 /// The body of a request: lent from the receive buffer while this thread is the one that
 /// receives, from the spool while others are.
 pub(super) struct Stdin<'c> {
-    shared: &'c Shared,
-    line: &'c Line,
-    slot: &'c Slot,
-    token: Token,
-    id: RequestId,
+    loan: Loan<'c>,
     desk: &'c mut Desk,
     spool: Arc<Spool>,
     /// A filter's: its body is in spools wherever it was received.
     data: Option<Arc<Spool>>,
     request: Arc<Request>,
-    /// The reading half is on loan to this request.
-    lent: bool,
-    /// It is held just now.
+    /// The reading half is held just now.
     held: bool,
+    /// How often nothing had come yet.
+    waits: u32,
     /// Some of the body may be in the spool.
     shared_body: bool,
     /// A piece out of the spool, and how much of it was read.
@@ -48,27 +43,17 @@ pub(super) struct Stdin<'c> {
 }
 
 impl<'c> Stdin<'c> {
-    pub(super) fn new(
-        shared: &'c Shared,
-        line: &'c Line,
-        desk: &'c mut Desk,
-        call: &Call,
-        lent: bool,
-    ) -> Self {
+    pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, call: &Call) -> Self {
         let direct = desk.sorting.mine == Some(call.id);
         let mut chunk = std::mem::take(&mut desk.chunk);
         chunk.clear();
         Self {
-            shared,
-            line,
-            slot: shared.table.slot(call.token),
-            token: call.token,
-            id: call.id,
+            loan,
             spool: Arc::clone(&call.spool),
             data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
             request: Arc::clone(call.slate.request()),
-            lent,
             held: false,
+            waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
             desk,
             chunk,
@@ -81,9 +66,12 @@ impl<'c> Stdin<'c> {
     pub(super) fn give_back(mut self) {
         if self.held {
             // Receiving panicked, under the application that wanted to read.
-            self.slot.give_up();
+            self.loan.slot.give_up();
             self.release(true);
         }
+        self.desk.narrow();
+        self.chunk.clear();
+        self.chunk.shrink_to(IN_MEMORY);
         self.desk.chunk = self.chunk;
     }
 
@@ -91,24 +79,31 @@ impl<'c> Stdin<'c> {
     fn start_data(&mut self) {
         if let Some(data) = &self.data {
             self.spool = Arc::clone(data);
-            (self.at, self.ended) = (0, false);
-            self.chunk.clear();
+            self.ended = false;
+            self.at = self.chunk.len();
         }
     }
 
-    /// Whether the spool had something, or has come to its end.
+    /// Whether the spool had something, or has come to its end; what was in the chunk was read.
     fn take_spooled(&mut self) -> io::Result<bool> {
-        let taken = self.spool.take(&mut self.chunk)?;
-        self.ended = taken && self.chunk.is_empty();
-        Ok(taken)
+        let taken = self.spool.take(&mut self.chunk);
+        self.took(taken)
+    }
+
+    fn took(&mut self, taken: io::Result<bool>) -> io::Result<bool> {
+        if !matches!(taken, Ok(true)) {
+            self.chunk.clear();
+        }
+        self.at = 0;
+        self.ended = matches!(taken, Ok(true)) && self.chunk.is_empty();
+        taken
     }
 
     /// Waits until some of the body is there, or its end.
     fn more(&mut self) -> io::Result<()> {
-        let limit = self.shared.settings.read_timeout;
+        let Loan { shared, line, .. } = self.loan;
+        let limit = shared.settings.read_timeout;
         let started = Instant::now();
-        self.chunk.clear();
-        self.at = 0;
         loop {
             if self.request.is_cancelled() {
                 return Err(ClientGone.into());
@@ -119,7 +114,7 @@ impl<'c> Stdin<'c> {
             if !self.shared_body {
                 return Err(RequestFault::BodyCutShort { missing: 0 }.into());
             }
-            self.line.progress();
+            line.progress();
             if self.take_reading_half() {
                 let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
                 let done = self.receive(left);
@@ -129,8 +124,8 @@ impl<'c> Stdin<'c> {
             } else {
                 // Another thread receives. It may also stop without a word: then it is our turn.
                 const TURN: Duration = Duration::from_millis(20);
-                if self.spool.wait(&mut self.chunk, TURN)? {
-                    self.ended = self.chunk.is_empty();
+                let taken = self.spool.wait(&mut self.chunk, TURN);
+                if self.took(taken)? {
                     return Ok(());
                 }
             }
@@ -149,21 +144,21 @@ impl<'c> Stdin<'c> {
             End::CutShort => Err(RequestFault::BodyCutShort { missing: 0 }.into()),
             End::Gone => Err(ClientGone.into()),
             End::TooLong => {
-                let limit = self.shared.settings.max_body.unwrap_or(u64::MAX);
+                let limit = self.loan.shared.settings.max_body.unwrap_or(u64::MAX);
                 Err(RequestFault::BodyTooLong { limit }.into())
             }
         }
     }
 
     fn take_reading_half(&mut self) -> bool {
-        let lent = std::mem::take(&mut self.lent);
-        self.held = (lent && self.slot.take_back()) || self.slot.enter(self.token.generation());
+        self.held = self.loan.take();
         self.held
     }
 
     /// The reading half is ours: takes what is in the spool, else from the socket. True when
     /// there is something to read, or the end.
     fn receive(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        let Loan { shared, line, slot, token, id } = self.loan;
         let started = Instant::now();
         // While the reading half is held nobody adds to the spool.
         let spooled = self.take_spooled();
@@ -171,12 +166,15 @@ impl<'c> Stdin<'c> {
             self.release(false);
             return spooled;
         }
-        self.desk.sorting.mine = Some(self.id);
-        self.slot.front().take_body(self.id);
+        self.desk.sorting.mine = Some(id);
+        slot.front().take_body(id);
+        if self.desk.is_full {
+            self.desk.widen();
+        }
         loop {
-            let intake = self.desk.take_in(self.shared, self.token, Run::Others, Short::MayHideEnd);
+            let intake = self.desk.take_in(shared, token, Run::Others, Short::MayHideEnd);
             // What got ready meanwhile is for other threads: this one is busy.
-            self.desk.hand_on(self.shared, self.token);
+            self.desk.hand_on(shared, token);
             if self.data.is_some() {
                 let spooled = self.take_spooled();
                 if !matches!(spooled, Ok(false)) {
@@ -197,10 +195,14 @@ impl<'c> Stdin<'c> {
                 }
                 Intake::More => {}
                 Intake::Drained => {
-                    self.line.progress();
+                    line.progress();
+                    self.waits += 1;
+                    if self.waits == LONG {
+                        self.loan.hush();
+                    }
                     // What came for others was no progress of this one.
                     let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
-                    if !self.slot.socket.wait(Readiness::Read, left)? {
+                    if !slot.socket.wait(Readiness::Read, left)? {
                         self.release(true);
                         return Err(RequestFault::TooSlow.into());
                     }
@@ -209,25 +211,14 @@ impl<'c> Stdin<'c> {
         }
     }
 
-    /// Lets the reading half go: as a loan if only this body is to come on the connection.
     fn release(&mut self, drained: bool) {
         self.held = false;
-        let lend = {
-            let mut front = self.slot.front();
-            front.share_body(self.id, &self.spool);
-            front.is_body_open(self.id) && front.is_only_body(self.id)
-        };
-        if lend {
-            self.lent = true;
-            self.line.lend(self.token);
-            self.slot.lend(drained);
-            self.shared.steward.call();
-        } else if self.slot.leave_running(0, Reading::Free, drained) {
-            self.line.owe(self.token);
-            self.shared.steward.call();
-        }
+        self.loan.release(&self.spool, drained);
     }
 }
+
+/// A body that had to be waited for so often is a long one.
+const LONG: u32 = 2;
 
 impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
@@ -238,6 +229,9 @@ impl BufRead for Stdin<'_> {
         }
         if self.at < self.chunk.len() {
             return Ok(&self.chunk[self.at..]);
+        }
+        if self.desk.sorting.pieces.len() > 1 {
+            self.desk.gather();
         }
         match self.desk.sorting.pieces.front() {
             Some(piece) => Ok(&self.desk.input[piece.clone()]),

@@ -42,6 +42,13 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How much longer than the requests in flight their worker may take to end.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
 
+/// Connections that wait in the supervisor's own hands for a worker: with more, those that hand
+/// theirs over have to wait.
+const MOST_HOMELESS: usize = 16;
+
+/// When they are offered again.
+const OFFER: Duration = Duration::from_millis(5);
+
 /// What is to be supervised.
 pub(crate) struct Plan {
     /// How many workers.
@@ -165,23 +172,30 @@ impl Supervisor {
                 return Ok(End::Stopped);
             }
             let mut waits = vec![self.signals.as_raw_fd()];
-            waits.extend(self.workers.iter().map(|worker| worker.control.as_raw_fd()));
+            waits.extend(self.workers.iter().map(|worker| self.line_of(worker)));
             let heard = sys::poll_readable(&waits, self.patience())?;
             if heard[0] && self.obey()? {
                 self.kill_all(|_| true);
                 return Ok(End::Cut);
             }
-            // From the last: who is gone is taken out of the row.
-            for at in (0..waits.len() - 1).rev() {
-                if heard[at + 1]
-                    && let Some(failed) = self.listen_to(at)
-                {
+            // By the line: the row changes with what is heard.
+            for (line, _) in waits.iter().zip(&heard).skip(1).filter(|(_, heard)| **heard) {
+                let worker = self.workers.iter().position(|it| it.control.as_raw_fd() == *line);
+                if let Some(failed) = worker.and_then(|at| self.listen_to(at)) {
                     self.kill_all(|_| true);
                     return Ok(failed);
                 }
             }
+            self.house();
             self.look_at_the_clock();
         }
+    }
+
+    /// Where to hear a worker; one that has more to hand over than can be taken is not heard now.
+    fn line_of(&self, worker: &Worker) -> RawFd {
+        const NOBODY: RawFd = -1;
+        let waits = worker.stage == Stage::Retiring && self.homeless.len() >= MOST_HOMELESS;
+        if waits { NOBODY } else { worker.control.as_raw_fd() }
     }
 
     /// Starts as many workers as are missing.
@@ -213,6 +227,7 @@ impl Supervisor {
             self.end,
             self.reload.as_ref().map(|reload| reload.deadline),
             self.watchdog.as_ref().map(|watchdog| watchdog.next),
+            (!self.homeless.is_empty()).then(|| Instant::now() + OFFER),
         ];
         let next = times.into_iter().flatten().min()?;
         // Rounded up: poll(2) counts in milliseconds, and would come back a moment too early.
@@ -289,7 +304,7 @@ impl Supervisor {
                     worker.stage = Stage::Tired;
                 }
             }
-            Ok(Some(Word::Connection(socket))) => self.pass_on(socket),
+            Ok(Some(Word::Connection(socket))) => self.homeless.push(socket),
             Ok(Some(Word::Stop | Word::Retire | Word::Reopen)) => {}
             Ok(None) | Err(_) => return self.bury(at),
         }
@@ -303,9 +318,6 @@ impl Supervisor {
         self.workers[at].stage = Stage::Serving;
         self.deaths.never_ready = 0;
         let generation = self.workers[at].generation;
-        for socket in std::mem::take(&mut self.homeless) {
-            self.pass_on(socket);
-        }
         let of_its_own =
             |worker: &Worker, stage| worker.generation == generation && worker.stage == stage;
         let serving = self.workers.iter().filter(|it| of_its_own(it, Stage::Serving)).count();
@@ -326,25 +338,25 @@ impl Supervisor {
         }
     }
 
-    /// A kept connection finds a worker that stays: each in its turn, the newest generation first.
-    fn pass_on(&mut self, socket: OwnedFd) {
+    /// Kept connections find workers that stay: each in its turn, the newest generation first.
+    fn house(&mut self) {
         if self.end.is_some() {
-            return;
+            self.homeless.clear();
         }
-        let newest = self.workers.iter().filter(|worker| worker.stage == Stage::Serving);
-        let Some(newest) = newest.map(|worker| worker.generation).max() else {
-            self.homeless.push(socket);
-            return;
-        };
+        let serving = self.workers.iter().filter(|worker| worker.stage == Stage::Serving);
+        let Some(newest) = serving.map(|worker| worker.generation).max() else { return };
         let takes = |it: &Worker| it.stage == Stage::Serving && it.generation == newest;
-        let Some(at) = self.workers.iter().position(takes) else { return };
-        let passed = self.workers[at].control.pass(socket.as_fd());
-        if passed.is_err() {
-            self.homeless.push(socket);
+        while let Some(socket) = self.homeless.pop() {
+            let Some(at) = self.workers.iter().position(takes) else { return };
+            let passed = self.workers[at].control.pass(socket.as_fd());
+            // The next one's turn.
+            let worker = self.workers.remove(at);
+            self.workers.push(worker);
+            if passed.is_err() {
+                self.homeless.push(socket);
+                return;
+            }
         }
-        // The next one's turn.
-        let worker = self.workers.remove(at);
-        self.workers.push(worker);
     }
 
     fn bury(&mut self, at: usize) -> Option<End> {

@@ -9,8 +9,9 @@
 use super::{
     Protocol,
     call::Call,
-    connection::Finished,
+    connection::{Finished, Watch},
     desk::{Desk, Intake, Run, Short},
+    loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
@@ -238,11 +239,11 @@ impl Thread {
         let Some(mut first) = ready.find(|call| front.run(call)) else { return true };
         // At most as many as may be open on one connection.
         let runs = 1 + ready.len() as u32;
-        let open = front.is_body_open(first.id);
-        if open {
+        first.body_open = front.is_body_open(first.id);
+        if first.body_open {
             front.share_body(first.id, &first.spool);
         }
-        let lent = open && front.is_only_body(first.id);
+        let lent = first.body_open && front.is_only_body(first.id);
         let reading = if lent { Reading::Lent } else { Reading::Free };
         drop(front);
         register(&shared, slot, token);
@@ -264,7 +265,7 @@ impl Thread {
         if lent || owed || runs > 1 {
             shared.steward.call();
         }
-        let close = self.run_call(line, &mut first, lent);
+        let close = self.run_call(line, &mut first);
         let held = line.loan().is_some() && {
             line.end_loan();
             slot.take_back()
@@ -303,14 +304,18 @@ impl Thread {
         }
         self.desk.sorting.forget();
         let (token, slot) = (call.token, shared.table.slot(call.token));
-        if !slot.front().run(&call) {
+        let mut front = slot.front();
+        let runs = front.run(&call);
+        call.body_open = front.is_body_open(call.id);
+        drop(front);
+        if !runs {
             // Aborted, and answered, while it waited.
             self.put_away(call);
             shared.table.close_if_last(token, slot.end_run(false));
             return;
         }
         self.hands.run = Some((token, call.id));
-        let close = self.run_call(line, &mut call, false);
+        let close = self.run_call(line, &mut call);
         let held = line.loan().is_some() && {
             line.end_loan();
             slot.take_back()
@@ -344,32 +349,26 @@ impl Thread {
     }
 
     /// Runs the application and ends the request. True: the connection ends with it.
-    fn run_call(&mut self, line: &Line, call: &mut Call, lent: bool) -> bool {
+    fn run_call(&mut self, line: &Line, call: &mut Call) -> bool {
         let Self { shared, desk, .. } = self;
-        let slot = shared.table.slot(call.token);
+        let loan = Loan::new(shared, line, call.token, call.id);
         let out = std::mem::take(&mut desk.out);
-        let sender = Sender::new(out, slot, call, &shared.settings);
+        let sender = Sender::new(out, loan, call);
         match shared.settings.protocol {
-            Protocol::FastCgi => run_over(shared, line, desk, call, lent, Records::new(sender)),
+            Protocol::FastCgi => run_over(loan, desk, call, Records::new(sender)),
             Protocol::Scgi | Protocol::Uwsgi => {
                 let unframed = Unframed::new(sender, &*shared.apps);
-                run_over(shared, line, desk, call, lent, unframed)
+                run_over(loan, desk, call, unframed)
             }
         }
     }
 }
 
-fn run_over(
-    shared: &Shared,
-    line: &Line,
-    desk: &mut Desk,
-    call: &mut Call,
-    lent: bool,
-    outgoing: impl Outgoing,
-) -> bool {
+fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Outgoing) -> bool {
+    let shared = loan.shared;
     let outgoing = RefCell::new(outgoing);
     let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-    let stdin = Stdin::new(shared, line, desk, call, lent);
+    let stdin = Stdin::new(loan, desk, call);
     let stdin = ContentInput::new(stdin, call.content, max_body);
     let mut stdin = match &call.data {
         None => Input::Usual(stdin),
@@ -430,7 +429,7 @@ fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: En
     let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut finished = slot.front().finish_unsent(call.id);
-    finished.close |= shared.is_stopping() && !finished.others;
+    finished.close |= shared.keeps_none() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => outgoing.end(0),
         Ending::Cut { length_known } if length_known || finished.others => outgoing.end(1),
@@ -451,10 +450,12 @@ fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: En
 
 /// Tells epoll of a connection, before its reading half is first let go.
 pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
-    if slot.front().register() {
-        return;
-    }
-    if shared.epoll.add(slot.socket.raw(), token.0, Ready::Once).is_err() {
+    let done = match slot.front().register() {
+        Watch::Everything => return,
+        Watch::Nothing => shared.epoll.add(slot.socket.raw(), token.0, Ready::Once),
+        Watch::Departure => shared.epoll.unhush(slot.socket.raw(), token.0),
+    };
+    if done.is_err() {
         // Out of memory for it: without events it could only hang.
         slot.set_closing();
     }
@@ -483,7 +484,8 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     }
 }
 
-fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
+/// Gives a new connection a slot, if its peer may connect; the reading half is held.
+pub(super) fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
     if !shared.apps.admits(&socket) {
         return None;
     }

@@ -50,6 +50,8 @@ pub(super) struct Exchange<'x> {
     /// SERVER_PROTOCOL is HTTP/0.9, which has no headers.
     is_ancient: bool,
     started: bool,
+    /// The three digits of the status, once started.
+    code: u16,
     headers_sent: bool,
     length: Length,
     /// Bytes of the body that the application made, and that the client may be told of.
@@ -85,6 +87,7 @@ impl<'x> Exchange<'x> {
             is_head: vars.get("REQUEST_METHOD") == Some(b"HEAD"),
             is_ancient: protocol.eq_ignore_ascii_case(b"HTTP/0.9"),
             started: false,
+            code: 0,
             headers_sent: false,
             length: Length::Unknown,
             bytes_sent: 0,
@@ -100,7 +103,7 @@ impl<'x> Exchange<'x> {
 
     /// The three digits of the status that was sent; 0 for none.
     pub(super) fn status(&self) -> u16 {
-        if self.headers_sent { code(&self.head.status) } else { 0 }
+        if self.headers_sent { self.code } else { 0 }
     }
 
     pub(super) fn bytes_sent(&self) -> u64 {
@@ -247,7 +250,7 @@ impl<'x> Exchange<'x> {
         if self.headers_sent {
             return Ok(());
         }
-        self.cleanup_headers(block.len())?;
+        self.cleanup_headers(block.len());
         // Only now can nothing go wrong any more but the writing.
         self.render_head();
         self.headers_sent = true;
@@ -256,20 +259,22 @@ impl<'x> Exchange<'x> {
         Ok(())
     }
 
-    fn cleanup_headers(&mut self, first_block: usize) -> Result<(), Exception> {
-        self.handler.cleanup_headers(&mut self.head.headers);
-        if code(&self.head.status) == 204 {
-            self.head.headers.remove("Content-Length");
+    fn cleanup_headers(&mut self, first_block: usize) {
+        let told = self.length == Length::OneBlock && !self.is_lengthless();
+        let headers = &mut self.head.headers;
+        self.handler.cleanup_headers(headers);
+        if self.code == 204 {
+            headers.remove("Content-Length");
         }
-        if self.length == Length::OneBlock
-            && !self.is_lengthless()
-            && !self.head.headers.contains("Content-Length")
-        {
-            let mut digits = [0; 20];
-            self.head.headers.add("Content-Length", decimal(first_block as u64, &mut digits))?;
-        }
-        self.declared = self.head.headers.get("Content-Length").and_then(parse_length);
-        Ok(())
+        self.declared = match headers.get("Content-Length") {
+            Some(length) => parse_length(length),
+            None if told => {
+                let length = first_block as u64;
+                headers.push(b"Content-Length", decimal(length, &mut [0; 20]));
+                Some(length)
+            }
+            None => None,
+        };
     }
 
     /// `send_preamble` and the header fields.
@@ -289,14 +294,14 @@ impl<'x> Exchange<'x> {
             if let (Some(software), false) = (&at.server_software, headers.contains("Server")) {
                 put(block, [b"Server: ", software.as_bytes()]);
             }
-            headers.render(block);
+            block.extend_from_slice(headers.lines());
         } else {
             match at.preamble {
                 Preamble::StatusFirst => put(block, [b"Status: ", status]),
                 Preamble::StatusLine => put(block, [b"HTTP/1.1 ", status]),
                 Preamble::StatusLast => {}
             }
-            headers.render(block);
+            block.extend_from_slice(headers.lines());
             if at.preamble == Preamble::StatusLast {
                 put(block, [b"Status: ", status]);
             }
@@ -329,7 +334,7 @@ impl<'x> Exchange<'x> {
 
     /// RFC 9110 section 8.6: responses whose Content-Length is not ours to make.
     fn is_lengthless(&self) -> bool {
-        matches!(code(&self.head.status), 204 | 304)
+        matches!(self.code, 204 | 304)
     }
 }
 
@@ -352,7 +357,7 @@ impl StartResponse for Exchange<'_> {
         for (name, value) in headers {
             fields.add(name, value)?;
         }
-        check_status(status)?;
+        let code = check_status(status)?;
         if let Some((name, value)) = fields.iter().find(|(name, _)| is_hop_by_hop(name)) {
             let (name, value) = (name.to_vec(), value.to_vec());
             return Err(Violation::HopByHop { name, value }.into());
@@ -362,7 +367,7 @@ impl StartResponse for Exchange<'_> {
         }
         head.status.clear();
         head.status.extend_from_slice(status);
-        self.started = true;
+        (self.code, self.started) = (code, true);
         Ok(())
     }
 
@@ -373,7 +378,8 @@ impl StartResponse for Exchange<'_> {
     }
 }
 
-fn check_status(status: &[u8]) -> Result<(), Violation> {
+/// The number at the front of a status that can be the final one.
+fn check_status(status: &[u8]) -> Result<u16, Violation> {
     if status.iter().any(u8::is_ascii_control) {
         return Err(Violation::StatusControl);
     }
@@ -386,15 +392,11 @@ fn check_status(status: &[u8]) -> Result<(), Violation> {
     if status[3] != b' ' {
         return Err(Violation::StatusSpace);
     }
-    match code(status) {
-        interim @ 100..=199 => Err(Violation::StatusInterim(interim)),
-        _ => Ok(()),
+    let code = status[..3].iter().fold(0, |code, digit| code * 10 + u16::from(digit & 15));
+    match code {
+        100..=199 => Err(Violation::StatusInterim(code)),
+        _ => Ok(code),
     }
-}
-
-/// The number at the front of a status that was checked.
-fn code(status: &[u8]) -> u16 {
-    status.iter().take(3).fold(0, |code, digit| code * 10 + u16::from(digit & 15))
 }
 
 fn parse_length(value: &[u8]) -> Option<u64> {

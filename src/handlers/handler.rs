@@ -62,7 +62,7 @@ pub trait Handler {
             vars.set_default("SERVER_SOFTWARE", software.as_bytes());
         }
         // What an environment says of these keys is overwritten, as in wsgiref.
-        if vars.names().any(is_wsgi) {
+        if vars.may_begin_with("wsgi.") && vars.names().any(is_wsgi) {
             vars.retain(|name, _| !is_wsgi(name));
         }
         Wsgi {

@@ -29,7 +29,9 @@ use std::{fmt, ops::Range};
 /// ```
 #[derive(Clone, Default)]
 pub struct Headers {
-    bytes: Vec<u8>,
+    /// The fields as they go out, a line each.
+    lines: Vec<u8>,
+    /// Where in them the names and values lie, in their order.
     fields: Vec<(Range<usize>, Range<usize>)>,
 }
 
@@ -74,13 +76,13 @@ impl Headers {
 
     /// Forgets everything but the memory it was kept in.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.lines.clear();
         self.fields.clear();
     }
 
     /// Gives back memory beyond `bytes`, after a response that was larger than most.
     pub fn shrink_to(&mut self, bytes: usize) {
-        self.bytes.shrink_to(bytes);
+        self.lines.shrink_to(bytes);
         self.fields.shrink_to(bytes / 16);
     }
 
@@ -164,8 +166,8 @@ impl Headers {
     /// `del headers[name]`: takes all fields of that name out, and says how many there were.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> usize {
         let (name, before) = (name.as_ref(), self.fields.len());
-        let bytes = &self.bytes;
-        self.fields.retain(|(n, _)| !bytes[n.clone()].eq_ignore_ascii_case(name));
+        let lines = &self.lines;
+        self.fields.retain(|(n, _)| !lines[n.clone()].eq_ignore_ascii_case(name));
         let removed = before - self.fields.len();
         if removed > 0 {
             self.close_gaps();
@@ -195,7 +197,7 @@ impl Headers {
 
     /// `items`: names and values, in order. What wsgiref's `Headers` cannot do is loop over itself.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + '_ {
-        self.fields.iter().map(|(n, v)| (&self.bytes[n.clone()], &self.bytes[v.clone()]))
+        self.fields.iter().map(|(n, v)| (&self.lines[n.clone()], &self.lines[v.clone()]))
     }
 
     /// The names, in order, repetitions included.
@@ -220,42 +222,45 @@ impl Headers {
 
     /// `bytes(headers)`: a line each, and the empty line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.render(&mut out);
-        out.extend_from_slice(b"\r\n");
-        out
+        [self.lines(), b"\r\n"].concat()
     }
 
-    /// Appends a line each, without the empty line.
-    pub(crate) fn render(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.iter() {
-            for part in [name, b": ", value, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
+    /// A line each, without the empty line.
+    pub(crate) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 
-    /// Keeps the bytes of the fields alone, so that no number of changes makes them more.
+    /// Keeps the lines of the fields alone, so that no number of changes makes them more.
     fn close_gaps(&mut self) {
         let mut end = 0;
         for (name, value) in &mut self.fields {
-            // They lie in the order of the fields, a value right behind its name.
-            self.bytes.copy_within(name.start..value.end, end);
-            *name = end..end + name.len();
-            *value = name.end..name.end + value.len();
-            end = value.end;
+            let start = end;
+            end += value.end + CRLF.len() - name.start;
+            self.lines.copy_within(name.start..value.end + CRLF.len(), start);
+            *name = start..start + name.len();
+            *value = end - CRLF.len() - value.len()..end - CRLF.len();
         }
-        self.bytes.truncate(end);
+        self.lines.truncate(end);
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        let middle = self.bytes.len();
-        self.bytes.extend_from_slice(value);
-        self.fields.push((start..middle, middle..self.bytes.len()));
+    /// As [`add`](Self::add), of what is known to be a name and a value.
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        let lines = &mut self.lines;
+        lines.reserve(name.len() + COLON.len() + value.len() + CRLF.len());
+        let start = lines.len();
+        lines.extend_from_slice(name);
+        let name = start..lines.len();
+        lines.extend_from_slice(COLON);
+        let start = lines.len();
+        lines.extend_from_slice(value);
+        let value = start..lines.len();
+        lines.extend_from_slice(CRLF);
+        self.fields.push((name, value));
     }
 }
+
+const COLON: &[u8; 2] = b": ";
+const CRLF: &[u8; 2] = b"\r\n";
 
 /// RFC 9110 section 5.6.2: `tchar`, for each byte.
 const TOKEN: [bool; 256] = {

@@ -184,7 +184,7 @@ fn a_thousand_changes_take_no_more_memory_than_one() {
         fields.set("A", "a value").unwrap();
         fields.set("B", "another").unwrap();
     }
-    assert!(fields.bytes.capacity() < 100, "{}", fields.bytes.capacity());
+    assert!(fields.lines.capacity() < 100, "{}", fields.lines.capacity());
 }
 
 /// One change, and what it does to a plain list.
@@ -257,9 +257,9 @@ proptest! {
             for (name, value) in fields.iter() {
                 prop_assert!(check_name(name).is_ok() && check_value(value).is_ok());
             }
-            // The bytes are those of the fields, without gaps.
-            let len: usize = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-            prop_assert_eq!(len, fields.bytes.len());
+            // The lines are those of the fields, without gaps.
+            let line = |(name, value): (&[u8], &[u8])| [name, b": ", value, b"\r\n"].concat();
+            prop_assert_eq!(&fields.iter().flat_map(line).collect::<Vec<_>>(), &fields.lines);
             if let (Change::Set(name, value), Ok(())) = (change, changed) {
                 prop_assert_eq!(fields.get_all(name), vec![&value[..]]);
                 prop_assert_eq!(fields.iter().last(), Some((&name[..], &value[..])));

@@ -15,10 +15,11 @@ use super::{
     chunked::{Chunks, Piece},
     connection::{After, Connection, PIECE, answer, first_line},
     request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
-    server::{Serving, TOO_SLOW, accept},
+    server::{Serving, TOO_SLOW, accept, admit},
 };
 use crate::{
     handlers::Slate,
+    net::Passed,
     sys::{self, Epoll, Happened, Ready},
 };
 use std::{
@@ -41,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_UNWANTED: u64 = 4 << 20;
 /// Connections beyond `max_connections` that are told so; further ones are closed.
 const TURNED_AWAY: usize = 64;
+/// How long an heir that has its hands full is left alone.
+const OFFER: Duration = Duration::from_millis(5);
 /// How often accept is tried again when no descriptor was free.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -201,6 +204,8 @@ struct Watcher<'s> {
     unfinished: usize,
     /// Until when accept is not tried.
     full_until: Option<Instant>,
+    /// Until when no connection is offered to the heir.
+    succession_at: Option<Instant>,
     stopping: bool,
     scratch: Vec<u8>,
 }
@@ -216,6 +221,7 @@ impl<'s> Watcher<'s> {
             next_deadline: None,
             unfinished: 0,
             full_until: None,
+            succession_at: None,
             stopping: false,
             scratch: vec![0; PIECE],
         };
@@ -249,6 +255,10 @@ impl<'s> Watcher<'s> {
                 self.begin_to_stop();
                 give_up = Some(Instant::now() + self.serving.options.graceful_timeout);
             }
+            self.adopt();
+            if self.stopping {
+                self.part_with_idle();
+            }
             if self.stopping && (self.live() == 0 || give_up.is_some_and(|at| at <= Instant::now()))
             {
                 return Ok(());
@@ -271,19 +281,58 @@ impl<'s> Watcher<'s> {
 
     /// How long to wait for an event.
     fn millis(&self, give_up: Option<Instant>) -> i32 {
-        let next = [self.next_deadline, self.full_until, give_up].into_iter().flatten().min();
+        let next = [self.next_deadline, self.full_until, self.succession_at, give_up]
+            .into_iter()
+            .flatten()
+            .min();
         let left = next.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
         left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX))
     }
 
-    /// Nobody new, and of those that are here only who has begun a request.
+    /// Nobody new.
     fn begin_to_stop(&mut self) {
         self.stopping = true;
         self.be_deaf();
+    }
+
+    /// Of those that are here only who has begun a request stays; the others go to the heir, or end.
+    fn part_with_idle(&mut self) {
+        let now = Instant::now();
+        if self.succession_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.succession_at = None;
         for at in 0..self.slots.len() {
-            if matches!(&self.slots[at].1, Slot::Watched(w) if matches!(w.phase, Phase::Idle | Phase::Skip))
-            {
-                self.close(at);
+            let Slot::Watched(watched) = &self.slots[at].1 else { continue };
+            let passed = match watched.phase {
+                Phase::Idle => {
+                    let socket = &watched.connection.socket;
+                    let passed = socket.with(|it| Ok(self.serving.succession.pass(it)));
+                    if let Ok(Passed::Gone) = passed {
+                        // Closing alone would not end its events: the heir has the same socket.
+                        let _ = self.epoll.remove(socket.raw());
+                    }
+                    passed.unwrap_or(Passed::Never)
+                }
+                // Its client still sends what nobody wants.
+                Phase::Skip if self.serving.succession.is_open() => Passed::Later,
+                Phase::Skip => Passed::Never,
+                Phase::Head | Phase::Body { .. } | Phase::Chunks { .. } | Phase::Drain { .. } => {
+                    continue;
+                }
+            };
+            match passed {
+                Passed::Gone | Passed::Never => self.close(at),
+                Passed::Later => self.succession_at = Some(now + OFFER),
+            }
+        }
+    }
+
+    /// Takes the connections that another server had.
+    fn adopt(&mut self) {
+        for socket in std::mem::take(&mut *lock(self.serving.adopted)) {
+            if let Some(connection) = admit(socket, self.serving) {
+                self.settle_in(connection);
             }
         }
     }
@@ -362,7 +411,7 @@ impl<'s> Watcher<'s> {
             drop(connection);
             return self.vacate(slot);
         }
-        let keep = after == After::Keep && !self.stopping;
+        let keep = after == After::Keep && (!self.stopping || self.serving.succession.is_open());
         let phase = match connection.skip {
             _ if !keep => Phase::Drain { left: MAX_UNWANTED },
             0 if connection.buffer.is_empty() => Phase::Idle,

@@ -8,13 +8,14 @@ use super::{
 };
 use crate::{
     handlers::Slate,
+    net::{Heir, Succession},
     sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
     types::{Application, Vars},
 };
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
         Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -64,6 +65,8 @@ pub struct WsgiServer<'a> {
     /// How long [`handle_request`](Self::handle_request) waits; `None` is for ever.
     pub timeout: Option<Duration>,
     stopping: AtomicBool,
+    succession: Succession,
+    adopted: Mutex<Vec<OwnedFd>>,
     bell: Bell,
     waiting: AtomicUsize,
     serving: Mutex<bool>,
@@ -79,6 +82,10 @@ pub(super) struct Serving<'s> {
     pub(super) options: &'s Options,
     pub(super) listeners: &'s [TcpListener],
     pub(super) stopping: &'s AtomicBool,
+    /// Who gets the connections without a request when it stops.
+    pub(super) succession: &'s Succession,
+    /// Connections that another server had.
+    pub(super) adopted: &'s Mutex<Vec<OwnedFd>>,
     pub(super) bell: &'s Bell,
     /// Requests that wait for a thread.
     pub(super) waiting: &'s AtomicUsize,
@@ -167,6 +174,8 @@ impl<'a> WsgiServer<'a> {
             server_handler: ServerHandler::default(),
             timeout: None,
             stopping: AtomicBool::new(false),
+            succession: Succession::default(),
+            adopted: Mutex::default(),
             bell: Bell::new()?,
             waiting: AtomicUsize::new(0),
             serving: Mutex::new(false),
@@ -226,6 +235,8 @@ impl<'a> WsgiServer<'a> {
             options: &self.options,
             listeners: &self.listeners,
             stopping: &self.stopping,
+            succession: &self.succession,
+            adopted: &self.adopted,
             bell: &self.bell,
             waiting: &self.waiting,
         }
@@ -282,7 +293,23 @@ impl<'a> WsgiServer<'a> {
 
     /// Tells the server to stop, and does not wait for it.
     pub fn stop(&self) {
+        self.succession.end();
         self.stopping.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// The same, but connections without a request go to the heir. A modern server's alone.
+    pub(crate) fn retire(&self, heir: Heir) {
+        if !self.stopping.load(Ordering::Acquire) {
+            self.succession.begin(heir);
+            self.stopping.store(true, Ordering::Release);
+            self.bell.ring();
+        }
+    }
+
+    /// Takes a connection on which another server's client has no request under way.
+    pub(crate) fn adopt(&self, socket: OwnedFd) {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
         self.bell.ring();
     }
 
@@ -352,11 +379,14 @@ pub(super) fn accept(
         }
         Err(_) => return Ok(None),
     };
-    let Ok(client) = sys::peer(socket.as_fd()) else { return Ok(None) };
-    if serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client)) {
-        return Ok(None);
-    }
-    Ok(Some(Connection::new(socket, client)))
+    Ok(admit(socket, serving))
+}
+
+/// A new connection, if its peer may connect.
+pub(super) fn admit(socket: OwnedFd, serving: &Serving<'_>) -> Option<Connection> {
+    let client = sys::peer(socket.as_fd()).ok()?;
+    let refused = serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client));
+    (!refused).then(|| Connection::new(socket, client))
 }
 
 /// Reads one request, answers it, and closes.

@@ -30,23 +30,41 @@ impl Span {
 /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/caf\xe9"[..]));
 /// assert_eq!(vars.native("PATH_INFO").unwrap(), "/caf\u{e9}");
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Vars {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// A hash table over `entries`, by open addressing: one more than an entry's place, 0 where
-    /// there is none. Its length is a power of two, and at least twice that of `entries`.
-    table: Vec<u32>,
+    /// A hash table over `entries`: for each bucket the entry that came last, counted from one, and
+    /// 0 for none. The usual request's thirty names have a bucket each.
+    buckets: [u32; BUCKETS],
     /// Values whose name was there, with the place of its entry, until `settle`.
     again: Vec<(u32, Span)>,
+    /// Which second letters names had, a bit for each: see `may_begin_with`.
+    second_letters: u64,
 }
+
+/// One for each value of a byte.
+const BUCKETS: usize = 1 << 8;
 
 /// One variable.
 #[derive(Clone, Copy)]
 struct Entry {
-    key: u32,
     name: Span,
     value: Span,
+    /// The entry of the same bucket that came before, as in `buckets`.
+    before: u32,
+}
+
+impl Default for Vars {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: Vec::new(),
+            buckets: [0; BUCKETS],
+            again: Vec::new(),
+            second_letters: 0,
+        }
+    }
 }
 
 impl Vars {
@@ -57,17 +75,15 @@ impl Vars {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.again.clear();
-        // A table that one large request grew is not wiped anew for each small one.
-        self.table.truncate((self.entries.len() * 4).next_power_of_two().max(Self::TABLE));
-        self.table.fill(0);
         self.entries.clear();
+        self.buckets.fill(0);
+        self.second_letters = 0;
     }
 
     /// Gives back memory beyond `bytes`, after a request that was larger than most.
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
         self.entries.shrink_to(bytes / 16);
-        self.table.shrink_to(bytes / 16);
         self.again.shrink_to(bytes / 16);
     }
 
@@ -78,9 +94,11 @@ impl Vars {
     }
 
     /// The value of `name`, if it is there: an empty value is there.
+    // Inlined up to the search: the bucket of a name that is written out is known then.
+    #[inline]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let at = self.position(name.as_ref())?;
-        Some(self.slice(self.entries[at].value))
+        let name = name.as_ref();
+        self.value(bucket(name), name)
     }
 
     /// The value of `name`, unless it is absent or empty: what RFC 3875 means by "not set".
@@ -100,14 +118,55 @@ impl Vars {
 
     /// Sets `name`, in its old place if it was there.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        let value = self.push(value);
-        let key = key(name);
-        match self.find(key, name) {
-            Ok(at) => self.entries[at].value = value,
-            Err(free) => {
-                let name = self.push(name);
-                self.insert(free, Entry { key, name, value });
+        let value = self.push(value.as_ref());
+        self.put(name.as_ref(), value);
+    }
+
+    /// Sets `name` to a part of the value of `whole`, which is there, and copies nothing.
+    ///
+    /// # Panics
+    /// When the value has no such part.
+    pub(crate) fn set_part(&mut self, name: &str, whole: &str, part: Range<usize>) {
+        let Some(at) = self.position(whole.as_bytes()) else { return };
+        let value = self.entries[at].value;
+        assert!(part.start <= part.end && part.end <= value.len as usize);
+        // Both are within the value.
+        let (start, len) = (value.start + part.start as u32, part.len() as u32);
+        self.put(name.as_bytes(), Span { start, len });
+    }
+
+    /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
+    /// not there is empty. Where the two lie side by side nothing is copied.
+    ///
+    /// # Panics
+    /// When there are fewer bytes.
+    pub(crate) fn shift(&mut self, from: &str, n: usize, to: &str) {
+        let value = |name: &str| match self.position(name.as_bytes()) {
+            Some(at) => self.entries[at].value,
+            None => Span { start: 0, len: 0 },
+        };
+        let (left, right) = (value(to), value(from));
+        assert!(n <= right.len as usize);
+        let moved = n as u32; // As above.
+        let joint = if left.start + left.len == right.start {
+            Span { start: left.start, len: left.len + moved }
+        } else {
+            let start = self.bytes.len();
+            self.bytes.extend_from_within(range(left));
+            self.bytes.extend_from_within(range(Span { len: moved, ..right }));
+            span(&(start..self.bytes.len()))
+        };
+        self.put(to.as_bytes(), joint);
+        let rest = Span { start: right.start + moved, len: right.len - moved };
+        self.put(from.as_bytes(), rest);
+    }
+
+    fn put(&mut self, name: &[u8], value: Span) {
+        match self.position(name) {
+            Some(at) => self.entries[at].value = value,
+            None => {
+                let span = self.push(name);
+                self.insert(bucket(name), name, span, value);
             }
         }
     }
@@ -123,7 +182,7 @@ impl Vars {
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let Some(at) = self.position(name.as_ref()) else { return false };
         self.entries.remove(at);
-        self.rebuild(self.table.len());
+        self.rebuild();
         true
     }
 
@@ -131,7 +190,7 @@ impl Vars {
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         self.entries.retain(|entry| keep(cut(bytes, entry.name), cut(bytes, entry.value)));
-        self.rebuild(self.table.len());
+        self.rebuild();
     }
 
     /// Names and values, in the order they came.
@@ -195,13 +254,21 @@ impl Vars {
     ) -> Result<(), E> {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
         let mut at = 0;
-        while let Some(pair) = pair_at(&self.bytes, at) {
-            let (name, value) = pair?;
-            at = value.end;
-            self.note(name, value);
-        }
+        // Apart from the rest, which changes: so the compiler sees that they do not.
+        let bytes = std::mem::take(&mut self.bytes);
+        let noted = loop {
+            match pair_at(&bytes, at) {
+                Some(Ok((name, value))) => {
+                    at = value.end;
+                    self.note(&bytes, name, value);
+                }
+                Some(Err(error)) => break Err(error),
+                None => break Ok(()),
+            }
+        };
+        self.bytes = bytes;
         self.settle();
-        Ok(())
+        noted
     }
 
     /// A pair whose bytes were appended already: a step of [`index_by`](Self::index_by), for who
@@ -211,23 +278,35 @@ impl Vars {
     /// When a range lies outside of what was appended.
     pub fn index(&mut self, name: Range<usize>, value: Range<usize>) {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
-        self.note(name, value);
+        let bytes = std::mem::take(&mut self.bytes);
+        self.note(&bytes, name, value);
+        self.bytes = bytes;
     }
 
     // One loop with its caller: that saves a fifth of a request's instructions.
     #[inline(always)]
-    fn note(&mut self, name: Range<usize>, value: Range<usize>) {
-        assert!(value.end <= self.bytes.len());
-        let letters = &self.bytes[name.clone()];
-        let key = key(letters);
+    fn note(&mut self, bytes: &[u8], name: Range<usize>, value: Range<usize>) {
+        assert!(value.end <= bytes.len());
+        let letters = &bytes[name.clone()];
+        let bucket = bucket(letters);
         // Both are within the bytes, and those are not too many.
         let (name, value) = (Span::of(&name), Span::of(&value));
-        match self.find(key, letters) {
-            // Spans are of 32 bits: so are places.
-            Ok(at) => self.again.push((at as u32, value)),
-            Err(_) if letters == b"HTTP_PROXY" => {}
-            Err(free) => self.insert(free, Entry { key, name, value }),
+        let last = self.buckets[usize::from(bucket)];
+        if last != 0 && self.note_again(bytes, last, letters, value) {
+            return;
         }
+        if letters != b"HTTP_PROXY" {
+            self.insert(bucket, letters, name, value);
+        }
+    }
+
+    /// Whether the name was there: then its value is noted.
+    #[cold]
+    fn note_again(&mut self, bytes: &[u8], last: u32, letters: &[u8], value: Span) -> bool {
+        let found = find(bytes, &self.entries, last, letters);
+        // Spans are of 32 bits: so are places.
+        self.again.extend(found.map(|at| (at as u32, value)));
+        found.is_some()
     }
 
     /// Joins or replaces values of names that came more than once.
@@ -268,55 +347,35 @@ impl Vars {
         self.entries[at as usize].value = span(&(start..self.bytes.len()));
     }
 
-    /// The least length of a table: the usual request's thirty names have room in it.
-    const TABLE: usize = 64;
-
     fn position(&self, name: &[u8]) -> Option<usize> {
-        self.find(key(name), name).ok()
+        find(&self.bytes, &self.entries, self.buckets[usize::from(bucket(name))], name)
     }
 
-    /// The place of `name`, or else where in the table it would be noted.
-    #[inline]
-    fn find(&self, key: u32, name: &[u8]) -> Result<usize, usize> {
-        let mask = self.table.len().wrapping_sub(1);
-        let mut slot = self.home(key);
-        // Ends: at most half of the table is taken.
-        while let Some(&at) = self.table.get(slot)
-            && let Some(entry) = self.entries.get((at as usize).wrapping_sub(1))
-        {
-            if entry.key == key && self.slice(entry.name) == name {
-                return Ok(at as usize - 1);
-            }
-            slot = (slot + 1) & mask;
-        }
-        Err(slot)
+    fn value(&self, bucket: u8, name: &[u8]) -> Option<&[u8]> {
+        let at = find(&self.bytes, &self.entries, self.buckets[usize::from(bucket)], name)?;
+        Some(self.slice(self.entries[at].value))
     }
 
-    /// Where the search for a key begins: its upper bits, on which all letters have a say.
-    fn home(&self, key: u32) -> usize {
-        ((u64::from(key) * self.table.len() as u64) >> 32) as usize
+    /// Whether a name may begin with `prefix`, of two letters or more. For prefixes that hardly a
+    /// name has: no means no, and yes that it is worth looking at each.
+    pub(crate) fn may_begin_with(&self, prefix: &str) -> bool {
+        self.second_letters & second_letter(prefix.as_bytes()) != 0
     }
 
     #[inline]
-    fn insert(&mut self, free: usize, entry: Entry) {
-        self.entries.push(entry);
-        if self.entries.len() * 2 > self.table.len() {
-            self.rebuild((self.table.len() * 2).max(Self::TABLE));
-        } else {
-            self.table[free] = self.entries.len() as u32; // As above.
-        }
+    fn insert(&mut self, bucket: u8, letters: &[u8], name: Span, value: Span) {
+        self.second_letters |= second_letter(letters);
+        let last = &mut self.buckets[usize::from(bucket)];
+        self.entries.push(Entry { name, value, before: *last });
+        *last = self.entries.len() as u32; // As above.
     }
 
-    #[cold]
-    fn rebuild(&mut self, len: usize) {
-        self.table.clear();
-        self.table.resize(len, 0);
-        for (place, entry) in (1..).zip(&self.entries) {
-            let mut slot = self.home(entry.key);
-            while self.table[slot] != 0 {
-                slot = (slot + 1) & (len - 1);
-            }
-            self.table[slot] = place;
+    /// Fills the buckets anew, when entries have left or changed their places.
+    fn rebuild(&mut self) {
+        self.buckets.fill(0);
+        for (place, entry) in (1..).zip(&mut self.entries) {
+            let bucket = bucket(cut(&self.bytes, entry.name));
+            entry.before = std::mem::replace(&mut self.buckets[usize::from(bucket)], place);
         }
     }
 
@@ -345,21 +404,41 @@ fn span(range: &Range<usize>) -> Span {
     Span::of(range)
 }
 
+/// The place of the entry of `name` among those of its bucket, of which `last` came last.
+#[inline]
+fn find(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> Option<usize> {
+    let mut at = last;
+    // Ends: each leads to one that came before it.
+    while let Some(entry) = entries.get((at as usize).wrapping_sub(1)) {
+        if cut(bytes, entry.name) == name {
+            return Some(at as usize - 1);
+        }
+        at = entry.before;
+    }
+    None
+}
+
+/// The bit of a name's second letter, and of one in four other bytes.
+#[inline]
+fn second_letter(name: &[u8]) -> u64 {
+    name.get(1).map_or(0, |letter| 1 << (letter & 63))
+}
+
 /// Length, first and last letters tell the usual names well apart.
 #[inline]
-fn key(name: &[u8]) -> u32 {
+fn bucket(name: &[u8]) -> u8 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 / golden ratio: every bit reaches the top ones.
     let word = match (name.first_chunk(), name.last_chunk()) {
         (Some(first), Some(last)) => {
             u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
         }
-        _ => short_key(name),
+        _ => short_word(name),
     };
-    ((word ^ name.len() as u64).wrapping_mul(ODD) >> 32) as u32
+    ((word ^ name.len() as u64).wrapping_mul(ODD) >> 56) as u8
 }
 
 #[cold]
-fn short_key(name: &[u8]) -> u64 {
+fn short_word(name: &[u8]) -> u64 {
     name.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
 }
 
@@ -446,9 +525,9 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_key_are_told_apart() {
+    fn names_of_one_bucket_are_told_apart() {
         let names = ["HTTP_AB_x_TAIL_AB", "HTTP_AB_y_TAIL_AB", "HTTP_AB_z_TAIL_AB"];
-        assert_eq!(key(names[0].as_bytes()), key(names[1].as_bytes()));
+        assert_eq!(bucket(names[0].as_bytes()), bucket(names[1].as_bytes()));
         let mut vars: Vars = names.iter().map(|name| (name, name)).collect();
         assert!(names.iter().all(|name| vars.get(name) == Some(name.as_bytes())));
         assert!(vars.remove(names[1]));
@@ -477,6 +556,23 @@ mod tests {
         assert_eq!(vars.iter().collect::<Vec<_>>().len(), 3);
         assert_eq!(vars.get("AB"), Some(&b"4"[..]));
         assert_eq!(vars.get(""), Some(&b"3"[..]));
+    }
+
+    #[test]
+    fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
+        let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
+        vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..4);
+        vars.set_part("PATH_INFO", "REQUEST_URI", 4..6);
+        let before = vars.appended().len();
+        vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
+        assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));
+        assert_eq!((vars.get("PATH_INFO"), vars.appended().len()), (Some(&b""[..]), before));
+        vars.set("PATH_INFO", "/apart");
+        vars.shift("PATH_INFO", 3, "SCRIPT_NAME");
+        vars.shift("PATH_INFO", 1, "OTHER");
+        let get = |name| vars.native(name).unwrap_or_default().into_owned();
+        assert_eq!([get("SCRIPT_NAME"), get("PATH_INFO"), get("OTHER")], ["/app/x/ap", "rt", "a"]);
+        assert_eq!(get("REQUEST_URI"), "/app/x?y");
     }
 
     #[test]

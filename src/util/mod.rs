@@ -10,8 +10,8 @@ mod uri;
 use crate::types::{Scheme, Vars};
 
 pub use crate::types::FileWrapper;
-pub(crate) use shift::split_path_info;
 pub use shift::{DotDot, NoSlash, shift_path_info, shift_path_info_strict};
+pub(crate) use shift::{shift_segment, split_path_info};
 pub use testing::{TestEnviron, setup_testing_defaults};
 pub use uri::{MissingKey, application_uri, request_uri};
 

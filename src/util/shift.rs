@@ -106,17 +106,29 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/c"[..]));
 /// ```
 pub fn shift_path_info_strict(vars: &mut Vars) -> Result<Option<Vec<u8>>, DotDot> {
-    let Some((segment, rest)) = split_path_info(vars.get("PATH_INFO").unwrap_or_default())? else {
-        return Ok(None);
-    };
-    let (segment, rest) = (segment.to_vec(), rest.to_vec());
-    let script_name = vars.get("SCRIPT_NAME").unwrap_or_default();
+    let path_info = vars.get("PATH_INFO").unwrap_or_default();
+    let segment = split_path_info(path_info)?.map(|(segment, _)| segment.to_vec());
+    shift_segment(vars)?;
+    Ok(segment)
+}
+
+/// The same, without a copy of the segment; whether there was one.
+pub(crate) fn shift_segment(vars: &mut Vars) -> Result<bool, DotDot> {
+    let path_info = vars.get("PATH_INFO").unwrap_or_default();
+    let Some((segment, rest)) = split_path_info(path_info)? else { return Ok(false) };
+    let (len, end) = (path_info.len(), path_info.len() - rest.len());
+    // With the slash before it.
+    let begin = end - segment.len() - 1;
+    if begin > 0 {
+        vars.set_part("PATH_INFO", "PATH_INFO", begin..len);
+    }
     // A `/` that it ends in is the one before the segment.
-    let script_name = script_name.strip_suffix(b"/").unwrap_or(script_name);
-    let script_name = [script_name, b"/", &segment].concat();
-    vars.set("SCRIPT_NAME", script_name);
-    vars.set("PATH_INFO", rest);
-    Ok(Some(segment))
+    if let Some(script_name) = vars.get("SCRIPT_NAME").and_then(|name| name.strip_suffix(b"/")) {
+        let len = script_name.len();
+        vars.set_part("SCRIPT_NAME", "SCRIPT_NAME", 0..len);
+    }
+    vars.shift("PATH_INFO", end - begin, "SCRIPT_NAME");
+    Ok(true)
 }
 
 /// A segment, and what follows it.
@@ -244,6 +256,22 @@ mod tests {
             let want =
                 want.map(|some| some.map(|(a, b): (&str, &str)| (a.as_bytes(), b.as_bytes())));
             assert_eq!(got, want, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_strict_shift_moves_what_it_has_taken() {
+        for (script_name, path_info, want) in [
+            ("/a", "/b/c", ("/a/b", "/c")),
+            ("/", "/b/c", ("/b", "/c")),
+            ("", "//./b//c", ("/b", "//c")),
+            ("/a", "/", ("/a", "/")),
+        ] {
+            let mut vars = vars(script_name, path_info);
+            let segment = shift_path_info_strict(&mut vars).unwrap();
+            assert_eq!(segment.is_some(), path_info != "/");
+            let (script, path) = (vars.native("SCRIPT_NAME"), vars.native("PATH_INFO"));
+            assert_eq!((&*script.unwrap(), &*path.unwrap()), want, "{script_name} {path_info}");
         }
     }
 

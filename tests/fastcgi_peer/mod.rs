@@ -5,7 +5,7 @@
 use cgigate::{
     Application, Vars, app,
     fcgi::{self, RecordType, RequestId, Role},
-    gateway::{Dispatch, Server, Settings, Stopper},
+    gateway::{Dispatch, Handle, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble},
 };
 use std::{
@@ -123,7 +123,7 @@ impl Dispatch for Apps {
 pub(crate) struct House {
     unix: String,
     tcp: std::net::SocketAddr,
-    stopper: Stopper,
+    handle: Handle,
     server: Mutex<Option<thread::JoinHandle<()>>>,
     log: Arc<Mutex<String>>,
 }
@@ -141,9 +141,9 @@ impl House {
         let log = Arc::clone(&apps.log);
         let listeners = vec![OwnedFd::from(listener), OwnedFd::from(tcp)];
         let server = Server::new(listeners, Arc::new(apps), settings).expect("descriptors");
-        let stopper = server.stopper();
+        let handle = server.handle();
         let server = thread::spawn(move || server.run().expect("threads"));
-        Self { unix, tcp: port, stopper, server: Mutex::new(Some(server)), log }
+        Self { unix, tcp: port, handle, server: Mutex::new(Some(server)), log }
     }
 
     pub(crate) fn unix(&self) -> Peer {
@@ -168,7 +168,7 @@ impl House {
     }
 
     pub(crate) fn stop(&self) {
-        self.stopper.stop();
+        self.handle.stop();
     }
 
     /// Waits for the server's threads.
@@ -188,8 +188,8 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        self.stopper.stop();
-        self.stopper.stop();
+        self.handle.stop();
+        self.handle.stop();
     }
 }
 

@@ -2,7 +2,12 @@
 
 use crate::query::{number, param};
 use cgigate::{Body, Environ, Exception, Response, StartResponse};
-use std::{io, io::Write, thread, time::Duration};
+use std::{
+    io,
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 
@@ -15,6 +20,20 @@ pub(crate) fn sleep<'r>(
     thread::sleep(Duration::from_millis(ms));
     start_response.call("200 OK", &[PLAIN])?;
     Ok(format!("slept {ms}\n").into())
+}
+
+/// `?us=N`: keeps a CPU busy for so long before it answers.
+pub(crate) fn spin<'r>(
+    environ: Environ<'r>,
+    start_response: &mut dyn StartResponse,
+) -> Response<'r> {
+    let us = number(environ.vars, "us", 0);
+    let until = Instant::now() + Duration::from_micros(us);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    start_response.call("200 OK", &[PLAIN])?;
+    Ok(format!("computed {us}\n").into())
 }
 
 /// Writes a line to wsgi.errors.

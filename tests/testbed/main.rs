@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         .about("?n=N: so many header fields, and two cookies")
         .responder("sleep", faults::sleep)
         .about("?ms=N: sleeps")
+        .responder("spin", faults::spin)
+        .about("?us=N: computes")
         .responder("stderr", faults::stderr)
         .about("writes a line to wsgi.errors")
         .responder("fault", faults::fault)

@@ -2,7 +2,7 @@
 
 use crate::{
     fcgi::{HEADER_LEN, RecordType, RequestId, header},
-    gateway::spool::nameless,
+    gateway::nameless::nameless,
     sys::{Readiness, SocketCell},
 };
 use anyhow::{Context as _, bail};

@@ -30,10 +30,11 @@ pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Room for one descriptor in a control message, aligned as its header must be.
 const CONTROL: usize = 8;
 
-/// Sends one packet, and a descriptor along with it.
+/// Sends one packet, and a descriptor along with it: that never waits.
 ///
 /// # Errors
-/// Nobody is there any more, or the kernel does not take so many descriptors that are on their way.
+/// Nobody is there any more. `WouldBlock`: the other end has to take something first, for the kernel
+/// does not take so many packets, or so many descriptors, that are on their way.
 pub(crate) fn send_packet(
     to: BorrowedFd<'_>,
     packet: &[u8],
@@ -46,7 +47,9 @@ pub(crate) fn send_packet(
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
+    let mut flags = libc::MSG_NOSIGNAL;
     if let Some(passed) = passed {
+        flags |= libc::MSG_DONTWAIT;
         message.msg_control = control.as_mut_ptr().cast();
         // SAFETY: arithmetic alone. The room for one number is far below the size of `control`.
         message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;
@@ -62,11 +65,14 @@ pub(crate) fn send_packet(
     }
     loop {
         // SAFETY: `message` points to what lives through the call.
-        let sent = unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, flags) };
         if sent >= 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
+        if error.raw_os_error() == Some(libc::ETOOMANYREFS) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         if error.kind() != io::ErrorKind::Interrupted {
             return Err(error);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Happened {
     pub(crate) ended: bool,
 }
 
+const ONCE: i32 = libc::EPOLLIN | libc::EPOLLET | libc::EPOLLRDHUP;
+
 /// Events taken together by one `epoll_wait`.
 const BATCH: usize = 16;
 
@@ -44,15 +46,28 @@ impl Epoll {
     /// Reports under `token` what `fd` has to read, that its peer stopped sending, or hung up.
     /// What is there already is reported too.
     pub(crate) fn add(&self, fd: RawFd, token: u64, ready: Ready) -> io::Result<()> {
-        let edge = match ready {
+        let events = match ready {
             // Of the processes that wait for the same listener not all are woken.
-            Ready::While => libc::EPOLLEXCLUSIVE,
-            Ready::Once => libc::EPOLLET | libc::EPOLLRDHUP,
+            Ready::While => libc::EPOLLIN | libc::EPOLLEXCLUSIVE,
+            Ready::Once => ONCE,
         };
-        let mut event = libc::epoll_event { events: (libc::EPOLLIN | edge) as u32, u64: token };
+        self.control(libc::EPOLL_CTL_ADD, fd, token, events)
+    }
+
+    /// Of `fd`, which reports once, only a hang-up or an error is reported from now on.
+    pub(crate) fn hush(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, libc::EPOLLET)
+    }
+
+    /// Everything is again, and what is there already at once.
+    pub(crate) fn unhush(&self, fd: RawFd, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, ONCE)
+    }
+
+    fn control(&self, what: libc::c_int, fd: RawFd, token: u64, events: i32) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: events as u32, u64: token };
         // SAFETY: `event` lives through the call; wrong descriptors are an error, not a fault.
-        let done =
-            unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &raw mut event) };
+        let done = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), what, fd, &raw mut event) };
         check(done)
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, IoSlice},
-    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering},
     time::Duration,
 };
@@ -35,6 +35,23 @@ impl SocketCell {
 
     pub(crate) fn raw(&self) -> RawFd {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The socket, for a call that takes no owner's place.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn with<T>(
+        &self,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let fd = self.raw();
+        if fd == NONE {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        // SAFETY: it is open until it is taken out, and the owner of this cell sees to it that
+        // nobody takes it out meanwhile; it is not NONE, which is the one value that may not be.
+        call(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
     /// What has come, up to the size of `buffer`; 0 when the peer sends no more.
