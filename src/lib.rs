@@ -37,8 +37,8 @@
 //! | `demo_app` and others | [`apps`] | to try a server out |
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
-//! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
-//! went wrong becomes a test.
+//! purpose, [`docs::statics`] what became the compiler's business; [`docs::servers`] how web servers
+//! behave, and what is made of it; [`docs::replay`] how a request that went wrong becomes a test.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -69,6 +69,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
+
+    #[doc = include_str!("../docs/servers.md")]
+    pub mod servers {}
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}

@@ -88,19 +88,19 @@ def fcgid(rig):
 
 @set_up("apache", "proxy_fcgi", ITS_WAYS)
 def proxy_fcgi(rig):
-    printed = rig.config("apache", "proxy_fcgi", listen=rig.gateway())
+    printed = rig.gateway("apache", "proxy_fcgi")
     return apache(rig, printed, "event", ["proxy", "proxy_fcgi"])
 
 
 @set_up("apache", "proxy_scgi", {**ITS_WAYS, **NO_CHUNKS},
         more={"512 requests, 64 at a time, on 4 threads": many(512, 64, "/sleep?ms=5")})  # fmt: skip
 def proxy_scgi(rig):
-    printed = rig.config("apache", "proxy_scgi", listen=rig.gateway("scgi"))
+    printed = rig.gateway("apache", "proxy_scgi")
     return apache(rig, printed, "event", ["proxy", "proxy_scgi"])
 
 
 @set_up("apache", "proxy_uwsgi", {**ITS_WAYS, **NO_CHUNKS},
         more={"512 requests, 64 at a time, on 4 threads": many(512, 64, "/sleep?ms=5")})  # fmt: skip
 def proxy_uwsgi(rig):
-    printed = rig.config("apache", "proxy_uwsgi", listen=rig.gateway("uwsgi"))
+    printed = rig.gateway("apache", "proxy_uwsgi")
     return apache(rig, printed, "event", ["proxy", "proxy_uwsgi"])

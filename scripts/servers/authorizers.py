@@ -1,9 +1,9 @@
 """Web servers that ask an authorizer of the gateway who may pass, before what they start by CGI."""
 
 from apache import apache
-from checks import all_of, asked, comes, demand, variables
+from checks import asked, comes, demand, variables
 from lighttpd import lighttpd
-from setups import R, set_up
+from setups import set_up
 from table import BINARY, MIB
 
 BASIC = "Authorization: Basic dGVzdGVyOnNlY3JldA=="
@@ -32,13 +32,13 @@ STARTS = ((ROWS, {}),)
 
 @set_up("authorizers", "lighttpd", starts=STARTS)
 def of_lighttpd(rig):
-    asks = rig.config("lighttpd", "authorizer", listen=rig.gateway())
+    asks = rig.gateway("lighttpd", "authorizer")
     return lighttpd(rig, asks + rig.config("lighttpd", "cgi"))
 
 
 @set_up("authorizers", "apache authorizer", starts=STARTS)
 def of_apache(rig):
-    asks = rig.config("apache", "authorizer", listen=rig.gateway(tcp=True))
+    asks = rig.gateway("apache", "authorizer", tcp=True)
     also = f"ScriptSock {rig.folder}/apache/cgid.sock"
     return apache(rig, asks + rig.config("apache", "cgi"), "event", ["authnz_fcgi", "cgid"], also)
 

@@ -18,7 +18,7 @@ import {folder}/cgigate.caddy
     "chunks seen one by one": R(21),
 })
 def fastcgi(rig):
-    rig.write("cgigate.caddy", rig.config("caddy", listen=rig.gateway()))
+    rig.write("cgigate.caddy", rig.gateway("caddy"))
     main = rig.write("Caddyfile", MAIN.format(folder=rig.folder))
     command = [program("caddy"), "run", "--adapter", "caddyfile", "--config", main]
     return rig.serve("caddy", command)

@@ -48,7 +48,7 @@ def cgi(rig):
 
 @set_up("lighttpd", "fastcgi", ITS_WAYS)
 def fastcgi(rig):
-    return lighttpd(rig, rig.config("lighttpd", "fastcgi", listen=rig.gateway()))
+    return lighttpd(rig, rig.gateway("lighttpd", "fastcgi"))
 
 
 @set_up("lighttpd", "spawn", ITS_WAYS)
@@ -59,9 +59,9 @@ def spawn(rig):
 
 @set_up("lighttpd", "scgi", ITS_WAYS)
 def scgi(rig):
-    return lighttpd(rig, rig.config("lighttpd", "scgi", listen=rig.gateway("scgi")))
+    return lighttpd(rig, rig.gateway("lighttpd", "scgi"))
 
 
 @set_up("lighttpd", "uwsgi", ITS_WAYS)
 def uwsgi(rig):
-    return lighttpd(rig, rig.config("lighttpd", "uwsgi", listen=rig.gateway("uwsgi")))
+    return lighttpd(rig, rig.gateway("lighttpd", "uwsgi"))

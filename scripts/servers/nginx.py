@@ -53,17 +53,17 @@ def unbuffered(printed):
     "what a panic says is in nginx's log": logged("a panic, as asked for", "nginx"),
 })  # fmt: skip
 def fastcgi(rig):
-    return nginx(rig, rig.config("nginx", listen=rig.gateway()))
+    return nginx(rig, rig.gateway("nginx"))
 
 
 @set_up("nginx", "as it comes", UNSEEN, more={"and that line is in nginx's log": logged("a line for the log", "nginx")})
 def as_it_comes(rig):
-    return nginx(rig, unbuffered(rig.config("nginx", "fastcgi", listen=rig.gateway())))
+    return nginx(rig, unbuffered(rig.gateway("nginx", "fastcgi")))
 
 
 @set_up("nginx", "fastcgi-close", {**GATHERED, **UNSEEN})
 def fastcgi_close(rig):
-    return nginx(rig, rig.config("nginx", "fastcgi-close", listen=rig.gateway()))
+    return nginx(rig, rig.gateway("nginx", "fastcgi-close"))
 
 
 @set_up("nginx", "scgi", {**GATHERED, **UNSEEN}, more={
@@ -72,7 +72,7 @@ def fastcgi_close(rig):
     "a panic is in the gateway's log": logged("a panic, as asked for", "gateway"),
 })  # fmt: skip
 def scgi(rig):
-    return nginx(rig, rig.config("nginx", "scgi", listen=rig.gateway("scgi")))
+    return nginx(rig, rig.gateway("nginx", "scgi"))
 
 
 @set_up("nginx", "uwsgi", {**GATHERED, **UNSEEN}, more={
@@ -81,7 +81,7 @@ def scgi(rig):
     "a panic is in the gateway's log": logged("a panic, as asked for", "gateway"),
 })  # fmt: skip
 def uwsgi(rig):
-    return nginx(rig, rig.config("nginx", "uwsgi", listen=rig.gateway("uwsgi")))
+    return nginx(rig, rig.gateway("nginx", "uwsgi"))
 
 
 @set_up("nginx", "spawn-fcgi", GATHERED)

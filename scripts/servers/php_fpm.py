@@ -4,7 +4,7 @@ import os
 import pathlib
 import subprocess
 
-from checks import Wrong, demand
+from checks import demand
 from rig import Missing
 from setups import set_up
 

@@ -10,6 +10,8 @@ import grp
 import os
 import pathlib
 import random
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -34,8 +36,8 @@ class Missing(Exception):
 class Site:
     """Where the applications are: a port of loopback, and the path before their names."""
 
-    def __init__(self, rig, port, base, log=None):
-        self.rig, self.port, self.base, self.log = rig, port, base, log
+    def __init__(self, rig, port, base):
+        self.rig, self.port, self.base = rig, port, base
 
 
 def program(*names):
@@ -137,22 +139,24 @@ class Rig:
         path = self.path(f"{name}.log")
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def gateway(self, protocol="fastcgi", options=(), tcp=False):
-        """The gateway on a socket, started as the configurations say; gives its address."""
-        socket_path = self.path("gateway.sock")
-        listen = f"127.0.0.1:{free_port()}" if tcp else f"unix:{socket_path}"
-        command = [self.executable, protocol, "--listen", listen, *options]
-        if AS_ROOT and not tcp:
-            command += ["--socket-owner", f":{web_group()}"]
+    def gateway(self, server, way=None, tcp=False):
+        """What is printed for a web server that asks the gateway on its socket; and the gateway,
+        started by the command that stands there."""
+        listen = f"127.0.0.1:{free_port()}" if tcp else f"unix:{self.path('gateway.sock')}"
+        printed = self.config(server, way, listen=listen)
+        command = shlex.split(re.search(r"^#   1\. (.*?)(?:     |$)", printed, re.MULTILINE)[1])
+        if not AS_ROOT and "--socket-owner" in command:
+            # Who is not root does not give to others; the web server is whoever this is, then.
+            del command[command.index("--socket-owner") :]
         ready = lambda: self.said("gateway").endswith(" threads\n")  # noqa: E731
         self.start("gateway", command, ready, env=self.environment)
-        return listen
+        return printed
 
     def serve(self, name, command, base=None, ready=None, **options):
         """The web server itself, ready when it answers on its port."""
         self.start(name, command, ready or self.answers, **options)
         base = self.mount if base is None else base
-        return Site(self, self.port, base.rstrip("/"), name)
+        return Site(self, self.port, base.rstrip("/"))
 
     def answers(self):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5):

@@ -7,7 +7,7 @@ application at the root; and with a gateway that has room for two requests.
 import os
 
 from checks import (
-    all_of, asked, comes, contains, full_house, goes_away, goes_away_early, is_cut, is_demo, kept,
+    asked, comes, contains, full_house, goes_away, goes_away_early, is_cut, is_demo, kept,
     nothing_follows, refused, streamed, streamed_up, two_cookies, variables,
 )  # fmt: skip
 

@@ -53,6 +53,12 @@ impl Values {
             return Err(Usage(format!("--listen {listen}: {why}")));
         }
         let address = address(way.server, scheme, &listen);
+        let web_group = match way.server {
+            server @ ("haproxy" | "caddy") => server,
+            _ => "www-data",
+        };
+        let owner = unix.as_ref().map(|_| format!(" --socket-owner :{web_group}"));
+        let owner = owner.unwrap_or_default();
         let group = unix.as_ref().map(|_| "www-data".to_owned());
         let mode = unix.as_ref().map(|_| "0660".to_owned());
         // SCGI has the length first of all, and of itself.
@@ -85,6 +91,7 @@ impl Values {
             ("MODULE", Some(module.to_owned())),
             ("MOUNT", Some(mount)),
             ("OPTIONS", Some(options)),
+            ("OWNER", Some(owner)),
             ("PREFIX", Some(prefix)),
             ("PROTOCOL", Some(protocol.to_owned())),
             ("REGEX", Some(regex)),
