@@ -47,7 +47,9 @@ NO_CHUNKS = {name: R(21, 411) for name in (
 
 def modules():
     for place in PLACES:
-        for found in glob.glob(f"{place}*/modules/mod_authz_core.so") + glob.glob(f"{place}/mod_authz_core.so"):
+        for found in glob.glob(f"{place}*/modules/mod_authz_core.so") + glob.glob(
+            f"{place}/mod_authz_core.so"
+        ):
             return os.path.dirname(found)
     raise Missing("Apache's modules")
 
@@ -58,10 +60,21 @@ def apache(rig, printed, mpm, load, also="", base=None):
     rig.folder_for("apache")
     rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
     rig.write("cgigate.conf", printed)
-    load = [f"mpm_{mpm}", "authz_core", "authn_core", "authz_user", "auth_basic", "alias", "env", *load]
+    load = [
+        f"mpm_{mpm}",
+        "authz_core",
+        "authn_core",
+        "authz_user",
+        "auth_basic",
+        "alias",
+        "env",
+        *load,
+    ]
     lines = [f'LoadModule {name}_module "{place}/mod_{name}.so"' for name in load]
     user = f"User www-data\nGroup {web_group()}" if AS_ROOT else ""
-    text = MAIN.format(folder=rig.folder, web=rig.web, user=user, modules="\n".join(lines), also=also)
+    text = MAIN.format(
+        folder=rig.folder, web=rig.web, user=user, modules="\n".join(lines), also=also
+    )
     main = rig.write("apache.conf", text)
     command = [program("apache2", "httpd"), "-DFOREGROUND", "-f", main]
     return rig.serve("apache", command, base)

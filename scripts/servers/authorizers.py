@@ -10,7 +10,11 @@ BASIC = "Authorization: Basic dGVzdGVyOnNlY3JldA=="
 
 
 def turned_away(answer, _):
-    demand(answer.status in (401, 403), f"{answer.status} {answer.reason}: {answer.body[:80]!r}", answer)
+    demand(
+        answer.status in (401, 403),
+        f"{answer.status} {answer.reason}: {answer.body[:80]!r}",
+        answer,
+    )
 
 
 ROWS = {
@@ -28,6 +32,8 @@ ROWS = {
                                             BASIC, "Who: evil"),
 }  # fmt: skip
 STARTS = ((ROWS, {}),)
+# mod_authnz_fcgi knows no other.
+BY_TCP = ((ROWS, {"tcp": True}),)
 
 
 @set_up("authorizers", "lighttpd", starts=STARTS)
@@ -36,9 +42,9 @@ def of_lighttpd(rig):
     return lighttpd(rig, asks + rig.config("lighttpd", "cgi"))
 
 
-@set_up("authorizers", "apache authorizer", starts=STARTS)
+@set_up("authorizers", "apache authorizer", starts=BY_TCP)
 def of_apache(rig):
-    asks = rig.gateway("apache", "authorizer", tcp=True)
+    asks = rig.gateway("apache", "authorizer")
     also = f"ScriptSock {rig.folder}/apache/cgid.sock"
     return apache(rig, asks + rig.config("apache", "cgi"), "event", ["authnz_fcgi", "cgid"], also)
 

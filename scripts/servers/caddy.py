@@ -12,11 +12,16 @@ import {folder}/cgigate.caddy
 """
 
 
-@set_up("caddy", "fastcgi", {
-    "418 and its words": R(5), "Cookie twice": R(25),
-    "a fault cuts the answer": R(12),
-    "chunks seen one by one": R(21),
-})
+@set_up(
+    "caddy",
+    "fastcgi",
+    {
+        "418 and its words": R(5),
+        "Cookie twice": R(25),
+        "a fault cuts the answer": R(12),
+        "chunks seen one by one": R(21),
+    },
+)
 def fastcgi(rig):
     rig.write("cgigate.caddy", rig.gateway("caddy"))
     main = rig.write("Caddyfile", MAIN.format(folder=rig.folder))

@@ -1,4 +1,4 @@
-"""Servers that have a cgi-bin and no more: busybox httpd, Python's http.server, and fcgiwrap for nginx."""
+"""Servers that have a cgi-bin and no more: busybox httpd, Python's, and fcgiwrap for nginx."""
 
 import sys
 
@@ -66,7 +66,12 @@ def python(rig):
     return rig.serve("python", command, GATE, cwd=folder)
 
 
-@set_up("others", "fcgiwrap", {**GATHERED, **UNSEEN, "a line break": R(18, 403)}, (*EACH_A_PROCESS, *AT_THE_ROOT))
+@set_up(
+    "others",
+    "fcgiwrap",
+    {**GATHERED, **UNSEEN, "a line break": R(18, 403)},
+    (*EACH_A_PROCESS, *AT_THE_ROOT),
+)
 def fcgiwrap(rig):
     folder, socket = cgi_bin(rig), rig.path("fcgiwrap.sock")
     command = [program("fcgiwrap"), "-c", "4", "-s", f"unix:{socket}"]

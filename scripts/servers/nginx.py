@@ -1,4 +1,4 @@
-"""nginx, by each protocol that it speaks, in front of the gateway; and in front of those that start it."""
+"""nginx, by each protocol that it speaks; and in front of gateways that others start."""
 
 from checks import logged, many
 from rig import AS_ROOT, listener, program, web_group
@@ -56,7 +56,12 @@ def fastcgi(rig):
     return nginx(rig, rig.gateway("nginx"))
 
 
-@set_up("nginx", "as it comes", UNSEEN, more={"and that line is in nginx's log": logged("a line for the log", "nginx")})
+@set_up(
+    "nginx",
+    "as it comes",
+    UNSEEN,
+    more={"and that line is in nginx's log": logged("a line for the log", "nginx")},
+)
 def as_it_comes(rig):
     return nginx(rig, unbuffered(rig.gateway("nginx", "fastcgi")))
 
@@ -104,6 +109,5 @@ def systemd(rig):
     with listener(value["ListenStream"], mode, group) as listening:
         number = listening.fileno()
         command = f"exec 3<&{number}; export LISTEN_PID=$$ LISTEN_FDS=1; exec {value['ExecStart']}"
-        ready = lambda: rig.said("gateway").endswith(" threads\n")  # noqa: E731
-        rig.start("gateway", ["sh", "-c", command], ready, env=rig.environment, pass_fds=[number])
+        rig.start_gateway(["sh", "-c", command], pass_fds=[number])
     return nginx(rig, rig.config("nginx", listen=f"unix:{socket}"))

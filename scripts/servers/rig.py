@@ -58,7 +58,7 @@ def web_group():
 
 
 class Rig:
-    def __init__(self, executable, mount="/app", app=None, environment=None):
+    def __init__(self, executable, mount="/app", app=None, environment=None, tcp=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cgigate-servers-"))
         # Servers that give up root must reach what lies in it.
         self.folder.chmod(0o755)
@@ -72,6 +72,8 @@ class Rig:
         self.mount, self.app = mount, app
         # The gateway's options, as variables: whoever starts it hands them on.
         self.environment = environment or {}
+        # Whether the gateway listens on a port, and not on a Unix socket.
+        self.tcp = tcp
         self.port = free_port()
         self.web = f"127.0.0.1:{self.port}"
         self.processes = []
@@ -139,18 +141,23 @@ class Rig:
         path = self.path(f"{name}.log")
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def gateway(self, server, way=None, tcp=False):
+    def gateway(self, server, way=None):
         """What is printed for a web server that asks the gateway on its socket; and the gateway,
         started by the command that stands there."""
-        listen = f"127.0.0.1:{free_port()}" if tcp else f"unix:{self.path('gateway.sock')}"
+        listen = f"127.0.0.1:{free_port()}" if self.tcp else f"unix:{self.path('gateway.sock')}"
         printed = self.config(server, way, listen=listen)
         command = shlex.split(re.search(r"^#   1\. (.*?)(?:     |$)", printed, re.MULTILINE)[1])
         if not AS_ROOT and "--socket-owner" in command:
             # Who is not root does not give to others; the web server is whoever this is, then.
             del command[command.index("--socket-owner") :]
-        ready = lambda: self.said("gateway").endswith(" threads\n")  # noqa: E731
-        self.start("gateway", command, ready, env=self.environment)
+        self.start_gateway(command)
         return printed
+
+    def start_gateway(self, command, environment=(), **options):
+        """Starts what will say where it listens."""
+        ready = lambda: self.said("gateway").endswith(" threads\n")  # noqa: E731
+        env = {**self.environment, **dict(environment)}
+        self.start("gateway", command, ready, env=env, **options)
 
     def serve(self, name, command, base=None, ready=None, **options):
         """The web server itself, ready when it answers on its port."""

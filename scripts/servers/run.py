@@ -11,7 +11,7 @@ from table import AT_THE_ROOT, BELOW_A_PATH, FULL_HOUSE
 # Each is a start of the server of its own.
 STARTS = (
     (BELOW_A_PATH, {}),
-    (AT_THE_ROOT, {"mount": "/", "app": "environ"}),
+    (AT_THE_ROOT, {"mount": "/", "app": "environ", "tcp": True}),
     (FULL_HOUSE, {"environment": {"CGIGATE_THREADS": "1", "CGIGATE_MAX_QUEUE": "1"}}),
 )
 
@@ -24,10 +24,14 @@ class Outcome:
 
 
 def set_up(made, executable):
-    """Every row's outcome in one set-up; None when the server is not installed."""
+    """Every row's outcome in one set-up; or what is not installed."""
+    starts = made.starts or STARTS
+    known = {row for table, _ in starts for row in table}
+    strange = {*made.impossible, *made.beside} - known
+    assert not strange, f"{made.server} {made.way}: no rows of these names: {strange}"
     outcomes = {}
     try:
-        for table, options in made.starts or STARTS:
+        for table, options in starts:
             rows = {**table, **(made.more if table is BELOW_A_PATH else {})}
             beside = {row for row in rows if row in made.beside}
             outcomes.update({row: Outcome("-") for row in beside})

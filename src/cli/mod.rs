@@ -7,7 +7,9 @@
 
 mod check;
 mod config;
+mod conform;
 mod desk;
+mod doors;
 mod get;
 mod identity;
 mod manual;
@@ -15,7 +17,9 @@ mod options;
 mod process;
 mod record;
 mod request;
+mod sandbox;
 mod serve;
+mod servers;
 mod terminal;
 mod values;
 mod wear;
@@ -69,6 +73,7 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
         Some(Command::Check(check)) => check::run(gateway, &check),
+        Some(Command::Conform(conform)) => conform::run(&conform),
         Some(Command::Man) => manual::man(),
         Some(Command::Completions(shell)) => manual::completions(&shell),
         None if handed_over || process::Process::is_worker() => {

@@ -6,10 +6,10 @@ use crate::{
     handlers::{Content, Preamble, Slate},
     head::{Pair, Wire as _},
     scgi::Scgi,
-    types::RequestFault,
+    types::{RequestFault, Vars},
     uwsgi::Uwsgi,
 };
-use std::{cell::Cell, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 /// The file that a filter is to work on (section 6.4).
 pub(super) struct Data {
@@ -20,6 +20,7 @@ pub(super) struct Data {
 
 /// A request that an application can be called for. Threads keep them for the next request.
 pub(super) struct Call {
+    pub(super) protocol: Protocol,
     pub(super) token: Token,
     pub(super) id: RequestId,
     pub(super) role: Role,
@@ -36,8 +37,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(token: Token, id: RequestId, role: Role) -> Self {
+    pub(super) fn new(protocol: Protocol, token: Token, id: RequestId, role: Role) -> Self {
         Self {
+            protocol,
             token,
             id,
             role,
@@ -51,12 +53,13 @@ impl Call {
     }
 
     /// Nothing of the last request stays but the memory it was in.
-    pub(super) fn renew(&mut self, token: Token, id: RequestId, role: Role) {
+    pub(super) fn renew(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) {
         self.slate.wipe(None);
         match Arc::get_mut(&mut self.spool) {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
+        self.protocol = protocol;
         (self.token, self.id, self.role, self.data) = (token, id, role, None);
     }
 
@@ -66,12 +69,7 @@ impl Call {
     /// The request cannot be answered as it stands.
     pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        let left = Cell::new(settings.max_variables);
-        match settings.protocol {
-            Protocol::FastCgi => vars.index_by(|head, at| few(&left, fcgi::pair_at(head, at))),
-            Protocol::Scgi => vars.index_by(|head, at| few(&left, Scgi::pair_at(head, at))),
-            Protocol::Uwsgi => vars.index_by(|head, at| few(&left, Uwsgi::pair_at(head, at))),
-        }?;
+        index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
@@ -85,7 +83,7 @@ impl Call {
         self.content = match self.role {
             Role::Authorizer => Content::Length(0),
             // SCGI and uwsgi have no other way to say where a body ends.
-            _ if settings.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
+            _ if self.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
             Role::Responder | Role::Filter => or_until_end(length),
         };
         if self.role == Role::Filter {
@@ -99,22 +97,44 @@ impl Call {
     /// As soon as the response's header block has gone on to its client, nginx stops sending a body
     /// at the first write that would wait: an application that answers while it reads would wait
     /// for the rest for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
-    pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
+    pub(super) fn wants_body_first(&self) -> bool {
         self.body_open && self.content != Content::Length(0) && {
             let software = self.slate.vars.get("SERVER_SOFTWARE");
-            software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+            software.map_or(self.protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
         }
     }
 }
 
-/// One variable more, of which so many are left to come.
+/// Finds the variables, of which there may be so many.
+// The loop in here is most of what a request costs: in a function of its own it has the registers.
+#[inline(never)]
+fn index(vars: &mut Vars, protocol: Protocol, settings: &Settings) -> Result<(), Refusal> {
+    let most = settings.max_variables;
+    match protocol {
+        Protocol::FastCgi => vars.index_by(few(most, fcgi::pair_at)),
+        Protocol::Scgi => vars.index_by(few(most, Scgi::pair_at)),
+        Protocol::Uwsgi => vars.index_by(few(most, Uwsgi::pair_at)),
+    }
+}
+
+/// `pair_at`, so many times.
 #[inline]
-fn few<E>(left: &Cell<usize>, pair: Option<Result<Pair, E>>) -> Option<Result<Pair, Refusal>> {
-    let pair = pair?.map_err(|_| Refusal::MALFORMED);
-    Some(pair.and_then(|pair| {
-        left.set(left.get().checked_sub(1).ok_or(Refusal::TOO_LONG)?);
-        Ok(pair)
-    }))
+fn few<E>(
+    most: usize,
+    pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
+) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
+    let mut left = most;
+    move |head, at| {
+        let pair = match pair_at(head, at)? {
+            Ok(pair) => pair,
+            Err(_) => return Some(Err(Refusal::MALFORMED)),
+        };
+        match left.checked_sub(1) {
+            Some(fewer) => left = fewer,
+            None => return Some(Err(Refusal::TOO_LONG)),
+        }
+        Some(Ok(pair))
+    }
 }
 
 /// A status that is answered in the application's place.

@@ -330,6 +330,10 @@ pub(super) struct Records<'c> {
 /// The content of a full record: a multiple of eight, so that no padding is wanted.
 const FULL: usize = MAX_CONTENT & !7;
 
+/// What of a file goes into one record: whole pages, of which each is then handed over once.
+const PAGE: u64 = 4 << 10;
+const PAGES: u64 = FULL as u64 / PAGE * PAGE;
+
 impl<'c> Records<'c> {
     pub(super) fn new(sender: Sender<'c>) -> Self {
         Self { sender, open: None, stderr_used: false }
@@ -352,7 +356,7 @@ impl<'c> Records<'c> {
     /// Whatever is in the buffer, then `data` from where it lies, in as few calls as can be.
     fn put_large(&mut self, mut data: &[u8]) -> io::Result<()> {
         /// The most records that leave in one call.
-        const RECORDS: usize = 16;
+        const RECORDS: usize = 32;
         if self.open.is_some() {
             let (first, rest) = data.split_at(data.len().min(FULL - self.open_len()));
             self.close_record(first.len());
@@ -432,7 +436,7 @@ impl Outgoing for Records<'_> {
         }
         self.flush()?;
         // No more than FULL, which fits.
-        let len = len.min(FULL as u64) as usize;
+        let len = len.min(PAGES - from % PAGE) as usize;
         let header = fcgi::header(RecordType::Stdout, id.0.get(), len as u16);
         self.sender.send_file(&header, file, from, len)?;
         Ok(Some(len as u64))

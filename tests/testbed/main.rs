@@ -4,6 +4,7 @@
 //! `cargo build --release --example testbed` makes `target/release/examples/testbed`.
 
 mod bodies;
+mod breakout;
 mod faults;
 mod heads;
 mod query;
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
         .about("writes a line to wsgi.errors")
         .responder("fault", faults::fault)
         .about("?when=before|after&how=error|panic|abort: fails")
+        .responder("breakout", breakout::breakout)
+        .about("?folder=F: tries to get out of a sandbox")
         .responder("validated", validator(apps::demo))
         .about("demo, under the validator")
         .authorizer("authorize", roles::authorize)
