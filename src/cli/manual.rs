@@ -58,7 +58,9 @@ _RECORD with its companions.
         "Signals",
         "  TERM, INT, QUIT  no new connections; ends when what is in flight has ended, or after
                    --graceful-timeout. A second one ends it at once.
-  HUP              with --workers: new workers from the executable now on disk; the old retire
+  HUP              new workers from the executable now on disk take the listeners and the idle
+                   connections over, then the old ones finish: no request fails. If the new ones
+                   do not start, the old ones go on.
 ",
     ),
     (

@@ -1,11 +1,10 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
+#[cfg(unix)]
+use super::{check::Check, conform::Conform, get::Get};
 use super::{
-    check::Check,
     config::Config,
-    conform::Conform,
     doors::Listen,
-    get::Get,
     manual::{self, Completions, examples},
     record,
     values::{duration, mode, size, switch, variable, workers},
@@ -51,15 +50,18 @@ pub(super) enum Command {
     #[command(after_help = examples::HTTP)]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
+    #[cfg(unix)]
     #[command(after_help = examples::GET)]
     Get(Get),
     /// Print a configuration for a web server in front of this executable
     #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Replay fixtures against the linked applications, recorded ones too
+    #[cfg(unix)]
     #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Check any FastCGI responder against the specification
+    #[cfg(unix)]
     #[command(after_help = examples::CONFORM)]
     Conform(Conform),
     /// Print the manual page, for `man -l`

@@ -21,6 +21,16 @@ use crate::{
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
 
+/// Whether somebody has started this process with a socket to serve.
+pub(super) fn is_handed_over() -> bool {
+    net::stdin_listens() || !net::handed_over(None).is_empty()
+}
+
+/// Whether a supervisor has started this process.
+pub(super) fn is_worker() -> bool {
+    Process::is_worker()
+}
+
 pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow::Result<ExitCode> {
     if let Some(name) = &server.app
         && !gateway.apps().any(|(app, _)| app == name)
@@ -62,11 +72,12 @@ fn serve(
         gateway = gateway.validated();
     }
     gateway.build()?;
+    gateway.greet();
     raise_descriptor_limit();
     let wear = Arc::new(Wear::new(server.max_requests));
     let plan = Plan {
         settings: settings(server),
-        http: http_options(server, allow.clone()),
+        http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
         wear: Arc::clone(&wear),
@@ -122,7 +133,7 @@ fn max_body(served: Served, server: &Options) -> u64 {
     })
 }
 
-fn http_options(server: &Options, allow: Allow) -> HttpOptions {
+fn http_options(server: &Options) -> HttpOptions {
     let default = HttpOptions::http();
     HttpOptions {
         threads: threads(Served::Http, server),
@@ -133,7 +144,6 @@ fn http_options(server: &Options, allow: Allow) -> HttpOptions {
         idle_timeout: server.idle_timeout.or(default.idle_timeout),
         queue_timeout: server.queue_timeout,
         graceful_timeout: server.graceful_timeout,
-        allow: Some(allow),
         ..default
     }
 }

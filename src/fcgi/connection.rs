@@ -21,6 +21,7 @@ pub struct Limits {
 
 /// What the web server has said. Borrows from the caller's buffer, never from the connection.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(u16)] // All have their id in one place then: it need not be shifted about.
 pub enum Event<'i> {
     /// BEGIN_REQUEST of a role that there is.
     Begin {

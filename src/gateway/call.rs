@@ -1,6 +1,6 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{Protocol, Settings, slot::Token, spool::Spool};
+use super::{Protocol, Settings, spool::Spool, token::Token};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Preamble, Slate},
@@ -67,7 +67,7 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings, now: Instant) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
@@ -90,7 +90,7 @@ impl Call {
             let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
             self.data = Some(Data { content, spool: Arc::default() });
         }
-        self.came = Instant::now();
+        self.came = now;
         Ok(())
     }
 
@@ -125,10 +125,7 @@ fn few<E>(
 ) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
     let mut left = most;
     move |head, at| {
-        let pair = match pair_at(head, at)? {
-            Ok(pair) => pair,
-            Err(_) => return Some(Err(Refusal::MALFORMED)),
-        };
+        let Ok(pair) = pair_at(head, at)? else { return Some(Err(Refusal::MALFORMED)) };
         match left.checked_sub(1) {
             Some(fewer) => left = fewer,
             None => return Some(Err(Refusal::TOO_LONG)),

@@ -21,7 +21,6 @@ use std::{
     cell::RefCell,
     fs::File,
     io::{self, BufRead, IoSlice, Read, StdinLock, Write},
-    os::fd::AsRawFd,
 };
 
 /// What CGI leaves open.
@@ -35,7 +34,14 @@ pub(crate) struct Mode {
     pub(crate) max_body: u64,
 }
 
+/// The variables of the request that this process was started for.
+#[cfg(windows)]
+pub(crate) fn environ(vars: &mut Vars) {
+    *vars = crate::handlers::read_environ();
+}
+
 /// The variables of the request that this process was started for, which has one thread yet.
+#[cfg(unix)]
 pub(crate) fn environ(vars: &mut Vars) {
     let (mut count, mut bytes) = (0, 0);
     sys::each_var(|name, value| {
@@ -132,8 +138,7 @@ impl Ahead {
         const MOST: u64 = 1 << 30;
         let mut drained = 0;
         while self.left > 0 && drained < MOST {
-            let stdin = self.stdin.as_raw_fd();
-            match sys::wait_either(stdin, -1, PATIENCE) {
+            match sys::wait_stdio(false, PATIENCE) {
                 Ok((true, _)) => {}
                 _ => return,
             }
@@ -196,7 +201,7 @@ impl Stdout<'_> {
         let Some(ahead) = self.ahead else { return Ok(usize::MAX) };
         let mut ahead = ahead.borrow_mut();
         while ahead.left > 0 {
-            match sys::wait_either(ahead.stdin.as_raw_fd(), self.file.as_raw_fd(), -1)? {
+            match sys::wait_stdio(true, -1)? {
                 (_, true) => return Ok(PROMISED),
                 _ => ahead.read_ahead()?,
             }

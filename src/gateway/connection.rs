@@ -8,15 +8,15 @@ use super::{
     Dispatch, Protocol, Settings,
     call::{Call, Refusal},
     incoming::{Incoming, PeerError},
-    slot::Token,
     spool::{End, Spool},
+    token::Token,
 };
 use crate::{
     fcgi::{self, Answer, Connection, Event, Limits, ProtocolStatus, RequestId, Role},
     handlers::Content,
     types,
 };
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
 
 /// One connection's incoming side and its open requests.
 pub(super) struct Front {
@@ -93,12 +93,20 @@ enum Body {
     Ended,
 }
 
+/// One reading of the clock.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub(super) instant: Instant,
+    /// Of the clock of the deadlines.
+    pub(super) millis: u32,
+}
+
 /// What a thread has at hand while it takes in what came, and what comes of that.
 #[derive(Default)]
 #[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
 pub(super) struct Sorting {
     /// Requests that can be run.
-    pub(super) ready: Vec<Box<Call>>,
+    pub(super) ready: VecDeque<Box<Call>>,
     /// What is to be said at once.
     pub(super) answers: Vec<u8>,
     /// The request whose body is read where it was received.
@@ -155,7 +163,7 @@ pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
     pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
-    pub(super) now: u32,
+    pub(super) now: Now,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
     /// thread is going to run it.
     pub(super) direct: bool,
@@ -242,7 +250,7 @@ impl Front {
         match event {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
-                self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
+                self.open.push(Open { id, role, keep_conn, since: rules.now.millis, stage });
                 if !rules.apps.serves(role) && self.incoming.protocol() == Protocol::FastCgi {
                     let status = ProtocolStatus::UnknownRole;
                     fcgi::end_request(&mut sorting.answers, id, 0, status);
@@ -289,7 +297,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
-        let mut prepared = call.prepare(rules.settings);
+        let mut prepared = call.prepare(rules.settings, rules.now.instant);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
             // A connection too many ends, however long its peer would keep it.
@@ -323,7 +331,7 @@ impl Front {
             self.held.push(call);
         } else {
             open.stage = Stage::Called { request, body, progress };
-            sorting.ready.push(call);
+            sorting.ready.push_back(call);
         }
     }
 
@@ -358,8 +366,7 @@ impl Front {
 
     /// The first request that got ready is the receiving thread's own.
     pub(super) fn start(&mut self, sorting: &mut Sorting) {
-        while !sorting.ready.is_empty() {
-            let mut call = sorting.ready.remove(0);
+        while let Some(mut call) = sorting.ready.pop_front() {
             // An abort may have come with it in one read.
             if self.run(&mut call) {
                 if call.body_open {
@@ -618,7 +625,7 @@ mod tests {
         handlers::Handler,
         types::{Application, Vars},
     };
-    use std::num::NonZeroU16;
+    use std::{num::NonZeroU16, time::Instant};
 
     struct Responders;
 
@@ -642,8 +649,8 @@ mod tests {
     fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
         let id = RequestId(NonZeroU16::MIN);
         let settings = Settings::default();
-        let token = Token(1 << 32);
-        let rules = Rules { settings: &settings, apps: &Responders, token, now: 0, direct: false };
+        let (token, now) = (Token(1 << 32), Now { instant: Instant::now(), millis: 0 });
+        let rules = Rules { settings: &settings, apps: &Responders, token, now, direct: false };
         let (mut front, mut sorting) =
             (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
         let mut wire = Vec::new();

@@ -6,7 +6,8 @@ use super::{
     connection::{Rules, Sorting},
     incoming::PeerError,
     shared::Shared,
-    slot::{Slot, Token},
+    slot::Slot,
+    token::Token,
 };
 use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering};
@@ -140,7 +141,7 @@ impl Desk {
         let full = matches!(received, Ok(n) if n == size);
         let intake = match received {
             Ok(0) => self.end(slot, slot.socket.is_hung_up()),
-            Ok(n) => match self.understand(shared, token, run, stood_over + n) {
+            Ok(n) => match self.understand(shared, slot, token, run, stood_over + n) {
                 Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
                 Ok(()) => Intake::More,
                 Err(error) => {
@@ -160,12 +161,13 @@ impl Desk {
     fn understand(
         &mut self,
         shared: &Shared,
+        slot: &Slot,
         token: Token,
         run: Run,
         len: usize,
     ) -> Result<(), PeerError> {
-        let (slot, now, direct) = (shared.table.slot(token), shared.now(), run == Run::Mine);
-        slot.touched.store(now, Ordering::Relaxed);
+        let (now, direct) = (shared.clock(), run == Run::Mine);
+        slot.touched.store(now.millis, Ordering::Relaxed);
         let (settings, sorting) = (&shared.settings, &mut self.sorting);
         let rules = Rules { settings, apps: &*shared.apps, token, now, direct };
         let mut known = slot.front();
@@ -181,7 +183,7 @@ impl Desk {
         if end || fed.is_err() {
             // Closing with bytes unread would reset the connection, and what was said on it last:
             // it is read over until the peer is done.
-            front.discard(now);
+            front.discard(now.millis);
         }
         slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
         known.rest(sorting);

@@ -3,9 +3,10 @@
 
 use super::{
     shared::{Line, Shared},
-    slot::{Reading, Slot, Token},
+    slot::{Reading, Slot},
     spool::Spool,
     threads::register,
+    token::Token,
 };
 use crate::fcgi::RequestId;
 use std::sync::Arc;

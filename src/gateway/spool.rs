@@ -6,10 +6,12 @@
 //! beyond goes to a file that has no name.
 
 use super::nameless::{SHELF, Scratch};
-use crate::types::{ClientGone, RequestFault};
+use crate::{
+    sys,
+    types::{ClientGone, RequestFault},
+};
 use std::{
     io,
-    os::unix::fs::FileExt,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -143,7 +145,7 @@ impl State {
             Some(file) => file,
             none => none.insert(SHELF.file()?),
         };
-        file.write_all_at(piece, self.written)?;
+        sys::write_all_at(file, piece, self.written)?;
         self.written += piece.len() as u64;
         Ok(())
     }
@@ -164,7 +166,7 @@ impl State {
             // The smaller of the two fits in usize, since AT_ONCE does.
             let n = (self.written - self.read).min(AT_ONCE as u64) as usize;
             into.resize(n, 0);
-            file.read_exact_at(into, self.read)?;
+            sys::read_exact_at(file, into, self.read)?;
             self.read += n as u64;
             return Ok(true);
         }

@@ -11,12 +11,14 @@ use super::{
     call::Call,
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
+    filter::FilterInput,
     loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Reading, Slot, Token, Watch},
-    streams::{FilterInput, Records, Stderr, Stdin, Stdout},
+    slot::{Reading, Slot, Watch},
+    streams::{Records, Stderr, Stdin, Stdout},
+    token::Token,
 };
 use crate::{
     fcgi::RequestId,
@@ -363,7 +365,7 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
     };
     match stdin {
         Input::Usual(stdin) => stdin.into_stream().give_back(),
-        Input::Filter(stdin) => stdin.give_back(),
+        Input::Filter(stdin) => stdin.into_stream().give_back(),
     }
     let mut outgoing = outgoing.into_inner();
     let finished = finish(shared, desk, call, &mut outgoing, ending);
@@ -374,7 +376,7 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
 
 enum Input<'c> {
     Usual(ContentInput<Stdin<'c>>),
-    Filter(FilterInput<'c>),
+    Filter(FilterInput<Stdin<'c>>),
 }
 
 /// Closes a connection whose reading half is held.

@@ -86,6 +86,15 @@ impl Apps {
         self
     }
 
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        self.handler.0.preamble = protocol.preamble();
+        self
+    }
+
+    pub(crate) fn log_book(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
     /// Panics outside of applications: while a request for `/panic` is dispatched, and while the
     /// BEGIN_REQUEST of an authorizer is read.
     pub(crate) fn with_panics(self) -> Self {
@@ -141,7 +150,7 @@ impl House {
     }
 
     pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = protocol.preamble();
+        apps = apps.speaking(protocol);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -416,6 +425,22 @@ impl Peer {
     pub(crate) fn answer_among_others(&mut self, id: u16) -> (Answer, usize) {
         let answer = self.answer(id);
         (answer, self.answers.iter().map(|(_, other)| other.stdout.len()).sum())
+    }
+
+    /// All that comes until a request ends, as it came.
+    pub(crate) fn until_end_request(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        loop {
+            let (kind, id, content) = self.record();
+            wire.extend(
+                RecordType::from_wire(kind)
+                    .map_or([0; 8], |kind| fcgi::header(kind, id, content.len() as u16)),
+            );
+            wire.extend(content);
+            if kind == RecordType::EndRequest as u8 {
+                return wire;
+            }
+        }
     }
 
     /// Whether the connection ends here.

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         .about("the body of the request")
         .responder("files", apps::files)
         .about("the files below CGIGATE_FILES_ROOT")
+        .responder("probe", apps::probe)
+        .about("what the web server in front gets wrong, and what mends it")
         .responder("count", bodies::count)
         .about("the length of the request's body")
         .responder("noread", bodies::noread)
