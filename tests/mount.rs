@@ -9,6 +9,7 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -19,7 +20,8 @@ struct Server {
 
 impl Server {
     fn mounted(protocol: &str, mount: &str) -> Self {
-        let name = format!("{}-{protocol}-{}", std::process::id(), mount.trim_matches('/'));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(format!("cgigate-mount-{name}"));
         fs::create_dir_all(&folder).unwrap();
         let listen = format!("unix:{}", folder.join("s").display());
