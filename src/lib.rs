@@ -40,7 +40,7 @@
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
 //! purpose, [`docs::statics`] what became the compiler's business; [`docs::servers`] how web servers
 //! behave, and what is made of it; [`docs::replay`] how a request that went wrong becomes a test,
-//! [`docs::files`] how files are served.
+//! [`docs::files`] how files are served, [`docs::cluster`] how several machines are one.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -83,6 +83,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
+
+    #[doc = include_str!("../docs/cluster.md")]
+    pub mod cluster {}
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}
