@@ -38,9 +38,9 @@
 //! | – | [`testing`] | one request in process, for the tests of an application |
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
-//! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
-//! went wrong becomes a test, [`docs::files`] how files are served, [`docs::cluster`] how several
-//! machines are one.
+//! purpose, [`docs::statics`] what became the compiler's business; [`docs::servers`] how web servers
+//! behave, and what is made of it; [`docs::replay`] how a request that went wrong becomes a test,
+//! [`docs::files`] how files are served, [`docs::cluster`] how several machines are one.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -77,6 +77,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
+
+    #[doc = include_str!("../docs/servers.md")]
+    pub mod servers {}
 
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}

@@ -14,7 +14,7 @@ fn config(args: &[&str]) -> (Option<i32>, String) {
 }
 
 const WAYS: [(&str, &[&str]); 8] = [
-    ("nginx", &["fastcgi", "scgi", "uwsgi"]),
+    ("nginx", &["fastcgi", "fastcgi-close", "scgi", "uwsgi"]),
     (
         "apache",
         &[
@@ -106,7 +106,7 @@ fn several_machines_are_behind_one_server() {
 fn what_cannot_be_is_wrong_usage_and_names_what_could() {
     for (args, why) in [
         (&["zeus"][..], "no such server; known: nginx, apache, lighttpd, haproxy, caddy, busybox"),
-        (&["nginx", "cgi"], "no such way; known: fastcgi, scgi, uwsgi"),
+        (&["nginx", "cgi"], "no such way; known: fastcgi, fastcgi-close, scgi, uwsgi"),
         (&["nginx", "--listen", "fd:3"], "no other process can connect to that"),
         (&["nginx", "--listen", "unix:@name"], "nginx does not know abstract sockets"),
         (&["nginx", "--mount", "/a;b"], "--mount \"/a;b\""),

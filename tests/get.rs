@@ -1,5 +1,5 @@
 //! `cgigate get` from outside: against the testbed, and against responders that behave to order.
-//! Against php-fpm it is asked by `scripts/servers/php-fpm.sh`.
+//! Against php-fpm it is asked by `scripts/servers/php_fpm.py`.
 
 // A test that cannot start the executable has nothing better to do than to panic.
 #![allow(clippy::unwrap_used)]

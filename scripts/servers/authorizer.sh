@@ -1,6 +1,6 @@
 # examples/authorizer.rs by the very recipes in its head: behind nginx's auth_request and Apache's
 # mod_authnz_fcgi.
-# Sourced by scripts/test-servers, whose functions it uses.
+# Sourced by scripts/test-examples, whose functions it uses.
 
 # recipe NAME: the configuration of that server in the example's head, with this gateway's address
 recipe() {

@@ -1,6 +1,6 @@
 # The guestbook, examples/axum.rs, as it is: a CGI program under Apache and a FastCGI server behind
 # nginx, both at once on one file; and in a real browser, where there is one.
-# Sourced by scripts/test-servers, whose functions it uses.
+# Sourced by scripts/test-examples, whose functions it uses.
 
 # sign URL NAME TEXT OPTION...: what comes back
 sign() {

@@ -203,7 +203,7 @@ pub(super) struct Server {
     /// Derive SCRIPT_NAME and PATH_INFO from REQUEST_URI and this path; outside of it: 404
     #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH")]
     pub(super) mount: Option<MountPoint>,
-    /// Whom a Unix socket's file shall belong to, user[:group]
+    /// Whom a Unix socket's file shall belong to: user, user:group or :group
     #[arg(long, env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
     pub(super) socket_owner: Option<Owner>,
     /// Run as this user, by name, once the sockets are bound

@@ -28,6 +28,8 @@ pub(super) struct Call {
     pub(super) content: Content,
     /// What of its body others have received for it.
     pub(super) spool: Arc<Spool>,
+    /// Whether some of its body was still to come when it began to run.
+    pub(super) body_open: bool,
     /// A filter's DATA.
     pub(super) data: Option<Data>,
     /// When the request was complete enough to be run.
@@ -44,6 +46,7 @@ impl Call {
             slate: Slate::default(),
             content: Content::Length(0),
             spool: Arc::default(),
+            body_open: false,
             data: None,
             came: Instant::now(),
         }
@@ -100,11 +103,11 @@ impl Call {
         (slate, Given { protocol, role, content, spool, data, request, wants_body_first })
     }
 
-    /// nginx stops sending a body that it has buffered as soon as the response's header block has
-    /// gone on to its client: an application that answers while it reads would wait for the rest
-    /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
+    /// As soon as the response's header block has gone on to its client, nginx stops sending a body
+    /// at the first write that would wait: an application that answers while it reads would wait
+    /// for the rest for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
     fn wants_body_first(&self) -> bool {
-        matches!(self.content, Content::Length(1..)) && {
+        self.body_open && self.content != Content::Length(0) && {
             let software = self.slate.vars.get("SERVER_SOFTWARE");
             software.map_or(self.protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
         }

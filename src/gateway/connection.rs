@@ -375,14 +375,13 @@ impl Front {
 
     /// The first request that got ready is the receiving thread's own.
     pub(super) fn start(&mut self, sorting: &mut Sorting) {
-        while let Some(call) = sorting.ready.pop_front() {
+        while let Some(mut call) = sorting.ready.pop_front() {
             // An abort may have come with it in one read.
-            if self.run(&call) {
-                let open = self.is_body_open(call.id);
-                if open {
+            if self.run(&mut call) {
+                if call.body_open {
                     self.share_body(call.id, &call.spool);
                 }
-                let lent = open && self.is_only_body(call.id);
+                let lent = call.body_open && self.is_only_body(call.id);
                 sorting.first = Some((call, lent));
                 return;
             }
@@ -391,10 +390,11 @@ impl Front {
     }
 
     /// A thread begins to run `call`. False: it was aborted and answered while it waited.
-    pub(super) fn run(&mut self, call: &Call) -> bool {
+    pub(super) fn run(&mut self, call: &mut Call) -> bool {
         match self.open_of(call) {
-            Some(Open { stage: Stage::Called { progress, .. }, .. }) => {
+            Some(Open { stage: Stage::Called { progress, body, .. }, .. }) => {
                 *progress = Progress::Running;
+                call.body_open = !matches!(body, Body::Ended);
                 true
             }
             _ => false,

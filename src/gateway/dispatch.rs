@@ -258,13 +258,21 @@ impl Dispatcher {
         }
     }
 
+    fn is_responder(&self, name: &[u8]) -> bool {
+        let mut mounts = self.gateway.mounts.iter();
+        mounts.any(|mount| mount.role == Role::Responder && mount.name.as_bytes() == name)
+    }
+
     fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
         let mut mounts = self.gateway.of_role(role, self.http);
         let mount = match name {
-            Some(name) => mounts.find(|mount| mount.name.as_bytes() == name)?,
+            // A responder's name says nothing about who authorizes.
+            Some(name) if role == Role::Responder || !self.is_responder(name) => {
+                mounts.find(|mount| mount.name.as_bytes() == name)?
+            }
             // Authorizers and filters are chosen by their role alone: no path comes for them.
-            None if role != Role::Responder || mounts.clone().count() == 1 => mounts.next()?,
-            None => {
+            _ if role != Role::Responder || mounts.clone().count() == 1 => mounts.next()?,
+            _ => {
                 let path = vars.get("PATH_INFO").unwrap_or_default();
                 if path.is_empty() || path == b"/" {
                     Gateway::index_of(mounts, self.http)?
@@ -335,6 +343,9 @@ mod tests {
     fn an_authorizer_is_chosen_by_its_role_alone() {
         let dispatcher = Dispatcher::new(gateway(), None, None, u64::MAX);
         assert_eq!(answer(&dispatcher, Role::Authorizer, &[]), "three ");
+        let named = |app: &str| Dispatcher::new(gateway(), Some(app.into()), None, u64::MAX);
+        assert_eq!(answer(&named("two"), Role::Authorizer, &[]), "three ");
+        assert_eq!(answer(&named("thre"), Role::Authorizer, &[]), "404 Not Found ");
         assert!(dispatcher.has_role(Role::Authorizer) && !dispatcher.has_role(Role::Filter));
     }
 

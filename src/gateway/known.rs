@@ -69,7 +69,7 @@ impl Known {
     }
 
     /// See [`Front`], as for all that follow.
-    pub(super) fn run(&mut self, call: &Call) -> bool {
+    pub(super) fn run(&mut self, call: &mut Call) -> bool {
         self.with(|front| front.run(call))
     }
 

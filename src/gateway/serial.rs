@@ -257,8 +257,8 @@ impl<S: Read + Write> Line<S> {
 
     /// The next request that can be run, and was not aborted meanwhile.
     fn next_call(&mut self) -> Option<Box<Call>> {
-        while let Some(call) = self.sorting.ready.pop_front() {
-            if self.front.run(&call) {
+        while let Some(mut call) = self.sorting.ready.pop_front() {
+            if self.front.run(&mut call) {
                 return Some(call);
             }
             self.sorting.put_away(call);

@@ -384,6 +384,17 @@ impl Outgoing for Records<'_> {
         Ok(Some(len as u64))
     }
 
+    /// Where STDERR has no end and is the last that comes, a whole HAProxy 2.6 ends with the
+    /// connection.
+    fn cut(&mut self) {
+        self.close_record(0);
+        if self.stderr_used {
+            fcgi::stream(&mut self.sender.out, RecordType::Stderr, self.sender.id, b"");
+        }
+        // Nobody is left to be told that it failed: the connection is closing then.
+        let _ = self.flush();
+    }
+
     fn end(&mut self, app_status: u32) {
         self.close_record(0);
         let cancelled = self.sender.is_cancelled();

@@ -262,7 +262,7 @@ impl<'s> Thread<'s> {
     }
 
     /// A request that somebody else received.
-    fn call(&mut self, call: Box<Call>) {
+    fn call(&mut self, mut call: Box<Call>) {
         let (shared, token) = (self.shared, call.token);
         let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
         if late {
@@ -272,7 +272,7 @@ impl<'s> Thread<'s> {
         }
         self.desk.sorting.forget();
         let slot = shared.table.slot(token);
-        if !slot.front().run(&call) {
+        if !slot.front().run(&mut call) {
             // Aborted, and answered, while it waited.
             self.desk.sorting.put_away(call);
             shared.table.close_if_last(token, slot.end_run(false));

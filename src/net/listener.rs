@@ -222,7 +222,7 @@ fn bind_hidden(path: &Path, options: &BindOptions) -> io::Result<(UnixListener, 
     let listener = UnixListener::bind(path)?;
     if let Some(owner) = &options.socket_owner {
         let (user, group) = owner.numbers()?;
-        chown(path, Some(user), group)?;
+        chown(path, user, group)?;
     }
     fs::set_permissions(path, fs::Permissions::from_mode(options.socket_mode))?;
     Ok((listener, fs::symlink_metadata(path)?))

@@ -1,4 +1,4 @@
-//! `user[:group]`, as `--socket-owner` takes it.
+//! `user[:group]` or `:group`, as `--socket-owner` and chown(1) take it.
 
 use std::{fmt, str::FromStr};
 #[cfg(unix)]
@@ -7,13 +7,14 @@ use {crate::sys, std::io};
 /// Whom a socket's file shall belong to: names of the system's accounts, or numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    user: String,
+    /// Without one, the file's stays: to give it away takes root.
+    user: Option<String>,
     group: Option<String>,
 }
 
 /// A text that is no [`Owner`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no owner: use user or user:group, by name or number")]
+#[error("{0:?} is no owner: use user, user:group or :group, by name or number")]
 pub struct OwnerError(String);
 
 impl FromStr for Owner {
@@ -21,38 +22,36 @@ impl FromStr for Owner {
 
     fn from_str(text: &str) -> Result<Self, OwnerError> {
         let (user, group) = match text.split_once(':') {
-            Some((user, group)) => (user, Some(group)),
-            None => (text, None),
+            Some((user, group)) => (Some(user).filter(|user| !user.is_empty()), Some(group)),
+            None => (Some(text), None),
         };
-        if user.is_empty() || group.is_some_and(|group| group.is_empty() || group.contains(':')) {
+        if [user, group].into_iter().flatten().any(|name| name.is_empty() || name.contains(':')) {
             return Err(OwnerError(text.into()));
         }
-        Ok(Self { user: user.into(), group: group.map(Into::into) })
+        Ok(Self { user: user.map(Into::into), group: group.map(Into::into) })
     }
 }
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.group {
-            Some(group) => write!(f, "{}:{group}", self.user),
-            None => f.write_str(&self.user),
-        }
+        f.write_str(self.user.as_deref().unwrap_or_default())?;
+        self.group.iter().try_for_each(|group| write!(f, ":{group}"))
     }
 }
 
 #[cfg(unix)]
 impl Owner {
-    /// The numbers of user and group; without a group, the file's stays.
-    pub(super) fn numbers(&self) -> io::Result<(u32, Option<u32>)> {
-        let user = match sys::user(&self.user)? {
-            Some(user) => user.uid,
-            None => number(&self.user).ok_or_else(|| unknown("user", &self.user))?,
-        };
+    /// The numbers of user and group; of what is not named, the file's stays.
+    pub(super) fn numbers(&self) -> io::Result<(Option<u32>, Option<u32>)> {
+        let user = self.user.as_deref().map(|name| match sys::user(name)? {
+            Some(user) => Ok(user.uid),
+            None => number(name).ok_or_else(|| unknown("user", name)),
+        });
         let group = self.group.as_deref().map(|name| match sys::group(name)? {
             Some(group) => Ok(group),
             None => number(name).ok_or_else(|| unknown("group", name)),
         });
-        Ok((user, group.transpose()?))
+        Ok((user.transpose()?, group.transpose()?))
     }
 }
 
@@ -72,23 +71,26 @@ fn unknown(what: &str, name: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    fn numbers(text: &str) -> io::Result<(u32, Option<u32>)> {
+    fn numbers(text: &str) -> io::Result<(Option<u32>, Option<u32>)> {
         text.parse::<Owner>().unwrap().numbers()
     }
 
     #[test]
     fn owners_go_by_name_or_number() {
-        assert_eq!(numbers("root").unwrap(), (0, None));
-        assert_eq!(numbers("root:daemon").unwrap(), (0, Some(1)));
-        assert_eq!(numbers("54321:12345").unwrap(), (54321, Some(12345)));
+        assert_eq!(numbers("root").unwrap(), (Some(0), None));
+        assert_eq!(numbers("root:daemon").unwrap(), (Some(0), Some(1)));
+        assert_eq!(numbers("54321:12345").unwrap(), (Some(54321), Some(12345)));
+        assert_eq!(numbers(":daemon").unwrap(), (None, Some(1)));
         let why = numbers("no-such-user").unwrap_err().to_string();
         assert_eq!(why, "there is no user \"no-such-user\"");
         let why = numbers("root:no-such-group").unwrap_err().to_string();
         assert_eq!(why, "there is no group \"no-such-group\"");
         assert!(numbers("4294967295").is_err());
-        for text in ["", ":", "user:", ":group", "a:b:c"] {
+        for text in ["", ":", "user:", "a:b:c", "::c"] {
             assert_eq!(text.parse::<Owner>(), Err(OwnerError(text.into())));
         }
-        assert_eq!("a:b".parse::<Owner>().unwrap().to_string(), "a:b");
+        for text in ["a", "a:b", ":b"] {
+            assert_eq!(text.parse::<Owner>().unwrap().to_string(), text);
+        }
     }
 }

@@ -3,11 +3,11 @@
 # programs in /cgi-bin of its folder are run, and nothing else.
 #
 #   1. sh this-file [FOLDER [PORT]]
-#   2. curl http://localhost@MOUNT@
+#   2. curl http://@WEB@@MOUNT@
 #
-# FOLDER (/srv/www) is served on PORT (80), in the foreground.
+# FOLDER (/srv/www) is served on PORT (@BIND@), in the foreground.
 set -eu
-folder=${1:-/srv/www} port=${2:-80}
+folder=${1:-/srv/www} port=${2:-@BIND@}
 
 mkdir -p "$folder/cgi-bin"
 ln -sfn "@EXECUTABLE@" "$folder@MOUNT@"

@@ -11,7 +11,7 @@ use super::Usage;
 use anyhow::Context as _;
 use clap::Args;
 use node::Node;
-use std::{env, io::Write as _, process::ExitCode};
+use std::{env, io::Write as _, net::SocketAddr, process::ExitCode, str::FromStr};
 use values::Values;
 
 use crate::{gateway::MountPoint, net::Address};
@@ -26,6 +26,9 @@ pub(super) struct Config {
     /// Where cgigate listens [default: that of the protocol]
     #[arg(long, env = "CGIGATE_LISTEN")]
     listen: Option<Address>,
+    /// Where the web server listens: PORT or ADDRESS:PORT. Apache and lighttpd say it elsewhere
+    #[arg(long, env = "CGIGATE_PORT", value_name = "[ADDRESS:]PORT", default_value = "80")]
+    port: Port,
     /// The path below which the applications are
     #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH", default_value = "/app",
           value_parser = mount)]
@@ -36,6 +39,22 @@ pub(super) struct Config {
     /// One of several machines that answer; repeatable, for nginx and haproxy
     #[arg(long = "node", env = "CGIGATE_NODE", value_name = "HOST:PORT", value_delimiter = ' ')]
     nodes: Vec<Node>,
+}
+
+/// Where the web server listens: at a port of all addresses, or at one address alone.
+#[derive(Clone, Copy, Debug)]
+enum Port {
+    Everywhere(u16),
+    At(SocketAddr),
+}
+
+impl FromStr for Port {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let everywhere = text.parse().map(Self::Everywhere);
+        everywhere.or_else(|_| text.parse().map(Self::At)).map_err(|_| "not [ADDRESS:]PORT")
+    }
 }
 
 /// Kept as text, which goes into texts.
@@ -77,6 +96,7 @@ macro_rules! ways {
 ways! {
     "nginx":
         "fastcgi" FastCgi "nginx-fastcgi.conf",
+        "fastcgi-close" FastCgi "nginx-fastcgi.conf",
         "scgi" Scgi "nginx-socket.conf",
         "uwsgi" Uwsgi "nginx-socket.conf";
     "apache":

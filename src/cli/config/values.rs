@@ -1,6 +1,6 @@
 //! The values that go into a template, each as its server writes it.
 
-use super::{Config, Speaks, Way};
+use super::{Config, Port, Speaks, Way};
 use crate::{cli::Usage, net::Address};
 use std::path::Path;
 
@@ -58,6 +58,12 @@ impl Values {
             return Err(Usage(format!("--listen {listen}: {why}")));
         }
         let address = address(way.server, scheme, &listen);
+        let web_group = match way.server {
+            server @ ("haproxy" | "caddy") => server,
+            _ => "www-data",
+        };
+        let owner = unix.as_ref().map(|_| format!(" --socket-owner :{web_group}"));
+        let owner = owner.unwrap_or_default();
         let group = unix.as_ref().map(|_| "www-data".to_owned());
         let mode = unix.as_ref().map(|_| "0660".to_owned());
         // SCGI has the length first of all, and of itself.
@@ -69,14 +75,20 @@ impl Values {
         };
         let mounted = Some(mount.as_str()).filter(|mount| *mount != "/app");
         let options = option("mount", mounted) + &option("app", app.as_deref());
+        let kept = way.name != "fastcgi-close";
         let comment = (way.server != "iis").then_some("# ");
         let values = vec![
             ("ADDRESS", Some(address)),
             ("APP", app),
+            ("BIND", Some(bind(way.server, config.port))),
             ("EXECUTABLE", Some(executable)),
             ("FILE", Some(file)),
             ("FOLDER", Some(folder)),
             ("GROUP", group),
+            ("HOST", host(config.port)),
+            ("IDLE", kept.then(|| "16".to_owned())),
+            ("KEEP_CONN", Some(if kept { "on" } else { "off" }.to_owned())),
+            ("KEPT", Some(if kept { "kept" } else { "closed after each request" }.to_owned())),
             ("LENGTH_NAME", length),
             ("LISTEN", Some(listen.to_string())),
             ("LOCATION", Some(location)),
@@ -84,6 +96,7 @@ impl Values {
             ("MODULE", Some(module.to_owned())),
             ("MOUNT", Some(mount)),
             ("OPTIONS", Some(options)),
+            ("OWNER", Some(owner)),
             ("PING", Some(PING.to_owned())),
             ("PREFIX", Some(prefix)),
             ("PROTOCOL", Some(protocol.to_owned())),
@@ -95,6 +108,7 @@ impl Values {
             ("SOCKET", Some(spawned)),
             ("TCP", tcp),
             ("UNIX", unix),
+            ("WEB", Some(web(config.port))),
         ];
         let nodes = config.nodes.iter().map(ToString::to_string).collect();
         Ok(Self { values, comment, nodes })
@@ -186,5 +200,36 @@ fn address(server: &str, scheme: &str, listen: &Address) -> String {
         ("systemd", Address::Unix(path)) => path.display().to_string(),
         ("systemd", Address::Abstract(name)) => format!("@{name}"),
         (_, address) => address.to_string(),
+    }
+}
+
+/// Where the web server listens, as it writes that.
+fn bind(server: &str, port: Port) -> String {
+    match (server, port) {
+        ("nginx" | "busybox", Port::Everywhere(port)) => port.to_string(),
+        // Its `bind` is a line of its own.
+        ("caddy", Port::At(address)) => format!(":{}", address.port()),
+        (_, Port::Everywhere(port)) => format!(":{port}"),
+        (_, Port::At(address)) => address.to_string(),
+    }
+}
+
+/// The only address at which it listens.
+fn host(port: Port) -> Option<String> {
+    match port {
+        Port::Everywhere(_) => None,
+        Port::At(address) => Some(address.ip().to_string()),
+    }
+}
+
+/// What a client on the same machine writes after `http://`.
+fn web(port: Port) -> String {
+    match port {
+        Port::Everywhere(80) => "localhost".to_owned(),
+        Port::Everywhere(port) => format!("localhost:{port}"),
+        Port::At(address) if address.ip().is_unspecified() => {
+            format!("localhost:{}", address.port())
+        }
+        Port::At(address) => address.to_string(),
     }
 }

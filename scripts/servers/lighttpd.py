@@ -1,0 +1,67 @@
+"""lighttpd, that starts the gateway by CGI or FastCGI, or asks it on its socket."""
+
+from rig import AS_ROOT, program, web_group
+from setups import EACH_A_PROCESS, R, S, set_up
+
+MAIN = """
+server.port = {port}
+server.bind = "127.0.0.1"
+server.document-root = "{folder}/htdocs"
+server.errorlog = "{folder}/lighttpd/error.log"
+server.pid-file = "{folder}/lighttpd/pid"
+server.upload-dirs = ( "{folder}/lighttpd" )
+{user}
+mimetype.assign = ( "" => "text/plain" )
+include "{folder}/cgigate.conf"
+"""
+
+ITS_WAYS = {
+    "a line break": R(17, 400),
+    "a query as it came": R(17),
+    "an empty field": S(8),
+    "a fault cuts the answer": R(12),
+    "GET with a body": S(8, 400),
+    "POST without a length": S(8, 411),
+    "FROB": R(32, 501),
+    "an absolute target": R(31, 400),
+    "418 and its words": R(5),
+    "X_User spoofs X-User": R(26),
+    "chunks seen one by one": R(21),
+}
+
+
+def lighttpd(rig, printed, base=None):
+    """lighttpd with what `config lighttpd` printed among its files."""
+    rig.folder_for("lighttpd")
+    rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
+    rig.write("cgigate.conf", printed)
+    user = f'server.username = "www-data"\nserver.groupname = "{web_group()}"' if AS_ROOT else ""
+    main = rig.write("lighttpd.conf", MAIN.format(port=rig.port, folder=rig.folder, user=user))
+    command = [program("lighttpd"), "-D", "-f", main]
+    return rig.serve("lighttpd", command, base, env=rig.environment)
+
+
+@set_up("lighttpd", "cgi", ITS_WAYS, EACH_A_PROCESS)
+def cgi(rig):
+    return lighttpd(rig, rig.config("lighttpd", "cgi"))
+
+
+@set_up("lighttpd", "fastcgi", ITS_WAYS)
+def fastcgi(rig):
+    return lighttpd(rig, rig.gateway("lighttpd", "fastcgi"))
+
+
+@set_up("lighttpd", "spawn", ITS_WAYS)
+def spawn(rig):
+    socket = rig.folder_for("lighttpd") / "cgigate.sock"
+    return lighttpd(rig, rig.config("lighttpd", "spawn", listen=f"unix:{socket}"))
+
+
+@set_up("lighttpd", "scgi", ITS_WAYS)
+def scgi(rig):
+    return lighttpd(rig, rig.gateway("lighttpd", "scgi"))
+
+
+@set_up("lighttpd", "uwsgi", ITS_WAYS)
+def uwsgi(rig):
+    return lighttpd(rig, rig.gateway("lighttpd", "uwsgi"))
