@@ -14,6 +14,7 @@ use super::{
     filter::FilterInput,
     loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
+    overdue::Peer,
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Watch},
@@ -24,6 +25,7 @@ use crate::{
     fcgi::RequestId,
     handlers::{self, ContentInput, Ending, Slate, Streams},
     sys::{Epoll, Happened, Ready, ThreadState, accept},
+    types::Request,
 };
 use std::{
     any::Any,
@@ -293,8 +295,13 @@ impl<'s> Thread<'s> {
     fn run_call(&mut self, slot: &Slot, mut call: Box<Call>) -> End {
         let (shared, line, token) = (self.shared, self.line, call.token);
         let desk = &mut self.desk;
+        if shared.settings.request_timeout.is_some() {
+            call.slate.client =
+                shared.itself().map(|shared| Box::new(Peer::of(shared, &call)) as _);
+        }
         let loan = Loan { shared, line, slot, token, id: call.id };
         let out = std::mem::take(&mut desk.out);
+        call.slate.came = Some(call.came);
         let request = Arc::clone(call.slate.request());
         let (slate, given) = call.split(&request);
         let sender = Sender::new(out, loan, given);
@@ -367,7 +374,7 @@ fn run_over(
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        let outcome = handlers::run(shared.apps.handler(given.protocol), app, slate, streams);
+        let outcome = shared.apps.run(given.protocol, app, slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
@@ -377,7 +384,7 @@ fn run_over(
     }
     drop(stdin);
     let outgoing = outgoing.get_mut();
-    let finished = finish(loan, desk, outgoing, ending);
+    let finished = finish(loan, desk, given.request, outgoing, ending);
     desk.out = outgoing.give_back();
     desk.hand_on_next(shared, finished.next);
     finished.close
@@ -412,10 +419,16 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 fn finish(
     loan: Loan<'_>,
     desk: &mut Desk,
+    request: &Request,
     outgoing: &mut impl Outgoing,
     ending: Ending,
 ) -> Finished {
     let Loan { shared, slot, id, .. } = loan;
+    if request.is_overdue() {
+        // It was answered, and its id may be another's by now.
+        slot.lost.fetch_sub(1, Ordering::AcqRel);
+        return Finished::default();
+    }
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut known = slot.front();
     let mut finished = known.finish_unsent(id);
