@@ -25,7 +25,6 @@ use crate::{
     fcgi::RequestId,
     handlers::{self, ContentInput, Ending, Slate, Streams},
     sys::{Epoll, Happened, Ready, ThreadState, accept},
-    types::Request,
 };
 use std::{
     any::Any,
@@ -384,7 +383,7 @@ fn run_over(
     }
     drop(stdin);
     let outgoing = outgoing.get_mut();
-    let finished = finish(loan, desk, given.request, outgoing, ending);
+    let finished = finish(loan, desk, outgoing, ending, given.request.is_overdue());
     desk.out = outgoing.give_back();
     desk.hand_on_next(shared, finished.next);
     finished.close
@@ -419,15 +418,15 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 fn finish(
     loan: Loan<'_>,
     desk: &mut Desk,
-    request: &Request,
     outgoing: &mut impl Outgoing,
     ending: Ending,
+    overdue: bool,
 ) -> Finished {
     let Loan { shared, slot, id, .. } = loan;
-    if request.is_overdue() {
+    if overdue {
         // It was answered, and its id may be another's by now.
         slot.lost.fetch_sub(1, Ordering::AcqRel);
-        return Finished::default();
+        return Finished { close: false, others: false, unread: false, next: None };
     }
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut known = slot.front();
