@@ -35,14 +35,17 @@
 //! | – | [`scgi`], [`uwsgi`] | their request heads, without I/O; what they share is [`head`] |
 //! | – | [`gateway`] | applications meet connections |
 //! | `demo_app` and others | [`apps`] | to try a server out |
+//! | – | [`testing`] | one request in process, for the tests of an application |
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
 //! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
-//! went wrong becomes a test.
+//! went wrong becomes a test, [`docs::files`] how files are served.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "http")]
+pub mod adapter;
 pub mod apps;
 mod cli;
 pub mod fcgi;
@@ -54,6 +57,7 @@ pub mod net;
 pub mod scgi;
 pub mod simple_server;
 mod sys;
+pub mod testing;
 pub mod types;
 pub mod util;
 pub mod uwsgi;
@@ -72,7 +76,14 @@ pub mod docs {
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}
+
+    #[doc = include_str!("../docs/files.md")]
+    pub mod files {}
 }
 
+#[cfg(feature = "http")]
+pub use adapter::http;
+#[cfg(feature = "tower")]
+pub use adapter::tower;
 pub use gateway::Gateway;
 pub use types::{Application, Body, Environ, Exception, Response, StartResponse, Vars, app};

@@ -20,11 +20,12 @@ use std::{
         linux::net::SocketAddrExt,
         unix::{
             fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
-            net::{SocketAddr as UnixAddr, UnixListener, UnixStream},
+            net::{SocketAddr as UnixAddr, UnixListener},
         },
     },
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 pub(crate) use succession::{Heir, Passed, Succession};
 
@@ -180,6 +181,7 @@ impl Listener {
         let fd: OwnedFd = match address {
             Address::Tcp(at) => TcpListener::bind(at).map_err(system)?.into(),
             Address::Unix(path) => {
+                let _alone = only_one_at_a_time(path);
                 clear(path).map_err(|e| e.unwrap_or_else(system))?;
                 let (fd, device, inode) = bind_unix(path, options).map_err(system)?;
                 file = Some((path.clone(), device, inode));
@@ -253,13 +255,30 @@ impl Drop for Listener {
     }
 }
 
+/// Whoever starts on the same name at the same time waits: between the look at a stale file and its
+/// removal another could have put a live one there. Locked is the folder, which leaves nothing
+/// behind; where that cannot be had for a second (anybody may lock it), it goes without.
+fn only_one_at_a_time(path: &Path) -> Option<fs::File> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = fs::File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    for _ in 0..200 {
+        if sys::try_lock(folder.as_fd()) {
+            return Some(folder);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
 /// Removes a socket's file that nothing answers on any more.
 fn clear(path: &Path) -> Result<(), Result<ListenError, io::Error>> {
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     if !found.file_type().is_socket() {
         return Err(Ok(ListenError::NoSocket(path.into())));
     }
-    match UnixStream::connect(path) {
+    // One whose queue is full would keep us waiting, and is alive.
+    let there = Destination::Address(Address::Unix(path.into()));
+    match there.connect(Some(Duration::from_secs(1))) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(Err)
         }

@@ -182,7 +182,14 @@ fn a_cgi_process_records_too_and_so_does_the_desk() {
     let mut desk = Command::new(testbed());
     let desk = desk.env_clear().args(["cgi", "--record"]).arg(folder.0.join("records"));
     assert!(desk.args(["/hello"]).output().unwrap().status.success());
-    folder.replays(5);
+    // A file is found again below the root that it was found in.
+    fs::write(folder.0.join("page.txt"), "a page\n").unwrap();
+    let mut files = Command::new(testbed());
+    files.env_clear().env("CGIGATE_RECORD", folder.0.join("records")).env("REQUEST_METHOD", "GET");
+    files.env("CGIGATE_FILES_ROOT", &folder.0).env("PATH_INFO", "/files/page.txt");
+    let answer = files.env("HTTP_RANGE", "bytes=2-").output().unwrap().stdout;
+    assert!(answer.ends_with(b"\r\n\r\npage\n"), "{}", answer.escape_ascii());
+    folder.replays(6);
 }
 
 #[test]

@@ -159,7 +159,8 @@ fn a_new_executable_that_does_not_start_leaves_the_old_one_serving() {
     let fails = |server: &mut Server, why: &str| {
         server.signal("-HUP");
         let line = server.until("reload: ");
-        assert!(line.starts_with("cgigate: reload: ") && line.contains(why), "{line}");
+        // A shell writes its own in pieces, into the same line.
+        assert!(line.contains("cgigate: reload: ") && line.contains(why), "{line}");
         assert!(line.ends_with("; the old workers go on serving"), "{line}");
         load.go_on(20);
     };

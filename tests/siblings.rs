@@ -68,7 +68,7 @@ fn megabytes<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Resp
 }
 
 /// A house with an application that waits at the gate.
-fn open(settings: Settings) -> (House, Arc<Gate>) {
+fn open(protocol: Protocol, settings: Settings) -> (House, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let door = Arc::clone(&gate);
     let wait = cgigate::app(move |_, start_response| {
@@ -84,15 +84,15 @@ fn open(settings: Settings) -> (House, Arc<Gate>) {
         .with("/logs", logs)
         .with("/megabytes", megabytes)
         .with("/wait", wait);
-    (House::open(apps, settings), gate)
+    (House::speaking(protocol, apps, settings), gate)
 }
 
-fn speaking(protocol: Protocol) -> Settings {
-    Settings { protocol, threads: 4, ..Settings::default() }
+fn four_threads() -> Settings {
+    Settings { threads: 4, ..Settings::default() }
 }
 
 fn house(protocol: Protocol) -> House {
-    open(speaking(protocol)).0
+    open(protocol, four_threads()).0
 }
 
 /// The head of a request with a body of `length` bytes.
@@ -218,8 +218,8 @@ fn sixty_four_connections_and_four_threads() {
 #[test]
 fn while_every_thread_is_in_an_application_requests_wait_and_too_many_are_answered_503() {
     for protocol in BOTH {
-        let settings = Settings { threads: 1, max_queue: 1, ..speaking(protocol) };
-        let (house, gate) = open(settings);
+        let settings = Settings { threads: 1, max_queue: 1, ..four_threads() };
+        let (house, gate) = open(protocol, settings);
         let mut first = house.unix();
         first.send(&get(protocol, "/wait"));
         gate.await_waiting(1);
@@ -248,7 +248,7 @@ fn while_every_thread_is_in_an_application_requests_wait_and_too_many_are_answer
 #[test]
 fn a_request_that_is_turned_away_is_answered_whatever_it_goes_on_to_send() {
     for protocol in BOTH {
-        let (house, gate) = open(Settings { threads: 1, max_queue: 0, ..speaking(protocol) });
+        let (house, gate) = open(protocol, Settings { threads: 1, max_queue: 0, ..four_threads() });
         let mut first = house.unix();
         first.send(&get(protocol, "/wait"));
         gate.await_waiting(1);
@@ -264,7 +264,7 @@ fn a_request_that_is_turned_away_is_answered_whatever_it_goes_on_to_send() {
 #[test]
 fn a_connection_too_many_is_answered_503() {
     for protocol in BOTH {
-        let (house, gate) = open(Settings { max_connections: 1, ..speaking(protocol) });
+        let (house, gate) = open(protocol, Settings { max_connections: 1, ..four_threads() });
         let mut first = house.unix();
         first.send(&get(protocol, "/wait"));
         gate.await_waiting(1);
@@ -279,11 +279,11 @@ fn a_connection_too_many_is_answered_503() {
 #[test]
 fn variables_that_are_too_long_or_too_many_are_answered_431() {
     for protocol in BOTH {
-        let (house, _) = open(Settings { max_params: 1000, ..speaking(protocol) });
+        let (house, _) = open(protocol, Settings { max_params: 1000, ..four_threads() });
         let long = "x".repeat(1000);
         let answer = ask(house.unix(), &head(protocol, "/hello", 0, &[("HTTP_X", &long)]));
         assert_status(protocol, &answer, "431");
-        let (house, _) = open(Settings { max_variables: 10, ..speaking(protocol) });
+        let (house, _) = open(protocol, Settings { max_variables: 10, ..four_threads() });
         let many = [("A", ""); 10];
         assert_status(protocol, &ask(house.unix(), &head(protocol, "/hello", 0, &many)), "431");
         assert_status(protocol, &ask(house.unix(), &get(protocol, "/hello")), "200");
@@ -293,7 +293,7 @@ fn variables_that_are_too_long_or_too_many_are_answered_431() {
 #[test]
 fn a_body_over_the_limit_is_answered_413_before_it_comes() {
     for protocol in BOTH {
-        let (house, _) = open(Settings { max_body: Some(1000), ..speaking(protocol) });
+        let (house, _) = open(protocol, Settings { max_body: Some(1000), ..four_threads() });
         let answer = ask(house.unix(), &head(protocol, "/count", 1001, &[]));
         assert_status(protocol, &answer, "413");
         // One that is sent all the same is read over.
@@ -307,7 +307,7 @@ fn a_body_over_the_limit_is_answered_413_before_it_comes() {
 fn a_request_that_stands_still_is_answered_408_and_silence_with_nothing() {
     for protocol in BOTH {
         let read_timeout = Some(Duration::from_millis(300));
-        let (house, _) = open(Settings { read_timeout, ..speaking(protocol) });
+        let (house, _) = open(protocol, Settings { read_timeout, ..four_threads() });
         let wire = head(protocol, "/count", 10, &[]);
         for cut in [1, 3, wire.len() / 2] {
             assert_status(protocol, &ask(house.unix(), &wire[..cut]), "408");
@@ -362,7 +362,7 @@ fn without_a_length_there_is_no_body() {
 fn a_peer_that_only_stops_sending_is_still_answered() {
     for protocol in BOTH {
         for connect in [House::unix, House::tcp] {
-            let (house, gate) = open(speaking(protocol));
+            let (house, gate) = open(protocol, four_threads());
             let mut peer = connect(&house);
             peer.send(&get(protocol, "/wait"));
             peer.stop_sending();
@@ -389,7 +389,7 @@ fn a_hang_up_cancels_what_runs_and_fails_what_reads() {
             say(is_departure(&error));
             Err(error)
         });
-        let house = House::open(Apps::default().with("/read", read), speaking(protocol));
+        let house = House::speaking(protocol, Apps::default().with("/read", read), four_threads());
         let mut peer = house.unix();
         peer.send(&head(protocol, "/read", 10, &[]));
         assert!(tell.recv().expect("the application has begun"));
@@ -475,7 +475,7 @@ fn a_file_goes_through_the_wrapper_whole() {
             start_response.call("200 OK", &[PLAIN])?;
             Ok(Body::File(FileWrapper::new(fs::File::open(&from)?)))
         });
-        let house = House::open(Apps::default().with("/file", file), speaking(protocol));
+        let house = House::speaking(protocol, Apps::default().with("/file", file), four_threads());
         assert!(split(&ask(house.unix(), &get(protocol, "/file"))).1 == body(3_000_000));
     }
     fs::remove_file(path).expect("it was there");
@@ -484,7 +484,7 @@ fn a_file_goes_through_the_wrapper_whole() {
 #[test]
 fn a_stop_ends_what_is_in_flight_first() {
     for protocol in BOTH {
-        let (house, gate) = open(speaking(protocol));
+        let (house, gate) = open(protocol, four_threads());
         let (_silent, mut peer) = (house.unix(), house.unix());
         peer.send(&get(protocol, "/wait"));
         gate.await_waiting(1);

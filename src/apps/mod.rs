@@ -12,7 +12,8 @@ mod welcome;
 pub use demo::demo;
 pub use echo::echo;
 pub use environ::environ;
-pub use files::files;
+pub(crate) use files::{ACCEL, SETTINGS as FILES_SETTINGS};
+pub use files::{Accel, AccelError, Files, Links, files};
 pub use hello::hello;
 pub use welcome::welcome;
 

@@ -8,6 +8,7 @@
 mod check;
 mod config;
 mod desk;
+mod doors;
 mod get;
 mod identity;
 mod manual;
@@ -16,6 +17,7 @@ mod process;
 mod record;
 mod request;
 mod serve;
+mod servers;
 mod terminal;
 mod values;
 mod wear;

@@ -3,16 +3,19 @@
 use super::{
     check::Check,
     config::Config,
+    doors::Listen,
     get::Get,
     manual::{self, Completions, examples},
-    values::{duration, mode, size, switch, workers},
+    record,
+    values::{duration, mode, size, switch, variable, workers},
 };
 use crate::{
+    apps::Accel,
     gateway::{MountPoint, Protocol, RecordPlan},
-    net::{Address, Network, Owner},
+    net::{Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
-use std::{fmt, num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{fmt, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
 /// Rust web applications behind a web server: CGI, FastCGI, SCGI, uwsgi and HTTP.
 #[derive(Debug, Parser)]
@@ -80,6 +83,25 @@ impl fmt::Display for Served {
     }
 }
 
+/// A name that nothing served has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no protocol: use fastcgi, scgi, uwsgi or http")]
+pub(super) struct ServedError(String);
+
+impl FromStr for Served {
+    type Err = ServedError;
+
+    fn from_str(name: &str) -> Result<Self, ServedError> {
+        Ok(match name {
+            "fastcgi" => Self::WebServers(Protocol::FastCgi),
+            "scgi" => Self::WebServers(Protocol::Scgi),
+            "uwsgi" => Self::WebServers(Protocol::Uwsgi),
+            "http" => Self::Http,
+            _ => return Err(ServedError(name.into())),
+        })
+    }
+}
+
 /// A request made up at the desk.
 #[derive(Args, Debug)]
 pub(super) struct Desk {
@@ -108,9 +130,10 @@ pub(super) struct Server {
     /// The application that answers; without it the path's first segment names it
     #[arg(long, env = "CGIGATE_APP")]
     pub(super) app: Option<String>,
-    /// 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N, systemd[:NAME]; repeatable
-    #[arg(long, env = "CGIGATE_LISTEN", value_delimiter = ' ')]
-    pub(super) listen: Vec<Address>,
+    /// 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N, systemd[:NAME]; repeatable.
+    /// Another protocol than the command's goes before it: scgi+unix:/path, http+:8000
+    #[arg(long, env = "CGIGATE_LISTEN", value_name = "[PROTOCOL+]ADDR", value_delimiter = ' ')]
+    pub(super) listen: Vec<Listen>,
     /// Application calls at a time [default: 4 x CPUs, at least 4]
     #[arg(long, env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: Option<u16>,
@@ -179,6 +202,10 @@ pub(super) struct Server {
     /// Run in this group, by name [default: that of --user]
     #[arg(long, env = "CGIGATE_GROUP")]
     pub(super) group: Option<String>,
+    /// A variable of this process that applications find among the request's; repeatable
+    #[arg(long, env = "CGIGATE_PASS_ENV", value_name = "NAME", value_delimiter = ' ',
+          value_parser = variable)]
+    pub(super) pass_env: Vec<String>,
     /// Where the number of the process is written while it serves
     #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,
@@ -188,6 +215,10 @@ pub(super) struct Server {
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
+    /// The web server that sends the files of `files` itself, for it was told so: nginx,
+    /// nginx:/PREFIX, apache, lighttpd
+    #[arg(long, env = "CGIGATE_ACCEL", value_name = "SERVER")]
+    pub(super) accel: Option<Accel>,
     #[command(flatten)]
     pub(super) record: Record,
 }
@@ -217,7 +248,8 @@ impl Record {
     pub(super) fn plan(&self) -> Option<RecordPlan> {
         let folder = self.folder.clone().filter(|folder| !folder.as_os_str().is_empty())?;
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        Some(RecordPlan { folder, secrets: self.secrets, count: self.count, size })
+        let settings = record::settings();
+        Some(RecordPlan { folder, secrets: self.secrets, settings, count: self.count, size })
     }
 }
 

@@ -1,17 +1,20 @@
 //! Which process of a server this is: one that serves alone, a supervisor, or one of its workers.
 
 use super::{
+    doors::Door,
     options::{Served, Server as Options},
+    serve::threads,
+    servers::Servers,
     wear::Wear,
 };
 use crate::{
-    gateway::{Control, End, Handle, Inheritance, Plan, Supervisor, Word, tell_manager},
-    net::{Address, Heir, Listener},
+    gateway::{Control, End, Inheritance, Plan, Supervisor, Word, tell_manager},
+    net::{Address, Listener},
     sys::{Signal, Signals, raise_descriptor_limit, say},
 };
 use anyhow::Context as _;
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     process::ExitCode,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -33,11 +36,15 @@ impl Process {
     ///
     /// # Errors
     /// The variable that a supervisor sets is there, and no supervisor.
-    pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Listener>)>> {
+    pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Door>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        Ok(inherited.map(|Inheritance { control, listeners }| {
-            (Self::Worker(control), listeners.into_iter().map(Listener::lent).collect())
-        }))
+        let Some(Inheritance { control, listeners }) = inherited else { return Ok(None) };
+        let door = |(name, fd): (String, _)| {
+            let served: Served = name.parse().with_context(|| format!("serve {name}"))?;
+            Ok(Door { served, listener: Listener::lent(fd) })
+        };
+        let doors = listeners.into_iter().map(door).collect::<anyhow::Result<_>>()?;
+        Ok(Some((Self::Worker(control), doors)))
     }
 
     /// Whether a supervisor has started this process.
@@ -59,17 +66,17 @@ impl Process {
     pub(super) fn begin(
         self,
         signals: Signals,
-        served: Served,
-        listeners: Vec<Listener>,
-        threads: usize,
-        server: impl Told,
+        options: &Options,
+        doors: Vec<Door>,
+        servers: Servers,
         wear: &Wear,
     ) -> anyhow::Result<()> {
-        let listeners = Mutex::new(listeners);
-        let house = Arc::new(House { server, listeners, stopped: AtomicBool::new(false) });
+        let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
+        let house = Arc::new(House { servers, doors, stopped });
         match self {
             Self::Lone => {
-                announce(served, &lock(&house.listeners), 1, threads);
+                announce(&lock(&house.doors), 1, options);
+                tell_manager("READY=1");
                 let house = Arc::clone(&house);
                 // Whoever started it starts another.
                 wear.then(move || house.stop());
@@ -92,39 +99,15 @@ impl Process {
     }
 }
 
-/// What a server can be told while it serves.
-pub(super) trait Told: Send + Sync + 'static {
-    /// No new connections, and none kept; what is in flight ends. To be said once.
-    fn stop(&self);
-    /// The same, but connections without a request go to the heir.
-    fn retire(&self, heir: Heir);
-    /// Takes a connection that another server had.
-    fn adopt(&self, connection: OwnedFd);
-}
-
-impl Told for Handle {
-    fn stop(&self) {
-        Self::stop(self);
-    }
-
-    fn retire(&self, heir: Heir) {
-        Self::retire(self, heir);
-    }
-
-    fn adopt(&self, connection: OwnedFd) {
-        Self::adopt(self, connection);
-    }
-}
-
-/// A server, and the sockets that it was made of.
-struct House<S> {
-    server: S,
-    /// None of them since it was told to end: nobody is to wait at a door that is opened no more.
-    listeners: Mutex<Vec<Listener>>,
+/// The servers, and the sockets that they were made of.
+struct House {
+    servers: Servers,
+    /// None since they were told to end: nobody is to wait at a door that is opened no more.
+    doors: Mutex<Vec<Door>>,
     stopped: AtomicBool,
 }
 
-impl<S: Told> House<S> {
+impl House {
     fn obey_supervisor(&self, control: &Arc<Control>) {
         let mut retired = false;
         // Without a supervisor nobody would replace it or stop it: it ends.
@@ -133,13 +116,13 @@ impl<S: Told> House<S> {
                 Word::Stop => break,
                 Word::Retire => {
                     retired = true;
-                    lock(&self.listeners).clear();
+                    lock(&self.doors).clear();
                     let heir = Arc::clone(control);
-                    self.server.retire(Box::new(move |socket| heir.pass(socket)));
+                    self.servers.retire(move |socket, spoken| heir.pass(socket, spoken));
                 }
                 // They have met on their way: there is somebody else.
-                Word::Connection(socket) if retired => drop(control.pass(socket.as_fd())),
-                Word::Connection(socket) => self.server.adopt(socket),
+                Word::Connection(it) if retired => drop(control.say(&Word::Connection(it))),
+                Word::Connection(it) => self.servers.adopt(it),
                 Word::Reopen | Word::Ready | Word::Replace => {}
             }
         }
@@ -163,45 +146,40 @@ impl<S: Told> House<S> {
 
     /// Once, whoever says so first.
     fn stop(&self) {
-        lock(&self.listeners).clear();
+        lock(&self.doors).clear();
         if !self.stopped.swap(true, Ordering::SeqCst) {
-            self.server.stop();
+            self.servers.stop();
         }
     }
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(served: Served, listeners: &[Listener], workers: usize, threads: usize) {
-    for listener in listeners {
-        let address = listener.address();
+fn announce(doors: &[Door], workers: usize, options: &Options) {
+    for &Door { served, ref listener } in doors {
+        let (address, threads) = (listener.address(), threads(served, options));
         say(format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"));
         if served == Served::Http && matches!(address, Address::Tcp(_)) {
             say(format_args!("cgigate: open http://{address}/"));
         }
     }
-    tell_manager("READY=1");
 }
 
 /// Has `--workers` processes serve, until a signal says to stop.
-pub(super) fn supervise(
-    server: &Options,
-    served: Served,
-    listeners: Vec<Listener>,
-    threads: usize,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn supervise(server: &Options, doors: Vec<Door>) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
-    let workers = server.workers;
-    let sockets = listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned());
-    let sockets = sockets.collect::<Result<_, _>>()?;
-    let listeners = Arc::new(Mutex::new(listeners));
-    let announced = Arc::clone(&listeners);
+    let (workers, options) = (server.workers, server.clone());
+    let listener =
+        |door: &Door| Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?));
+    let sockets = doors.iter().map(listener).collect::<anyhow::Result<_>>()?;
+    let doors = Arc::new(Mutex::new(doors));
+    let announced = Arc::clone(&doors);
     let plan = Plan {
         workers,
         listeners: sockets,
         graceful_timeout: server.graceful_timeout,
-        ready: Box::new(move || announce(served, &lock(&announced), workers, threads)),
+        ready: Box::new(move || announce(&lock(&announced), workers, &options)),
         // A socket's file goes at once, as when there is one process.
-        stopping: Box::new(move || lock(&listeners).clear()),
+        stopping: Box::new(move || lock(&doors).clear()),
         reopen: Box::new(|| {}),
     };
     let supervisor = Supervisor::new(plan).context("supervise workers")?;

@@ -1,7 +1,7 @@
 //! The one request that this process was started for. Here clap is not even loaded: a process
 //! that lives for a tenth of a millisecond cannot afford it.
 
-use super::{own_name, values};
+use super::{own_name, record, values};
 use crate::{
     gateway::{
         Dispatcher, Gateway, RecordPlan, Recorder,
@@ -104,7 +104,8 @@ fn plan(vars: &Vars, folder: &[u8]) -> Result<RecordPlan, String> {
     let count = setting(vars, "CGIGATE_RECORD_COUNT", number)?.unwrap_or(RecordPlan::COUNT);
     let size = setting(vars, "CGIGATE_RECORD_SIZE", values::size)?;
     let size = size.map_or(RecordPlan::SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX));
-    Ok(RecordPlan { folder: OsStr::from_bytes(folder).into(), secrets, count, size })
+    let (folder, settings) = (OsStr::from_bytes(folder).into(), record::settings());
+    Ok(RecordPlan { folder, secrets, settings, count, size })
 }
 
 /// That nothing can be recorded is no reason not to answer.

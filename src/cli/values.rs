@@ -62,6 +62,18 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
     mode.ok_or_else(|| format!("{text:?} is no file mode: use octal digits, as 0660"))
 }
 
+/// The name of a variable that may stand beside a request's own: not of those that its client sets.
+pub(super) fn variable(name: &str) -> Result<String, String> {
+    match name {
+        "" => Err("a name is wanted".into()),
+        _ if name.contains('=') => Err(format!("{name:?} is no name: only the name is wanted")),
+        _ if name.starts_with("HTTP_") => {
+            Err(format!("{name:?} would be taken for a field of the client's request"))
+        }
+        _ => Ok(name.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +96,9 @@ mod tests {
         assert!(workers("auto").is_ok_and(|count| count > 0));
         assert!(workers("0").is_err_and(|why| why.contains("\"0\"")));
         assert!(mode("999").is_err() && mode("7777").is_err());
+        assert_eq!(variable("DB_HOST"), Ok("DB_HOST".into()));
+        for wrong in ["", "A=b", "HTTP_PROXY", "HTTP_"] {
+            assert!(variable(wrong).is_err(), "{wrong}");
+        }
     }
 }

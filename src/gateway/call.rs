@@ -20,6 +20,7 @@ pub(super) struct Data {
 
 /// A request that an application can be called for. Threads keep them for the next request.
 pub(super) struct Call {
+    pub(super) protocol: Protocol,
     pub(super) token: Token,
     pub(super) id: RequestId,
     pub(super) role: Role,
@@ -34,8 +35,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(token: Token, id: RequestId, role: Role) -> Self {
+    pub(super) fn new(protocol: Protocol, token: Token, id: RequestId, role: Role) -> Self {
         Self {
+            protocol,
             token,
             id,
             role,
@@ -48,13 +50,19 @@ impl Call {
     }
 
     /// Nothing of the last request stays but the memory it was in.
-    pub(super) fn renew(&mut self, token: Token, id: RequestId, role: Role) {
+    pub(super) fn renew(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) {
         self.slate.wipe(None);
+        self.protocol = protocol;
+        (self.token, self.id, self.role, self.data) = (token, id, role, None);
+    }
+
+    /// It has been answered: whatever is left of its body goes at once, for it may be in a file.
+    pub(super) fn forget_body(&mut self) {
         match Arc::get_mut(&mut self.spool) {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
-        (self.token, self.id, self.role, self.data) = (token, id, role, None);
+        self.data = None;
     }
 
     /// Finds the variables in what came before the body, and how long that is.
@@ -64,7 +72,7 @@ impl Call {
     pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         let left = Cell::new(settings.max_variables);
-        match settings.protocol {
+        match self.protocol {
             Protocol::FastCgi => vars.index_by(|head, at| few(&left, fcgi::pair_at(head, at))),
             Protocol::Scgi => vars.index_by(|head, at| few(&left, Scgi::pair_at(head, at))),
             Protocol::Uwsgi => vars.index_by(|head, at| few(&left, Uwsgi::pair_at(head, at))),
@@ -82,7 +90,7 @@ impl Call {
         self.content = match self.role {
             Role::Authorizer => Content::Length(0),
             // SCGI and uwsgi have no other way to say where a body ends.
-            _ if settings.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
+            _ if self.protocol != Protocol::FastCgi => Content::Length(length.unwrap_or(0)),
             Role::Responder | Role::Filter => or_until_end(length),
         };
         if self.role == Role::Filter {
@@ -96,10 +104,10 @@ impl Call {
     /// nginx stops sending a body that it has buffered as soon as the response's header block has
     /// gone on to its client: an application that answers while it reads would wait for the rest
     /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
-    pub(super) fn wants_body_first(&self, protocol: Protocol) -> bool {
+    pub(super) fn wants_body_first(&self) -> bool {
         matches!(self.content, Content::Length(1..)) && {
             let software = self.slate.vars.get("SERVER_SOFTWARE");
-            software.map_or(protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
+            software.map_or(self.protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
         }
     }
 }

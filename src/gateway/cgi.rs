@@ -145,6 +145,9 @@ impl Ahead {
     }
 }
 
+/// The most that comes out of the spool at once.
+const BLOCK: usize = 64 << 10;
+
 /// `wsgi.input`, before [`ContentInput`] bounds it.
 struct Stdin<'a> {
     ahead: &'a RefCell<Ahead>,
@@ -156,12 +159,14 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.block.len() {
             let ahead = &mut *self.ahead.borrow_mut();
-            let taken = ahead.spool.take(&mut self.block);
-            if !matches!(taken, Ok(true)) {
-                self.block.clear();
-            }
+            self.block.clear();
             self.at = 0;
-            if !taken? && ahead.left > 0 {
+            let block = &mut self.block;
+            let taken = ahead.spool.take(|there| {
+                block.resize(there.min(BLOCK), 0);
+                block
+            })?;
+            if taken.is_none() && ahead.left > 0 {
                 ahead.read(|there| self.block.extend_from_slice(there))?;
             }
         }

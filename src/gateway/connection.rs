@@ -125,13 +125,13 @@ impl Sorting {
         self.pieces.clear();
     }
 
-    fn call(&mut self, token: Token, id: RequestId, role: Role) -> Box<Call> {
+    fn call(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) -> Box<Call> {
         match self.pool.pop() {
             Some(mut call) => {
-                call.renew(token, id, role);
+                call.renew(protocol, token, id, role);
                 call
             }
-            None => Box::new(Call::new(token, id, role)),
+            None => Box::new(Call::new(protocol, token, id, role)),
         }
     }
 }
@@ -162,8 +162,8 @@ pub(super) struct Finished {
 
 impl Front {
     /// A new connection.
-    pub(super) fn begin(&mut self, settings: &Settings, overloaded: bool) {
-        self.incoming = Incoming::new(settings);
+    pub(super) fn begin(&mut self, protocol: Protocol, settings: &Settings, overloaded: bool) {
+        self.incoming = Incoming::new(protocol, settings);
         self.overloaded = overloaded;
     }
 
@@ -239,7 +239,9 @@ impl Front {
             Event::Params { id, piece } => {
                 let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
                 if let Stage::Params(call) = &mut open.stage {
-                    let call = call.get_or_insert_with(|| sorting.call(rules.token, id, open.role));
+                    let call = call.get_or_insert_with(|| {
+                        sorting.call(self.incoming.protocol(), rules.token, id, open.role)
+                    });
                     call.slate.vars.append(piece);
                 }
             }
@@ -268,12 +270,12 @@ impl Front {
     }
 
     fn params_end(&mut self, id: RequestId, sorting: &mut Sorting, rules: &Rules<'_>) {
-        let overloaded = self.overloaded;
+        let (overloaded, protocol) = (self.overloaded, self.incoming.protocol());
         let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
         let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
-        let mut call = call.take().unwrap_or_else(|| sorting.call(rules.token, id, role));
+        let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
         let mut prepared = call.prepare(rules.settings);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
@@ -529,6 +531,11 @@ impl Front {
         !self.tail.is_empty()
     }
 
+    /// What is spoken.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.incoming.protocol()
+    }
+
     /// Whether nothing is known here that would not be known of a new connection: then the rest of
     /// what comes can be understood by anybody.
     pub(super) fn is_fresh(&self) -> bool {
@@ -605,7 +612,7 @@ mod tests {
             role == Role::Responder
         }
 
-        fn handler(&self) -> &(dyn Handler + Sync) {
+        fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
             unreachable!("nothing is run here")
         }
     }
@@ -619,7 +626,7 @@ mod tests {
         let token = Token(1 << 32);
         let rules = Rules { settings: &settings, apps: &Responders, token, now: 0, direct: false };
         let (mut front, mut sorting) = (Front::default(), Sorting::default());
-        front.begin(&settings, false);
+        front.begin(Protocol::FastCgi, &settings, false);
         let mut wire = Vec::new();
         fcgi::begin_request(&mut wire, id, Role::Responder, false);
         fcgi::stream(&mut wire, fcgi::RecordType::Params, id, b"");

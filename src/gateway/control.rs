@@ -1,7 +1,8 @@
 //! What a supervisor and its workers say to each other, over one line for each worker.
 //!
 //! The two may be of different versions: after a reload the supervisor is the old executable, and
-//! the workers are the new one. So a packet is one letter, and what is not known is read over.
+//! the workers are the new one. So a packet is a letter, and what it is about; what is not known is
+//! read over.
 
 use crate::sys;
 use std::{
@@ -17,13 +18,20 @@ pub(crate) enum Word {
     /// Worker: it has served long enough, or cannot go on; another should take its place.
     Replace,
     /// Either way: a kept connection without a request on it, from one that goes to one that stays.
-    Connection(OwnedFd),
+    Connection(Connection),
     /// Supervisor: no new connections, none kept; what is in flight ends.
     Stop,
     /// Supervisor: others serve now. No new connections; those without a request are handed over.
     Retire,
     /// Supervisor: the log files have been moved away.
     Reopen,
+}
+
+/// A connection, and the name of what is spoken on it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: OwnedFd,
+    pub(crate) spoken: String,
 }
 
 /// One end of the line.
@@ -42,7 +50,7 @@ impl Control {
         match word {
             Word::Ready => self.send(b'r'),
             Word::Replace => self.send(b'x'),
-            Word::Connection(socket) => self.pass(socket.as_fd()),
+            Word::Connection(it) => self.pass(it.socket.as_fd(), &it.spoken),
             Word::Stop => self.send(b's'),
             Word::Retire => self.send(b'h'),
             Word::Reopen => self.send(b'u'),
@@ -57,8 +65,8 @@ impl Control {
     ///
     /// # Errors
     /// As for `say`.
-    pub(crate) fn pass(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        sys::send_packet(self.0.as_fd(), b"c", Some(socket))
+    pub(crate) fn pass(&self, socket: BorrowedFd<'_>, spoken: &str) -> io::Result<()> {
+        sys::send_packet(self.0.as_fd(), &[b"c", spoken.as_bytes()].concat(), Some(socket))
     }
 
     /// The next word; `None` when the other end is closed.
@@ -67,15 +75,16 @@ impl Control {
     /// The line is broken.
     pub(crate) fn hear(&self) -> io::Result<Option<Word>> {
         loop {
-            let mut letter = [0; 64];
-            let (len, socket) = sys::receive_packet(self.0.as_fd(), &mut letter)?;
-            if len == 0 {
-                return Ok(None);
-            }
-            let word = match (letter[0], socket) {
+            let mut packet = [0; 64];
+            let (len, socket) = sys::receive_packet(self.0.as_fd(), &mut packet)?;
+            let Some((letter, rest)) = packet[..len].split_first() else { return Ok(None) };
+            let word = match (*letter, socket) {
                 (b'r', _) => Word::Ready,
                 (b'x', _) => Word::Replace,
-                (b'c', Some(socket)) => Word::Connection(socket),
+                (b'c', Some(socket)) => {
+                    let spoken = String::from_utf8_lossy(rest).into_owned();
+                    Word::Connection(Connection { socket, spoken })
+                }
                 (b's', _) => Word::Stop,
                 (b'h', _) => Word::Retire,
                 (b'u', _) => Word::Reopen,
@@ -96,18 +105,19 @@ impl AsRawFd for Control {
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     pub(crate) control: Control,
-    pub(crate) listeners: Vec<OwnedFd>,
+    /// With the names of what is spoken there.
+    pub(crate) listeners: Vec<(String, OwnedFd)>,
 }
 
 impl Inheritance {
     /// The variable that tells a worker what it is, and what it has.
     pub(crate) const NAME: &str = "CGIGATE_WORKER";
 
-    /// Its value: `control=5 listener=3 listener=4`.
-    pub(super) fn describe(control: &Control, listeners: &[RawFd]) -> String {
+    /// Its value: `control=5 fastcgi=3 scgi=4`.
+    pub(super) fn describe(control: &Control, listeners: &[(String, OwnedFd)]) -> String {
         let mut text = format!("control={}", control.as_raw_fd());
-        for listener in listeners {
-            text.push_str(&format!(" listener={listener}"));
+        for (spoken, listener) in listeners {
+            text.push_str(&format!(" {spoken}={}", listener.as_raw_fd()));
         }
         text
     }
@@ -128,8 +138,10 @@ impl Inheritance {
             let Ok(number) = number.parse() else { continue };
             match name {
                 "control" => control = Some(Control(sys::adopt(number)?)),
-                "listener" if sys::is_listening(number) => listeners.push(sys::adopt(number)?),
-                _ => {}
+                _ if sys::is_listening(number) => {
+                    listeners.push((name.into(), sys::adopt(number)?));
+                }
+                _ => {} // Of another version.
             }
         }
         match control {
@@ -153,7 +165,7 @@ mod tests {
         worker.send(b'?').unwrap();
         worker.say(&Word::Ready).unwrap();
         worker.say(&Word::Replace).unwrap();
-        worker.pass(far.as_fd()).unwrap();
+        worker.pass(far.as_fd(), "scgi").unwrap();
         assert!(matches!(supervisor.hear(), Ok(Some(Word::Ready))));
         assert!(matches!(supervisor.hear(), Ok(Some(Word::Replace))));
         let passed = supervisor.hear().unwrap().unwrap();
@@ -165,7 +177,8 @@ mod tests {
         assert!(matches!(worker.hear(), Ok(Some(Word::Stop))));
         assert!(matches!(worker.hear(), Ok(Some(Word::Retire))));
         assert!(matches!(worker.hear(), Ok(Some(Word::Reopen))));
-        assert!(matches!(worker.hear(), Ok(Some(Word::Connection(_)))));
+        let Ok(Some(Word::Connection(passed))) = worker.hear() else { panic!("a connection") };
+        assert_eq!(passed.spoken, "scgi");
         assert!(matches!(worker.hear(), Ok(None)));
     }
 }

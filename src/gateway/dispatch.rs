@@ -7,11 +7,13 @@ use crate::{
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::{shift_segment, split_path_info},
 };
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
+    /// As `cgigate http` has them, `welcome` too.
+    http: bool,
     /// `--app`, `CGIGATE_APP`.
     app: Option<String>,
     /// The executable's own name, if an application has it.
@@ -20,6 +22,8 @@ pub(crate) struct Dispatcher {
     max_body: u64,
     /// `--mount`.
     mount: Option<MountPoint>,
+    /// `--pass-env`: variables that every request has.
+    passed: Vec<(String, Vec<u8>)>,
     /// What `--record` has to see of requests that no application does.
     refusals: Option<[Box<dyn Application>; Refusal::ALL.len()]>,
 }
@@ -68,43 +72,48 @@ const BAD_MOUNT: &BadMount = &BadMount;
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
     pub(crate) fn new(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, false, app, own_name, max_body)
+        Self::of(gateway.into(), false, app, own_name, max_body)
     }
 
     /// The same for `cgigate http`.
     pub(crate) fn http(
-        gateway: Gateway,
+        gateway: impl Into<Arc<Gateway>>,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        Self::of(gateway, true, app, own_name, max_body)
+        Self::of(gateway.into(), true, app, own_name, max_body)
     }
 
     fn of(
-        mut gateway: Gateway,
+        gateway: Arc<Gateway>,
         http: bool,
         app: Option<String>,
         own_name: Option<&str>,
         max_body: u64,
     ) -> Self {
-        gateway.settle_on(http);
         let own_name = own_name.and_then(|own| {
-            let responders = gateway.mounts.iter().filter(|mount| mount.role == Role::Responder);
-            responders.map(|mount| mount.name).find(|name| *name == own)
+            let mut responders = gateway.of_role(Role::Responder, http);
+            responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
-        Self { gateway, app, own_name, max_body, mount: None, refusals: None }
+        let (mount, passed, refusals) = (None, Vec::new(), None);
+        Self { gateway, http, app, own_name, max_body, mount, passed, refusals }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
     /// is `None`.
     pub(crate) fn mounted(self, mount: Option<MountPoint>) -> Self {
         Self { mount, ..self }
+    }
+
+    /// Every request has these variables, unless the web server has set them for it.
+    pub(crate) fn passing(self, passed: Vec<(String, Vec<u8>)>) -> Self {
+        Self { passed, ..self }
     }
 
     /// Shows `recorder` what is refused before an application sees it.
@@ -114,7 +123,7 @@ impl Dispatcher {
 
     /// Whether any application has that role.
     pub(crate) fn has_role(&self, role: Role) -> bool {
-        self.gateway.mounts.iter().any(|mount| mount.role == role)
+        self.gateway.of_role(role, self.http).next().is_some()
     }
 
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
@@ -137,6 +146,9 @@ impl Dispatcher {
             at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
             // What is said to the gateway is not said to the application.
             vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
+        }
+        for (name, value) in &self.passed {
+            vars.set_default(name, value);
         }
         match Content::length(vars) {
             Ok(Some(length)) if length > max_body => {
@@ -197,7 +209,7 @@ impl Dispatcher {
     }
 
     fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
-        let mut mounts = self.gateway.mounts.iter().filter(|mount| mount.role == role);
+        let mut mounts = self.gateway.of_role(role, self.http);
         let mount = match name {
             Some(name) => mounts.find(|mount| mount.name.as_bytes() == name)?,
             // Authorizers and filters are chosen by their role alone: no path comes for them.
@@ -205,7 +217,7 @@ impl Dispatcher {
             None => {
                 let path = vars.get("PATH_INFO").unwrap_or_default();
                 if path.is_empty() || path == b"/" {
-                    mounts.find(|mount| mount.index)?
+                    Gateway::index_of(mounts, self.http)?
                 } else {
                     let (segment, _) = split_path_info(path).ok()??;
                     let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;

@@ -7,6 +7,7 @@
 //! in the socket for whoever reads there next.
 
 use super::{
+    Protocol,
     desk::{Run, Short},
     queue::Look,
     shared::{LISTENERS, Shared},
@@ -23,8 +24,8 @@ use std::{
 
 impl Shared {
     /// Takes a connection that another worker had.
-    pub(super) fn adopt(&self, socket: OwnedFd) {
-        let Some(token) = settle_in(self, socket) else { return };
+    pub(super) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
+        let Some(token) = settle_in(self, protocol, socket) else { return };
         let slot = self.table.slot(token);
         // Registering reports what has come on it meanwhile.
         register(self, slot, token);
@@ -48,7 +49,7 @@ impl Stewardship {
         while shared.table.live() > 0 && Instant::now() < deadline && !shared.is_done() {
             self.tick();
             for (token, slot) in shared.table.iter() {
-                if matches!(slot.try_idle(), Ok(Idle::Quiet)) && slot.enter(token.generation()) {
+                if matches!(slot.try_idle(), Ok(Idle::Quiet(_))) && slot.enter(token.generation()) {
                     self.hands.held = Some(token);
                     self.part_with(slot, token);
                     self.leave(slot, token);
@@ -63,7 +64,7 @@ impl Stewardship {
     fn close_listeners(&mut self) {
         let shared = Arc::clone(&self.shared);
         for listener in &shared.listeners {
-            let _already_gone = shared.epoll.remove(listener.raw());
+            let _already_gone = shared.epoll.remove(listener.socket.raw());
         }
         let limit = shared.settings.graceful_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
@@ -76,7 +77,7 @@ impl Stewardship {
             {
                 self.listen(token);
             }
-            drop(listener.take());
+            drop(listener.socket.take());
         }
     }
 
@@ -94,7 +95,7 @@ impl Stewardship {
         self.desk.sorting.forget();
         let _intake = self.desk.take_in(&shared, token, Run::Others, Short::MayHideEnd);
         self.desk.hand_on(&shared, token);
-        if matches!(slot.try_idle(), Ok(Idle::Quiet)) {
+        if matches!(slot.try_idle(), Ok(Idle::Quiet(_))) {
             slot.set_closing();
         }
     }
@@ -104,8 +105,8 @@ impl Stewardship {
         if slot.runs() > 0 || slot.unsaid.load(Ordering::Acquire) || !slot.front().is_fresh() {
             return Passed::Later;
         }
-        let succession = &self.shared.succession;
-        let passed = slot.socket.with(|socket| Ok(succession.pass(socket)));
+        let (succession, spoken) = (&self.shared.succession, slot.front().protocol().name());
+        let passed = slot.socket.with(|socket| Ok(succession.pass(socket, spoken)));
         if let Ok(Passed::Gone) = passed {
             // Closing alone would not end its events: the heir has the same socket.
             let _ = self.shared.epoll.remove(slot.socket.raw());

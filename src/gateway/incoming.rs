@@ -32,8 +32,8 @@ impl Default for Incoming {
 
 impl Incoming {
     /// A new connection.
-    pub(super) fn new(settings: &Settings) -> Self {
-        match settings.protocol {
+    pub(super) fn new(protocol: Protocol, settings: &Settings) -> Self {
+        match protocol {
             Protocol::FastCgi => Self::FastCgi(Connection::new(Limits {
                 max_requests: settings.max_requests_per_connection,
                 max_params: settings.max_params,

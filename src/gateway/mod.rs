@@ -63,11 +63,11 @@ use crate::{
 use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
-pub(crate) use control::{Control, Inheritance, Word};
+pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
-pub(crate) use recorder::{Plan as RecordPlan, Recorder};
+pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
 #[cfg(target_os = "linux")]
 pub use server::{Dispatch, Handle, Server};
 pub use settings::Settings;
@@ -200,13 +200,18 @@ impl Gateway {
         self
     }
 
-    /// The applications as `cgigate http` has them, or as everybody else.
-    fn settle_on(&mut self, http: bool) {
-        if !http {
-            self.mounts.retain(|mount| !mount.welcome);
-        } else if self.mounts.iter().any(|mount| mount.welcome) {
-            self.mounts.iter_mut().for_each(|mount| mount.index = mount.welcome);
-        }
+    /// The applications of a role, as `cgigate http` has them or as everybody else.
+    fn of_role(&self, role: Role, http: bool) -> impl Iterator<Item = &Mount> + Clone {
+        self.mounts.iter().filter(move |mount| mount.role == role && (http || !mount.welcome))
+    }
+
+    /// The one for `/`: whom `cgigate http` has to greet is first.
+    fn index_of<'m>(
+        mut mounts: impl Iterator<Item = &'m Mount> + Clone,
+        http: bool,
+    ) -> Option<&'m Mount> {
+        let greets = mounts.clone().find(|mount| http && mount.welcome);
+        greets.or_else(|| mounts.find(|mount| mount.index))
     }
 
     /// Builds what was left for this moment.

@@ -1,7 +1,7 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::streams::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, Settings, ahead::Ahead, call::Call, loan::Loan, slot::Slot};
+use super::{Dispatch, ahead::Ahead, call::Call, loan::Loan, slot::Slot};
 use crate::{
     fcgi::RequestId,
     types::{ClientGone, Request},
@@ -55,9 +55,9 @@ pub(super) struct Sender<'c> {
 impl<'c> Sender<'c> {
     pub(super) fn new(mut out: Vec<u8>, loan: Loan<'c>, call: &Call) -> Self {
         out.clear();
-        let Settings { protocol, write_timeout: limit, .. } = loan.shared.settings;
+        let limit = loan.shared.settings.write_timeout;
         let request = Arc::clone(call.slate.request());
-        let body_first = call.wants_body_first(protocol);
+        let body_first = call.wants_body_first();
         let body_first = body_first.then(|| Ahead::new(loan, Arc::clone(&call.spool)));
         Self { out, slot: loan.slot, id: call.id, limit, request, gone: false, body_first }
     }

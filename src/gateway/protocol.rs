@@ -19,6 +19,15 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// As the command line calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FastCgi => "fastcgi",
+            Self::Scgi => "scgi",
+            Self::Uwsgi => "uwsgi",
+        }
+    }
+
     /// Where the status of an answer stands.
     pub const fn preamble(self) -> Preamble {
         match self {
@@ -30,12 +39,7 @@ impl Protocol {
 }
 
 impl fmt::Display for Protocol {
-    /// As the command line calls it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FastCgi => "fastcgi",
-            Self::Scgi => "scgi",
-            Self::Uwsgi => "uwsgi",
-        })
+        f.write_str(self.name())
     }
 }

@@ -1,7 +1,7 @@
 //! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
-    Settings,
+    Protocol, Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
     threads::{Thread, report},
@@ -30,8 +30,8 @@ pub trait Dispatch: Send + Sync {
     /// Whether there is an application of that role; a request of another is refused.
     fn serves(&self, role: Role) -> bool;
 
-    /// How requests are run.
-    fn handler(&self) -> &(dyn Handler + Sync);
+    /// How requests are run: where the status stands is the protocol's.
+    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
 
     /// Whether the peer of a new connection may connect.
     fn admits(&self, _socket: &OwnedFd) -> bool {
@@ -65,26 +65,26 @@ pub struct Handle {
 const STACK: usize = 2 << 20;
 
 impl Server {
-    /// A server of `listeners`, which become non-blocking.
+    /// A server of `listeners`, which become non-blocking, with what is spoken on each.
     ///
     /// # Errors
     /// The system has no more descriptors.
     pub fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         settings: Settings,
     ) -> io::Result<Self> {
-        let listeners = listeners.into_iter().map(|listener| {
+        let listeners = listeners.into_iter().map(|(protocol, listener)| {
             // For this call of no matter which family the socket is.
             let listener = TcpListener::from(listener);
             listener.set_nonblocking(true)?;
-            Ok(OwnedFd::from(listener))
+            Ok((protocol, OwnedFd::from(listener)))
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
-            shared.epoll.add(listener.raw(), token, Ready::While)?;
+            shared.epoll.add(listener.socket.raw(), token, Ready::While)?;
         }
         Ok(Self { shared })
     }
@@ -143,7 +143,7 @@ impl Handle {
     }
 
     /// Takes a connection on which another server's peer has no request under way.
-    pub(crate) fn adopt(&self, socket: OwnedFd) {
-        self.shared.adopt(socket);
+    pub(crate) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
+        self.shared.adopt(protocol, socket);
     }
 }

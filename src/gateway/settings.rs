@@ -1,6 +1,5 @@
 //! What an operator can set about serving, with the defaults that the manual states.
 
-use super::Protocol;
 use std::time::Duration;
 
 /// Limits and times of one worker process. `None` is no limit.
@@ -13,8 +12,6 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is spoken.
-    pub protocol: Protocol,
     /// App calls at a time: 4 × CPUs, at least 4.
     pub threads: usize,
     /// How many of them wait for connections while nothing blocks: the CPUs of this process.
@@ -51,7 +48,6 @@ impl Default for Settings {
     fn default() -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            protocol: Protocol::FastCgi,
             threads: (4 * cpus).max(4),
             waiters: cpus,
             max_connections: 10_000,

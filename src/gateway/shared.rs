@@ -2,7 +2,7 @@
 //! shows of itself to the steward.
 
 use super::{
-    Dispatch, Settings,
+    Dispatch, Protocol, Settings,
     call::Call,
     queue::Queue,
     slot::{Table, Token},
@@ -32,7 +32,7 @@ pub(super) struct Shared {
     pub(super) bell: Bell,
     pub(super) queue: Queue,
     /// Closed when it stops.
-    pub(super) listeners: Vec<SocketCell>,
+    pub(super) listeners: Vec<Listener>,
     /// The log has it already that no connection can be accepted.
     pub(super) starved: AtomicBool,
     pub(super) lines: Box<[Line]>,
@@ -49,13 +49,25 @@ pub(super) struct Shared {
     started: Instant,
 }
 
+/// Where connections come from, and what they speak.
+pub(super) struct Listener {
+    pub(super) protocol: Protocol,
+    pub(super) socket: SocketCell,
+}
+
+impl From<(Protocol, OwnedFd)> for Listener {
+    fn from((protocol, socket): (Protocol, OwnedFd)) -> Self {
+        Self { protocol, socket: socket.into() }
+    }
+}
+
 /// Tokens of what is no connection.
 pub(super) const BELL: u64 = u64::MAX;
 pub(super) const LISTENERS: u64 = u64::MAX - 1024;
 
 impl Shared {
     pub(super) fn new(
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Protocol, OwnedFd)>,
         apps: Arc<dyn Dispatch>,
         mut settings: Settings,
     ) -> std::io::Result<Self> {
@@ -68,7 +80,7 @@ impl Shared {
             epoll: Epoll::new()?,
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
-            listeners: listeners.into_iter().map(SocketCell::from).collect(),
+            listeners: listeners.into_iter().map(Listener::from).collect(),
             starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),

@@ -258,7 +258,7 @@ impl Stewardship {
             }
             let Ok(idle) = slot.try_idle() else { continue };
             let end = match idle {
-                Idle::Quiet => late(shared.settings.quiet_timeout(), touched),
+                Idle::Quiet(protocol) => late(shared.settings.quiet_timeout(protocol), touched),
                 Idle::Discarding { since } => {
                     now.wrapping_sub(touched) > LINGER || now.wrapping_sub(since) > LINGER_AT_ALL
                 }
@@ -311,8 +311,8 @@ impl Stewardship {
 impl Settings {
     /// How long nothing at all may come on a connection. Where a connection is one request, a peer
     /// that has connected is in the middle of it.
-    fn quiet_timeout(&self) -> Option<Duration> {
-        match self.protocol {
+    fn quiet_timeout(&self, protocol: Protocol) -> Option<Duration> {
+        match protocol {
             Protocol::FastCgi => self.idle_timeout,
             Protocol::Scgi | Protocol::Uwsgi => self.read_timeout,
         }
@@ -321,8 +321,8 @@ impl Settings {
 
 /// Why nothing happens on a connection.
 pub(super) enum Idle {
-    /// No request is open.
-    Quiet,
+    /// No request is open, of what is spoken here.
+    Quiet(Protocol),
     /// A record is cut in two.
     Partial,
     /// A request is open whose parameters are not whole.
@@ -346,7 +346,7 @@ impl Slot {
         } else if front.has_tail() {
             Idle::Partial
         } else {
-            Idle::Quiet
+            Idle::Quiet(front.protocol())
         })
     }
 }

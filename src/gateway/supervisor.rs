@@ -10,7 +10,7 @@
 //! those of the last one retire. If one of the next does not get ready, all of them go instead.
 
 use super::{
-    control::{Control, Inheritance, Word},
+    control::{Connection, Control, Inheritance, Word},
     executable::Executable,
 };
 use crate::{
@@ -28,7 +28,7 @@ use std::{
 /// Who died younger than this may die again at once.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// The pause after the first one that died young; it doubles with each that follows.
+/// The pause after the second one in a row that died young; it doubles with each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -53,8 +53,9 @@ const OFFER: Duration = Duration::from_millis(5);
 pub(crate) struct Plan {
     /// How many workers.
     pub(crate) workers: usize,
-    /// The descriptors that they accept connections on; whoever made them keeps them.
-    pub(crate) listeners: Vec<OwnedFd>,
+    /// The descriptors that they accept connections on, with the names of what is spoken there;
+    /// whoever made them keeps them.
+    pub(crate) listeners: Vec<(String, OwnedFd)>,
     /// How long requests in flight may take after a stop.
     pub(crate) graceful_timeout: Duration,
     /// What to do when all serve for the first time.
@@ -103,7 +104,7 @@ struct Reload {
 
 pub(crate) struct Supervisor {
     count: usize,
-    listeners: Vec<OwnedFd>,
+    listeners: Vec<(String, OwnedFd)>,
     graceful_timeout: Duration,
     ready: Option<Box<dyn FnOnce()>>,
     stopping: Option<Box<dyn FnOnce()>>,
@@ -113,13 +114,15 @@ pub(crate) struct Supervisor {
     executable: Executable,
     workers: Vec<Worker>,
     /// Kept connections that somebody handed over while nobody could take them.
-    homeless: Vec<OwnedFd>,
+    homeless: Vec<Connection>,
     generation: u32,
     reload: Option<Reload>,
     deaths: Deaths,
     /// Since a stop: when whoever is left is killed.
     end: Option<Instant>,
     watchdog: Option<Watchdog>,
+    /// How many serve, as the service manager has heard it last.
+    told: usize,
 }
 
 /// How the supervision ended.
@@ -155,6 +158,7 @@ impl Supervisor {
             deaths: Deaths::default(),
             end: None,
             watchdog: Watchdog::wanted(),
+            told: 0,
         })
     }
 
@@ -226,7 +230,7 @@ impl Supervisor {
             self.deaths.pause,
             self.end,
             self.reload.as_ref().map(|reload| reload.deadline),
-            self.watchdog.as_ref().map(|watchdog| watchdog.next),
+            self.watchdog.as_ref().filter(|_| self.told > 0).map(|watchdog| watchdog.next),
             (!self.homeless.is_empty()).then(|| Instant::now() + OFFER),
         ];
         let next = times.into_iter().flatten().min()?;
@@ -239,7 +243,12 @@ impl Supervisor {
         if self.deaths.pause.is_some_and(|pause| now >= pause) {
             self.deaths.pause = None;
         }
-        if let Some(watchdog) = &mut self.watchdog {
+        let serving = self.workers.iter().filter(|worker| worker.serves()).count();
+        if serving != std::mem::replace(&mut self.told, serving) {
+            tell_manager(&format!("STATUS={serving} of {} workers serve", self.count));
+        }
+        // With none the service manager had better start anew, if that lasts.
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|_| serving > 0) {
             watchdog.tell(now);
         }
         if self.end.is_some_and(|end| now >= end) {
@@ -304,7 +313,7 @@ impl Supervisor {
                     worker.stage = Stage::Tired;
                 }
             }
-            Ok(Some(Word::Connection(socket))) => self.homeless.push(socket),
+            Ok(Some(Word::Connection(connection))) => self.homeless.push(connection),
             Ok(Some(Word::Stop | Word::Retire | Word::Reopen)) => {}
             Ok(None) | Err(_) => return self.bury(at),
         }
@@ -346,14 +355,14 @@ impl Supervisor {
         let serving = self.workers.iter().filter(|worker| worker.stage == Stage::Serving);
         let Some(newest) = serving.map(|worker| worker.generation).max() else { return };
         let takes = |it: &Worker| it.stage == Stage::Serving && it.generation == newest;
-        while let Some(socket) = self.homeless.pop() {
+        while let Some(Connection { socket, spoken }) = self.homeless.pop() {
             let Some(at) = self.workers.iter().position(takes) else { return };
-            let passed = self.workers[at].control.pass(socket.as_fd());
+            let passed = self.workers[at].control.pass(socket.as_fd(), &spoken);
             // The next one's turn.
             let worker = self.workers.remove(at);
             self.workers.push(worker);
             if passed.is_err() {
-                self.homeless.push(socket);
+                self.homeless.push(Connection { socket, spoken });
                 return;
             }
         }
@@ -502,17 +511,25 @@ impl Supervisor {
     }
 }
 
-fn start(executable: &Executable, listeners: &[OwnedFd], generation: u32) -> io::Result<Worker> {
+fn start(
+    executable: &Executable,
+    listeners: &[(String, OwnedFd)],
+    generation: u32,
+) -> io::Result<Worker> {
     let (control, its) = Control::pair()?;
-    let numbers: Vec<RawFd> = listeners.iter().map(AsRawFd::as_raw_fd).collect();
-    let description = Inheritance::describe(&its, &numbers);
-    let keep = [&numbers[..], &[its.as_raw_fd()]].concat();
+    let description = Inheritance::describe(&its, listeners);
+    let numbers = listeners.iter().map(|(_, listener)| listener.as_raw_fd());
+    let keep = numbers.chain([its.as_raw_fd()]).collect();
     let child = executable.start((Inheritance::NAME, &description), keep)?;
     let (stage, started) = (Stage::Starting, Instant::now());
     Ok(Worker { child, control, generation, stage, started })
 }
 
 impl Worker {
+    fn serves(&self) -> bool {
+        matches!(self.stage, Stage::Serving | Stage::Tired)
+    }
+
     fn retire(&mut self) {
         if self.stage != Stage::Retiring {
             self.stage = Stage::Retiring;
@@ -530,9 +547,10 @@ impl Deaths {
     /// One died young.
     fn count(&mut self, was_ready: bool) {
         self.never_ready = if was_ready { 0 } else { self.never_ready + 1 };
-        let pause = FIRST_PAUSE * (1 << self.young.min(10));
+        // The first of them may have been an accident.
+        let doubled = self.young.checked_sub(1).map(|times| FIRST_PAUSE * (1 << times.min(10)));
         self.young += 1;
-        self.pause = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+        self.pause = doubled.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
     }
 }
 

@@ -338,7 +338,8 @@ impl Thread {
         }
     }
 
-    fn put_away(&mut self, call: Box<Call>) {
+    fn put_away(&mut self, mut call: Box<Call>) {
+        call.forget_body();
         if self.desk.sorting.pool.len() < POOL {
             self.desk.sorting.pool.push(call);
         }
@@ -350,7 +351,7 @@ impl Thread {
         let loan = Loan::new(shared, line, call.token, call.id);
         let out = std::mem::take(&mut desk.out);
         let sender = Sender::new(out, loan, call);
-        match shared.settings.protocol {
+        match call.protocol {
             Protocol::FastCgi => run_over(loan, desk, call, Records::new(sender)),
             Protocol::Scgi | Protocol::Uwsgi => {
                 let unframed = Unframed::new(sender, &*shared.apps);
@@ -380,7 +381,8 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        let outcome = handlers::run(shared.apps.handler(), app, &mut call.slate, streams);
+        let outcome =
+            handlers::run(shared.apps.handler(call.protocol), app, &mut call.slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
@@ -461,10 +463,10 @@ pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
 pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     // LISTENERS + n is the n-th listener's token.
     let listener = shared.listeners.get((token.0 - LISTENERS) as usize)?;
-    match accept(listener.raw()) {
+    match accept(listener.socket.raw()) {
         Ok(socket) => {
             shared.starved.store(false, Ordering::Relaxed);
-            settle_in(shared, socket)
+            settle_in(shared, listener.protocol, socket)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         // It has just been closed.
@@ -481,12 +483,12 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
 }
 
 /// Gives a new connection a slot, if its peer may connect; the reading half is held.
-pub(super) fn settle_in(shared: &Shared, socket: OwnedFd) -> Option<Token> {
+pub(super) fn settle_in(shared: &Shared, protocol: Protocol, socket: OwnedFd) -> Option<Token> {
     if !shared.apps.admits(&socket) {
         return None;
     }
     let overloaded = shared.table.live() >= shared.settings.max_connections;
     let token = shared.table.claim(socket, shared.now())?;
-    shared.table.slot(token).front().begin(&shared.settings, overloaded);
+    shared.table.slot(token).front().begin(protocol, &shared.settings, overloaded);
     Some(token)
 }

@@ -51,6 +51,11 @@ pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, Exception>) -> Result<T, Ex
     })
 }
 
+/// A panic under a guard that somebody else has caught: the application, or the task that it was in.
+pub(super) fn caught_below() -> Option<Panicked> {
+    LAST.take()
+}
+
 impl Panicked {
     fn capture(info: &PanicHookInfo<'_>) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use super::{
     Handler, Output,
     exchange::{Exchange, Head},
-    panic::guard,
+    panic::{caught_below, guard},
 };
 use crate::types::{
     Application, Environ, ErrorStream, Exception, InputStream, Request, Vars, Wsgi, is_departure,
@@ -121,6 +121,10 @@ pub fn run(
         let body = app.call(environ, &mut exchange)?;
         exchange.finish(body)
     });
+    // Of one that cost nothing but what it was in, only the log tells.
+    if let Some(panicked) = caught_below() {
+        let _ = handler.log_exception(&panicked.into(), stderr);
+    }
     let ending = match result {
         Ok(()) => exchange.ending(),
         Err(exc) if is_departure(&exc) => Ending::Departed,

@@ -11,8 +11,9 @@ use std::{
 };
 
 /// Takes over a connection of a server that ends, which closes its own descriptor when that has
-/// gone well. It must not wait: `WouldBlock` means that it is to be asked again.
-pub(crate) type Heir = Box<dyn Fn(BorrowedFd<'_>) -> io::Result<()> + Send + Sync>;
+/// gone well; it is told what is spoken on it. It must not wait: `WouldBlock` means that it is to be
+/// asked again.
+pub(crate) type Heir = Box<dyn Fn(BorrowedFd<'_>, &str) -> io::Result<()> + Send + Sync>;
 
 /// Whether there is an heir, and who it is.
 #[derive(Default)]
@@ -50,9 +51,9 @@ impl Succession {
     }
 
     /// Hands a connection over that has no request under way, and nothing of one received.
-    pub(crate) fn pass(&self, socket: BorrowedFd<'_>) -> Passed {
+    pub(crate) fn pass(&self, socket: BorrowedFd<'_>, spoken: &str) -> Passed {
         let Some(heir) = self.heir.get().filter(|_| self.is_open()) else { return Passed::Never };
-        match heir(socket) {
+        match heir(socket, spoken) {
             Ok(()) => Passed::Gone,
             Err(error) if error.kind() == ErrorKind::WouldBlock => Passed::Later,
             Err(_) => Passed::Never,
@@ -75,15 +76,18 @@ mod tests {
     fn connections_are_handed_over_while_there_is_an_heir() {
         let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         let succession = Succession::default();
-        assert_eq!((succession.is_open(), succession.pass(socket.as_fd())), (false, Passed::Never));
+        assert_eq!(
+            (succession.is_open(), succession.pass(socket.as_fd(), "http")),
+            (false, Passed::Never)
+        );
         let full = AtomicBool::new(true);
-        succession.begin(Box::new(move |_| match full.swap(false, Ordering::Relaxed) {
+        succession.begin(Box::new(move |_, _| match full.swap(false, Ordering::Relaxed) {
             true => Err(ErrorKind::WouldBlock.into()),
             false => Ok(()),
         }));
-        assert_eq!(succession.pass(socket.as_fd()), Passed::Later);
-        assert_eq!(succession.pass(socket.as_fd()), Passed::Gone);
+        assert_eq!(succession.pass(socket.as_fd(), "http"), Passed::Later);
+        assert_eq!(succession.pass(socket.as_fd(), "http"), Passed::Gone);
         assert!(succession.end() && !succession.end());
-        assert_eq!(succession.pass(socket.as_fd()), Passed::Never);
+        assert_eq!(succession.pass(socket.as_fd(), "http"), Passed::Never);
     }
 }

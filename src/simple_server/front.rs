@@ -307,7 +307,7 @@ impl<'s> Watcher<'s> {
             let passed = match watched.phase {
                 Phase::Idle => {
                     let socket = &watched.connection.socket;
-                    let passed = socket.with(|it| Ok(self.serving.succession.pass(it)));
+                    let passed = socket.with(|it| Ok(self.serving.succession.pass(it, "http")));
                     if let Ok(Passed::Gone) = passed {
                         // Closing alone would not end its events: the heir has the same socket.
                         let _ = self.epoll.remove(socket.raw());

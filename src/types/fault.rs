@@ -34,6 +34,12 @@ pub enum RequestFault {
     /// The variables are longer, or more, than this gateway takes.
     #[error("the request's variables are too long")]
     ParamsTooLong,
+    /// The URI is longer than the types of the crate `http` can hold.
+    #[error("the request's URI is too long")]
+    TargetTooLong,
+    /// A variable cannot be what HTTP would make of it, for an application that speaks `http`.
+    #[error("the value of {0} is none that HTTP knows")]
+    NotHttp(String),
     /// The body made no progress for too long.
     #[error("the request body stood still for too long")]
     TooSlow,
@@ -46,9 +52,11 @@ impl RequestFault {
             Self::BodyCutShort { .. }
             | Self::ChunksCutShort
             | Self::BadChunk
-            | Self::BadLength(_) => "400 Bad Request",
+            | Self::BadLength(_)
+            | Self::NotHttp(_) => "400 Bad Request",
             Self::TooSlow => "408 Request Timeout",
             Self::BodyTooLong { .. } => "413 Content Too Large",
+            Self::TargetTooLong => "414 URI Too Long",
             Self::ParamsTooLong => "431 Request Header Fields Too Large",
         }
     }

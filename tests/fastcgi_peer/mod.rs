@@ -5,7 +5,7 @@
 use cgigate::{
     Application, Vars, app,
     fcgi::{self, RecordType, RequestId, Role},
-    gateway::{Dispatch, Handle, Server, Settings},
+    gateway::{Dispatch, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble},
 };
 use std::{
@@ -93,6 +93,13 @@ impl Apps {
     }
 }
 
+impl Apps {
+    /// The application of all other paths.
+    pub(crate) fn otherwise(self, app: impl Application + 'static) -> Self {
+        Self { none: Box::new(app), ..self }
+    }
+}
+
 impl Dispatch for Apps {
     fn dispatch(&self, _: Role, vars: &mut Vars) -> &dyn Application {
         let path = vars.get("PATH_INFO").unwrap_or_default();
@@ -106,7 +113,7 @@ impl Dispatch for Apps {
         role == Role::Responder
     }
 
-    fn handler(&self) -> &(dyn Handler + Sync) {
+    fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
         &self.handler
     }
 
@@ -129,8 +136,12 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub(crate) fn open(mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = settings.protocol.preamble();
+    pub(crate) fn open(apps: Apps, settings: Settings) -> Self {
+        Self::speaking(Protocol::FastCgi, apps, settings)
+    }
+
+    pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
+        apps.handler.0.preamble = protocol.preamble();
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -139,7 +150,8 @@ impl House {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("it is bound");
         let log = Arc::clone(&apps.log);
-        let listeners = vec![OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = [OwnedFd::from(listener), OwnedFd::from(tcp)];
+        let listeners = listeners.map(|listener| (protocol, listener)).into();
         let server = Server::new(listeners, Arc::new(apps), settings).expect("descriptors");
         let handle = server.handle();
         let server = thread::spawn(move || server.run().expect("threads"));
@@ -243,6 +255,11 @@ impl Peer {
         Self { socket, received: Vec::new(), answers: Vec::new() }
     }
 
+    /// A connection to somebody else's server.
+    pub(crate) fn to(address: std::net::SocketAddr) -> Self {
+        Self::new(Socket::Tcp(TcpStream::connect(address).expect("somebody listens")))
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         match &mut self.socket {
             Socket::Unix(socket) => socket.write_all(bytes),
@@ -286,6 +303,18 @@ impl Peer {
         }
         set_nonblocking(&self.socket, false).expect("an open socket");
         sent
+    }
+
+    /// Receives until these bytes have come, whatever frames them, and takes all as far as them.
+    pub(crate) fn until(&mut self, wanted: &[u8]) {
+        loop {
+            let found = self.received.windows(wanted.len()).position(|window| window == wanted);
+            if let Some(at) = found {
+                self.received.drain(..at + wanted.len());
+                return;
+            }
+            assert!(self.receive(), "{} never came", wanted.escape_ascii());
+        }
     }
 
     pub(crate) fn stop_sending(&self) {

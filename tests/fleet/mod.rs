@@ -15,14 +15,14 @@ use std::{
 };
 
 /// Long beyond all patience: a test that waits for it has failed.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// A supervisor and its workers; they end with the test.
 pub(crate) struct Server {
     process: Child,
     said: Receiver<String>,
     pub(crate) socket: PathBuf,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Server {
@@ -35,9 +35,14 @@ impl Server {
         let folder = folder(name);
         let socket = folder.join("s");
         let mut command = Command::new(executable);
-        command.args([protocol, "--listen", &format!("unix:{}", socket.display())]);
-        command.args(options).stderr(Stdio::piped()).stdin(Stdio::null());
-        let mut process = command.spawn().unwrap();
+        command.args([protocol, "--listen", &format!("unix:{}", socket.display())]).args(options);
+        Self::run(folder, &mut command)
+    }
+
+    /// What the command starts, in a folder that goes with it.
+    pub(crate) fn run(folder: PathBuf, command: &mut Command) -> Self {
+        let socket = folder.join("s");
+        let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         // Read by a thread of its own: a server must not stand still because nobody reads its log.
         let (tell, said) = mpsc::channel();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -73,9 +78,12 @@ impl Server {
 
     /// What the executable's own client gets, and whether its exit status is 0.
     pub(crate) fn get(&self, path: &str) -> (String, bool) {
-        let address = format!("unix:{}", self.socket.display());
+        self.get_at(&format!("unix:{}", self.socket.display()), path)
+    }
+
+    pub(crate) fn get_at(&self, address: &str, path: &str) -> (String, bool) {
         let output = Command::new(env!("CARGO_BIN_EXE_cgigate"))
-            .args(["get", "--connect", &address, path])
+            .args(["get", "--connect", address, path])
             .output()
             .unwrap();
         (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())

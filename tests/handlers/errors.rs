@@ -50,6 +50,20 @@ fn a_panic_is_an_error_like_any_other_and_its_backtrace_has_a_limit() {
     assert_eq!(done.ending(), Ending::Cut { length_known: false });
 }
 
+/// The hook that keeps panics for the log kept this one from everybody.
+#[test]
+fn a_panic_that_the_application_caught_is_logged_and_changes_nothing() {
+    let catches = app(|_, start_response| {
+        let caught = std::panic::catch_unwind(|| panic!("in a corner"));
+        start_response.call("200 OK", &TEXT)?;
+        Ok(format!("{}", caught.is_err()).into())
+    });
+    let done = cgi(&catches);
+    assert_eq!(done.text(), format!("{HEAD}Content-Length: 4\r\n\r\ntrue"));
+    assert!(done.log.lines().next().unwrap().ends_with(": in a corner"), "{}", done.log);
+    assert_eq!(cgi(&app(|_, _| Err("oh".into()))).log, "oh\n");
+}
+
 #[test]
 fn only_our_own_writer_tells_that_the_client_has_gone() {
     for kind in [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted] {

@@ -1,4 +1,4 @@
-//! RFC 9110 section 13: whether the client has the file already.
+//! RFC 9110 section 13: whether the client has the file already, or wants another state of it.
 
 use crate::types::Vars;
 use std::{
@@ -11,6 +11,17 @@ pub(super) struct Validators {
     etag: String,
     /// In whole seconds, as HTTP has it; none for a time that HTTP cannot write.
     modified: Option<SystemTime>,
+}
+
+/// What the conditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// There are none, or they are met.
+    Holds,
+    /// 304
+    ClientHasIt,
+    /// 412
+    Fails,
 }
 
 impl Validators {
@@ -34,13 +45,32 @@ impl Validators {
         headers
     }
 
-    /// Sections 13.1.2 and 13.1.3: with If-None-Match, If-Modified-Since does not count.
-    pub(super) fn client_has_it(&self, vars: &Vars) -> bool {
-        if let Some(tags) = vars.get("HTTP_IF_NONE_MATCH") {
-            return self.is_among(tags);
+    /// Section 13.2.2, for GET and HEAD: tags before dates, and who wants it unchanged before who
+    /// has it already.
+    pub(super) fn condition(&self, vars: &Vars) -> Condition {
+        let unchanged = match vars.get("HTTP_IF_MATCH") {
+            // Section 13.1.1: the comparison is the strong one.
+            Some(tags) => self.is_among(tags, |tag| tag == self.etag.as_bytes()),
+            None => match (self.modified, vars.get("HTTP_IF_UNMODIFIED_SINCE").and_then(date)) {
+                (Some(modified), Some(since)) => modified <= since,
+                _ => true,
+            },
+        };
+        let client_has_it = match vars.get("HTTP_IF_NONE_MATCH") {
+            // Section 13.1.2: the weak one.
+            Some(tags) => self.is_among(tags, |tag| {
+                tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes()
+            }),
+            None => match (self.modified, vars.get("HTTP_IF_MODIFIED_SINCE").and_then(date)) {
+                (Some(modified), Some(since)) => modified <= since,
+                _ => false,
+            },
+        };
+        match (unchanged, client_has_it) {
+            (false, _) => Condition::Fails,
+            (true, true) => Condition::ClientHasIt,
+            (true, false) => Condition::Holds,
         }
-        let since = vars.get("HTTP_IF_MODIFIED_SINCE").and_then(date);
-        matches!((self.modified, since), (Some(modified), Some(since)) if modified <= since)
     }
 
     /// Section 13.1.5: a range of what the client has is wanted only if it is still the same.
@@ -52,11 +82,9 @@ impl Validators {
         }
     }
 
-    fn is_among(&self, tags: &[u8]) -> bool {
-        tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
-            // The comparison is the weak one.
-            tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.etag.as_bytes()
-        })
+    fn is_among(&self, tags: &[u8], same: impl Fn(&[u8]) -> bool) -> bool {
+        let mut tags = tags.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        tags.any(|tag| tag == b"*" || same(tag))
     }
 }
 
@@ -69,13 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_win_over_dates_and_are_compared_weakly() {
+    fn tags_win_over_dates_and_are_compared_as_each_condition_says() {
         let date = "Sun, 06 Nov 1994 08:49:37 GMT";
         let validators =
             Validators { etag: "\"a-1\"".into(), modified: httpdate::parse_http_date(date).ok() };
-        let has =
-            |pairs: &[(&str, &str)]| validators.client_has_it(&pairs.iter().copied().collect());
-        assert!(!has(&[]));
+        let condition =
+            |pairs: &[(&str, &str)]| validators.condition(&pairs.iter().copied().collect());
+        let has = |pairs: &[(&str, &str)]| condition(pairs) == Condition::ClientHasIt;
+        assert_eq!(condition(&[]), Condition::Holds);
         for tags in ["\"a-1\"", "W/\"a-1\"", "*", "\"x\", \"a-1\""] {
             assert!(has(&[("HTTP_IF_NONE_MATCH", tags)]), "{tags}");
         }
@@ -83,5 +112,14 @@ mod tests {
         assert!(has(&[since]) && !has(&[since, ("HTTP_IF_NONE_MATCH", "\"x\"")]));
         assert!(!has(&[("HTTP_IF_MODIFIED_SINCE", "Sun, 06 Nov 1994 08:49:36 GMT")]));
         assert!(!has(&[("HTTP_IF_MODIFIED_SINCE", "yesterday")]));
+
+        let fails = |pairs: &[(&str, &str)]| condition(pairs) == Condition::Fails;
+        let matches = |tags| ("HTTP_IF_MATCH", tags);
+        assert!(!fails(&[matches("\"x\", \"a-1\"")]) && !fails(&[matches("*")]));
+        assert!(fails(&[matches("W/\"a-1\"")]) && fails(&[matches("\"x\""), since]));
+        let unmodified = |date| ("HTTP_IF_UNMODIFIED_SINCE", date);
+        assert!(!fails(&[unmodified(date)]) && !fails(&[unmodified("yesterday")]));
+        let before = unmodified("Sun, 06 Nov 1994 08:49:36 GMT");
+        assert!(fails(&[before]) && !fails(&[before, matches("\"a-1\"")]));
     }
 }

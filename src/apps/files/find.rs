@@ -1,49 +1,68 @@
 //! Which file a path means.
 
+use super::Files;
+use crate::sys::open_beneath;
 use std::{
     ffi::OsStr,
     fs::{File, Metadata},
     path::{Path, PathBuf},
 };
 
-/// A regular file below the root, open.
-pub(super) struct Found {
-    pub(super) file: File,
-    pub(super) metadata: Metadata,
-    /// Its path as the client named it: a link may have a better extension than its target.
-    pub(super) path: PathBuf,
+/// What a path means below the root.
+pub(super) enum Found {
+    /// A regular file, open.
+    File {
+        file: File,
+        metadata: Metadata,
+        /// Below the root, as the client named it: a link may have a better extension than its
+        /// target.
+        path: PathBuf,
+    },
+    /// A directory that has an index, whose relative links need a slash at the end of the path.
+    Directory(PathBuf),
 }
 
-/// The file that `path_info` means below `root`. All reasons why there is none look the same.
-pub(super) fn find(root: &Path, path_info: &[u8]) -> Option<Found> {
-    let relative = relative(path_info)?;
-    let root = root.canonicalize().ok()?;
-    let path = root.join(&relative).canonicalize().ok()?;
-    // Whatever links were on the way, this is where they lead.
-    if !path.starts_with(&root) {
+/// What `path_info` means. All reasons why there is nothing look the same.
+pub(super) fn find(files: &Files, path_info: &[u8]) -> Option<Found> {
+    let (relative, slash) = relative(path_info)?;
+    let open = |path: &Path| {
+        let file = open_beneath(&files.root, path, files.links).ok()?;
+        let metadata = file.metadata().ok()?;
+        Some((file, metadata))
+    };
+    let (file, metadata) = open(&relative)?;
+    if metadata.is_file() && !slash {
+        return Some(Found::File { file, metadata, path: relative });
+    }
+    if !metadata.is_dir() {
         return None;
     }
-    // Asked before it is opened: opening a pipe would wait for somebody to write.
-    if !path.metadata().ok()?.is_file() {
-        return None;
-    }
-    let file = File::open(&path).ok()?;
-    let metadata = file.metadata().ok()?;
-    metadata.is_file().then_some(Found { file, metadata, path: relative })
+    files.index.iter().find_map(|index| {
+        let path = relative.join(index);
+        let (file, metadata) = open(&path).filter(|(_, metadata)| metadata.is_file())?;
+        Some(match slash {
+            true => Found::File { file, metadata, path },
+            false => Found::Directory(relative.clone()),
+        })
+    })
 }
 
-/// The segments of a path that leads down only, and to a file.
-fn relative(path_info: &[u8]) -> Option<PathBuf> {
+/// The segments of a path that leads down only; and whether a slash ends it, or nothing is there
+/// that could.
+fn relative(path_info: &[u8]) -> Option<(PathBuf, bool)> {
     let mut relative = PathBuf::new();
-    for segment in path_info.strip_prefix(b"/")?.split(|&byte| byte == b'/') {
+    let segments = match path_info {
+        b"" => return Some((relative, false)),
+        path => path.strip_prefix(b"/")?,
+    };
+    for segment in segments.split(|&byte| byte == b'/') {
         match segment {
-            b"." => {}
+            b"" | b"." => {}
             b".." => return None,
             segment => relative.push(file_name(segment)?),
         }
     }
-    // With an empty last segment the client means a directory.
-    (path_info.last() != Some(&b'/')).then_some(relative)
+    Some((relative, path_info.ends_with(b"/")))
 }
 
 #[cfg(unix)]

@@ -4,80 +4,261 @@
 //! |---|---|
 //! | `find.rs` | which file a path means, and that none outside the root is meant |
 //! | `condition.rs` | whether the client has it already (RFC 9110 section 13) |
-//! | `range.rs` | which part of it is wanted (RFC 9110 section 14) |
+//! | `range.rs`, `multipart.rs` | which parts of it are wanted (RFC 9110 section 14) |
+//! | `accel.rs` | leaving the sending to the web server |
 
+mod accel;
 mod condition;
 mod find;
+mod multipart;
 mod range;
 
-use crate::types::{Body, Environ, FileWrapper, Response, StartResponse};
-use condition::Validators;
+pub use crate::sys::Links;
+use crate::types::{Application, Body, Environ, Exception, FileWrapper, Response, StartResponse};
+pub use accel::{Accel, AccelError};
+use condition::{Condition, Validators};
 use find::Found;
-use range::Part;
+use multipart::Multipart;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use range::{Part, Wanted};
 use std::{
+    env,
+    fs::{File, Metadata},
     io::{Seek, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 /// Where the root is: not in the request's variables, where a client might have a hand in it, and
 /// never DOCUMENT_ROOT, which would go round the web server's own rules.
 const ROOT: &str = "CGIGATE_FILES_ROOT";
+/// Names of index files, white space between them; empty for none.
+const INDEX: &str = "CGIGATE_FILES_INDEX";
+/// Which symbolic links are followed.
+const LINKS: &str = "CGIGATE_FILES_LINKS";
+/// Who sends the files: `--accel`.
+pub(crate) const ACCEL: &str = "CGIGATE_ACCEL";
+
+/// What `files` reads from the process environment.
+pub(crate) const SETTINGS: [&str; 4] = [ROOT, INDEX, LINKS, ACCEL];
 
 /// Answers the file that PATH_INFO names below the directory `CGIGATE_FILES_ROOT` of the process
 /// environment; 404 while that is not set.
 ///
+/// | variable | default | |
+/// |---|---|---|
+/// | `CGIGATE_FILES_ROOT` | – | the directory |
+/// | `CGIGATE_FILES_INDEX` | `index.html` | what is answered for a directory: names, white space between them |
+/// | `CGIGATE_FILES_LINKS` | `inside` | symbolic links: `never` followed, only those that stay `inside` the root, or `everywhere` |
+/// | `CGIGATE_ACCEL` | – | `nginx`, `nginx:/PREFIX`, `apache` or `lighttpd`: that one sends the files itself ([`Accel`]) |
+///
+/// They are read once, with the first request. In an own gateway [`Files`] is the same without
+/// variables.
+///
 /// # Errors
-/// The client has gone away, or the file cannot be read.
+/// The client has gone away, the file cannot be read, or a variable means nothing.
 pub fn files<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    match std::env::var_os(ROOT).filter(|root| !root.is_empty()) {
-        Some(root) => serve(Path::new(&root), &environ, start_response),
-        None => refuse(start_response, "404 Not Found", &[]),
+    static FILES: OnceLock<Result<Option<Files>, String>> = OnceLock::new();
+    match FILES.get_or_init(Files::of_environment) {
+        Ok(Some(files)) => files.serve(&environ, start_response),
+        Ok(None) => refuse(start_response, "404 Not Found", &[]),
+        Err(why) => Err(why.clone().into()),
     }
 }
 
-fn serve<'r>(
-    root: &Path,
-    environ: &Environ<'r>,
-    start_response: &mut dyn StartResponse,
-) -> Response<'r> {
-    let method = environ.get("REQUEST_METHOD").unwrap_or(b"GET");
-    if method != b"GET" && method != b"HEAD" {
-        return refuse(start_response, "405 Method Not Allowed", &[("Allow", "GET, HEAD".into())]);
-    }
-    let path = environ.get("PATH_INFO").unwrap_or_default();
-    let Some(Found { mut file, metadata, path }) = find::find(root, path) else {
-        return refuse(start_response, "404 Not Found", &[]);
-    };
-    let validators = Validators::of(&metadata);
-    let mut headers = validators.headers();
-    if validators.client_has_it(environ.vars) {
-        start_response.call("304 Not Modified", &headers)?;
-        return Ok(Body::Empty);
+/// The files below a directory, as an application.
+///
+/// GET and HEAD; the conditions and ranges of RFC 9110, several ranges too; a directory is answered
+/// by its index or not at all, never by a list. Nothing outside the root is, wherever a path or a
+/// symbolic link leads: on Linux the kernel sees to that (openat2(2)).
+///
+/// ```
+/// use cgigate::{Gateway, apps::{Files, Links}};
+///
+/// let files = Files::below("/srv/www").index(["index.html", "index.txt"]).links(Links::Never);
+/// let gateway = Gateway::new().responder("static", files).about("the files of the site");
+/// # let _ = gateway;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    root: PathBuf,
+    index: Vec<PathBuf>,
+    links: Links,
+    accel: Option<Accel>,
+}
+
+impl Files {
+    /// Files below `root`, with `index.html` for a directory, and links that stay inside.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        let (root, index) = (root.into(), vec!["index.html".into()]);
+        Self { root, index, links: Links::Inside, accel: None }
     }
 
+    /// What is answered for a directory: the first that is there.
+    #[must_use]
+    pub fn index<N: Into<PathBuf>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        Self { index: names.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Which symbolic links are followed.
+    #[must_use]
+    pub fn links(self, links: Links) -> Self {
+        Self { links, ..self }
+    }
+
+    /// Leaves the sending to the web server in front, which must have been told so.
+    #[must_use]
+    pub fn accel(self, accel: Accel) -> Self {
+        Self { accel: Some(accel), ..self }
+    }
+
+    fn of_environment() -> Result<Option<Self>, String> {
+        let var = |name| env::var_os(name).filter(|value| !value.is_empty());
+        let Some(root) = var(ROOT) else { return Ok(None) };
+        let mut files = Self::below(root);
+        if let Some(names) = env::var_os(INDEX) {
+            let names = names.into_string().map_err(|_| format!("{INDEX}: no UTF-8"))?;
+            files = files.index(names.split_whitespace());
+        }
+        let text = |name| var(name).map(|value| value.to_string_lossy().into_owned());
+        if let Some(links) = text(LINKS) {
+            files.links = match &*links {
+                "never" => Links::Never,
+                "inside" => Links::Inside,
+                "everywhere" => Links::Everywhere,
+                _ => {
+                    return Err(format!("{LINKS}: {links:?}: use never, inside or everywhere"));
+                }
+            };
+        }
+        let accel = text(ACCEL).map(|accel| accel.parse::<Accel>()).transpose();
+        files.accel = accel.map_err(|error| format!("{ACCEL}: {error}"))?;
+        Ok(Some(files))
+    }
+
+    fn serve<'r>(
+        &self,
+        environ: &Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        let method = environ.get("REQUEST_METHOD").unwrap_or(b"GET");
+        if method != b"GET" && method != b"HEAD" {
+            let allow = [("Allow", "GET, HEAD".into())];
+            return refuse(start_response, "405 Method Not Allowed", &allow);
+        }
+        let (file, metadata, path) =
+            match find::find(self, environ.get("PATH_INFO").unwrap_or_default()) {
+                None => return refuse(start_response, "404 Not Found", &[]),
+                Some(Found::Directory(path)) => {
+                    let location = [("Location", with_slash(environ, &path))];
+                    return refuse(start_response, "301 Moved Permanently", &location);
+                }
+                Some(Found::File { file, metadata, path }) => (file, metadata, path),
+            };
+        let kind = mime_guess::from_path(&path).first_raw().unwrap_or("application/octet-stream");
+        match self.accel.as_ref().and_then(|accel| accel.field(&self.root, &path)) {
+            // Conditions and ranges are then between the client and that server.
+            Some(field) => {
+                start_response.call("200 OK", &[("Content-Type", kind.into()), field])?;
+                Ok(Body::Empty)
+            }
+            None => send(environ, start_response, file, &metadata, kind),
+        }
+    }
+}
+
+impl Application for Files {
+    fn call<'r>(
+        &'r self,
+        environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        self.serve(&environ, start_response)
+    }
+}
+
+/// Answers a file that is there, as far as it is wanted: conditions come before ranges (RFC 9110
+/// section 13.2.2).
+fn send<'r>(
+    environ: &Environ<'r>,
+    start_response: &mut dyn StartResponse,
+    file: File,
+    metadata: &Metadata,
+    kind: &str,
+) -> Response<'r> {
+    let validators = Validators::of(metadata);
+    let mut headers = validators.headers();
+    match validators.condition(environ.vars) {
+        Condition::Holds => {}
+        Condition::ClientHasIt => {
+            start_response.call("304 Not Modified", &headers)?;
+            return Ok(Body::Empty);
+        }
+        Condition::Fails => return refuse(start_response, "412 Precondition Failed", &[]),
+    }
     let size = metadata.len();
-    // Only GET has ranges (RFC 9110 section 14.2).
-    let range = environ.get("HTTP_RANGE").filter(|_| method == b"GET");
-    let range = range.filter(|_| validators.range_applies(environ.vars));
-    let part = range.map_or(Part::Whole, |range| Part::of(range, size));
-    let (status, from, len) = match part {
-        Part::Whole => ("200 OK", 0, size),
-        Part::Some { first, last } => {
-            headers.push(("Content-Range", format!("bytes {first}-{last}/{size}")));
-            ("206 Partial Content", first, last - first + 1)
-        }
-        Part::None => {
-            let unsatisfied = [("Content-Range", format!("bytes */{size}"))];
-            return refuse(start_response, "416 Range Not Satisfiable", &unsatisfied);
-        }
-    };
-    let kind = mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream");
-    headers.push(("Content-Type", kind.into()));
-    headers.push(("Content-Length", len.to_string()));
     headers.push(("Accept-Ranges", "bytes".into()));
+    // Only GET has ranges (RFC 9110 section 14.2).
+    let range =
+        environ.get("HTTP_RANGE").filter(|_| environ.get("REQUEST_METHOD") != Some(b"HEAD"));
+    let range = range.filter(|_| validators.range_applies(environ.vars));
+    match range.map_or(Wanted::Whole, |range| Wanted::of(range, size)) {
+        Wanted::Whole => {
+            headers.push(("Content-Type", kind.into()));
+            start_with(start_response, "200 OK", headers, size)?;
+            from(file, 0, size)
+        }
+        Wanted::Nothing => {
+            let unsatisfied = [("Content-Range", format!("bytes */{size}"))];
+            refuse(start_response, "416 Range Not Satisfiable", &unsatisfied)
+        }
+        Wanted::Parts(parts) => {
+            if let [part @ Part { first, last }] = parts[..] {
+                headers.push(("Content-Type", kind.into()));
+                headers.push(("Content-Range", format!("bytes {first}-{last}/{size}")));
+                start_with(start_response, "206 Partial Content", headers, part.len())?;
+                return from(file, first, part.len());
+            }
+            let body = Multipart::new(file, parts, size, kind);
+            headers.push(("Content-Type", body.content_type()));
+            start_with(start_response, "206 Partial Content", headers, body.len())?;
+            Ok(Body::Blocks(Box::new(body)))
+        }
+    }
+}
+
+fn start_with(
+    start_response: &mut dyn StartResponse,
+    status: &'static str,
+    mut headers: Vec<(&'static str, String)>,
+    length: u64,
+) -> Result<(), Exception> {
+    headers.push(("Content-Length", length.to_string()));
     start_response.call(status, &headers)?;
-    file.seek(SeekFrom::Start(from))?;
-    Ok(FileWrapper::file(file, Some(len)).blksize(64 << 10).into())
+    Ok(())
+}
+
+/// So many bytes of a file.
+fn from<'r>(mut file: File, first: u64, length: u64) -> Response<'r> {
+    file.seek(SeekFrom::Start(first))?;
+    Ok(FileWrapper::file(file, Some(length)).blksize(64 << 10).into())
+}
+
+/// The path of a directory as it should have been asked for, with the query that came.
+fn with_slash(environ: &Environ<'_>, path: &Path) -> String {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+    let script = environ.get("SCRIPT_NAME").unwrap_or_default();
+    // Two slashes at the front would name another host.
+    let script = percent_encode(script, PLAIN).to_string();
+    let script = script.trim_matches('/');
+    let parts = [script.to_owned(), accel::uri_path(path)];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    let mut location = parts.fold(String::from("/"), |location, part| location + &part + "/");
+    if let Some(query) = environ.vars.filled("QUERY_STRING") {
+        location.push('?');
+        location.push_str(&percent_encode(query, percent_encoding::CONTROLS).to_string());
+    }
+    location
 }
 
 /// An answer without a file: the status is its text.
@@ -95,28 +276,15 @@ fn refuse<'r>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Application, apps::testing::answer};
-    use std::{fs, path::PathBuf};
+    use crate::apps::testing::answer;
+    use std::fs;
 
-    /// The application over a root of its own: the process environment belongs to all tests.
-    struct Below(PathBuf);
-
-    impl Application for Below {
-        fn call<'r>(
-            &'r self,
-            environ: Environ<'r>,
-            start_response: &mut dyn StartResponse,
-        ) -> Response<'r> {
-            serve(&self.0, &environ, start_response)
-        }
-    }
-
-    fn root(name: &str) -> Below {
+    fn root(name: &str) -> Files {
         let root = std::env::temp_dir().join(format!("cgigate-{name}-{}", std::process::id()));
         fs::create_dir_all(root.join("in/dir")).unwrap();
         fs::write(root.join("secret"), "no").unwrap();
         fs::write(root.join("in/a b.txt"), "0123456789").unwrap();
-        Below(root.join("in"))
+        Files::below(root.join("in"))
     }
 
     fn status(answer: &str) -> &str {
@@ -166,7 +334,7 @@ mod tests {
         );
         let head = get(&[("REQUEST_METHOD", b"HEAD")]);
         assert!(head.ends_with("\r\n\r\n") && field(&head, "Content-Length") == Some("10"));
-        fs::remove_dir_all(app.0.parent().unwrap()).unwrap();
+        fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
     }
 
     #[test]
@@ -174,8 +342,8 @@ mod tests {
         let app = root("outside");
         #[cfg(unix)]
         {
-            std::os::unix::fs::symlink("../secret", app.0.join("link")).unwrap();
-            std::os::unix::fs::symlink("a b.txt", app.0.join("inner")).unwrap();
+            std::os::unix::fs::symlink("../secret", app.root.join("link")).unwrap();
+            std::os::unix::fs::symlink("a b.txt", app.root.join("inner")).unwrap();
             let inner: [(&str, &[u8]); 1] = [("PATH_INFO", b"/inner")];
             assert_eq!(status(&answer(&app, &inner, b"")), "200 OK");
         }
@@ -197,6 +365,78 @@ mod tests {
             let missing = answer(&app, &[("PATH_INFO", path.as_bytes())], b"");
             assert_eq!(status(&missing), "404 Not Found", "{path:?}");
         }
-        fs::remove_dir_all(app.0.parent().unwrap()).unwrap();
+        fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn several_ranges_are_several_parts_of_the_length_that_is_told() {
+        let app = root("ranges");
+        let vars: [(&str, &[u8]); 2] =
+            [("PATH_INFO", b"/a b.txt"), ("HTTP_RANGE", b"bytes=0-1,-3,20-,4-4")];
+        let parts = answer(&app, &vars, b"");
+        assert_eq!(status(&parts), "206 Partial Content");
+        let kind = field(&parts, "Content-Type").unwrap();
+        let boundary = kind.strip_prefix("multipart/byteranges; boundary=").unwrap();
+        let (_, body) = parts.split_once("\r\n\r\n").unwrap();
+        let part = |range: &str, content: &str| {
+            format!(
+                "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes \
+                 {range}/10\r\n\r\n{content}"
+            )
+        };
+        let end = format!("\r\n--{boundary}--\r\n");
+        assert_eq!(body, [part("0-1", "01"), part("7-9", "789"), part("4-4", "4"), end].concat());
+        assert_eq!(field(&parts, "Content-Length"), Some(&*body.len().to_string()));
+        let head = [vars[0], vars[1], ("REQUEST_METHOD", b"HEAD")];
+        assert_eq!(status(&answer(&app, &head, b"")), "200 OK", "ranges are GET's");
+        let changed = [vars[0], vars[1], ("HTTP_IF_MATCH", b"\"old\"")];
+        assert_eq!(status(&answer(&app, &changed, b"")), "412 Precondition Failed");
+        fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_its_index_and_has_a_slash_at_its_end() {
+        let app = root("index");
+        fs::write(app.root.join("dir/index.html"), "<p>").unwrap();
+        let get = |path: &str| {
+            let vars =
+                [("SCRIPT_NAME", "//evil.test/x"), ("PATH_INFO", path), ("QUERY_STRING", "a=1")];
+            answer(&app, &vars.map(|(name, value)| (name, value.as_bytes())), b"")
+        };
+        let page = get("/dir/");
+        assert!(status(&page) == "200 OK" && page.ends_with("<p>"), "{page}");
+        assert_eq!(field(&page, "Content-Type"), Some("text/html"));
+        for path in ["/dir", "//dir", "/./dir"] {
+            let moved = get(path);
+            assert_eq!(status(&moved), "301 Moved Permanently", "{path}");
+            assert_eq!(field(&moved, "Location"), Some("/evil.test/x/dir/?a=1"), "{path}");
+        }
+        assert_eq!(status(&get("/")), "404 Not Found", "there is none");
+        fs::write(app.root.join("home"), "").unwrap();
+        let app = app.clone().index(["none", "home"]);
+        assert_eq!(status(&answer(&app, &[("PATH_INFO", b"/")], b"")), "200 OK");
+        let bare = answer(&app, &[("SCRIPT_NAME", b"/f")], b"");
+        assert_eq!(field(&bare, "Location"), Some("/f/"));
+        fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_sends_files_itself_is_told_which() {
+        let app = root("accel");
+        let root = app.root.canonicalize().unwrap();
+        let get = |accel: Accel, path: &str| {
+            let app = app.clone().accel(accel);
+            answer(&app, &[("PATH_INFO", path.as_bytes()), ("HTTP_RANGE", b"bytes=0-0")], b"")
+        };
+        let nginx = get(Accel::Nginx("/in".into()), "/a b.txt");
+        assert_eq!(field(&nginx, "X-Accel-Redirect"), Some("/in/a%20b.txt"));
+        assert!(nginx.ends_with("\r\n\r\n") && status(&nginx) == "200 OK", "{nginx}");
+        assert_eq!(field(&nginx, "ETag"), None, "that is the server's own");
+        let whole = format!("{}/a%20b.txt", root.display());
+        assert_eq!(field(&get(Accel::Lighttpd, "/a b.txt"), "X-Sendfile"), Some(&*whole));
+        let whole = whole.replace("%20", " ");
+        assert_eq!(field(&get(Accel::Apache, "/a b.txt"), "X-Sendfile"), Some(&*whole));
+        assert_eq!(status(&get(Accel::Apache, "/../secret")), "404 Not Found");
+        fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
     }
 }

@@ -12,7 +12,7 @@
 mod capture;
 mod render;
 
-use super::Gateway;
+use super::{Gateway, fixture::Pairs};
 use crate::{fcgi::Role, sys, types::Application};
 use capture::{Record, Recorded};
 use std::{
@@ -34,11 +34,16 @@ pub(crate) struct Plan {
     pub(crate) folder: PathBuf,
     /// Cookies, passwords and tokens too, as they are.
     pub(crate) secrets: bool,
+    /// What applications, by name, read from the process environment: it belongs to their requests.
+    pub(crate) settings: Settings,
     /// How many folders there may be at the most.
     pub(crate) count: usize,
     /// Bytes of a body, the request's or the answer's; a request with a longer one is left out.
     pub(crate) size: usize,
 }
+
+/// By application.
+pub(crate) type Settings = Vec<(&'static str, Pairs)>;
 
 impl Plan {
     pub(crate) const COUNT: usize = 1000;
@@ -150,14 +155,16 @@ impl Shared {
     }
 
     fn keep(&self, record: Record, writer: &mut Writer) -> Result<(), String> {
-        let Plan { folder, secrets, count, .. } = &self.plan;
+        let Plan { folder, secrets, settings, count, .. } = &self.plan;
         // Other processes may record to the same folder.
         let there = fs::read_dir(folder).map_err(|error| error.to_string())?.count();
         if there >= *count {
             return Err(format!("{there} are there, which is --record-count: no more are written"));
         }
         let app = record.app;
-        let Some(fixture) = render::fixture(record, *secrets) else { return Ok(()) };
+        let Some(mut fixture) = render::fixture(record, *secrets) else { return Ok(()) };
+        let settings = settings.iter().filter(|(name, _)| Some(*name) == app);
+        fixture.environ.extend(settings.flat_map(|(_, pairs)| pairs.clone()));
         writer.number += 1;
         let name = name(app, writer.number);
         let unfinished = folder.join(format!(".{name}"));

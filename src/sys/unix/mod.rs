@@ -1,6 +1,7 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
 
 mod accounts;
+mod beneath;
 #[cfg(target_os = "linux")]
 mod channel;
 #[cfg(target_os = "linux")]
@@ -14,6 +15,8 @@ mod socket;
 mod thread;
 
 pub(crate) use accounts::{become_user, group, user};
+pub use beneath::Links;
+pub(crate) use beneath::open_beneath;
 #[cfg(target_os = "linux")]
 pub(crate) use channel::{
     keep_on_exec, monotonic_micros, packet_pair, poll_readable, receive_packet, send_packet,
@@ -25,8 +28,8 @@ pub(crate) use linger::reset_on_close;
 pub use peer::Peer;
 pub(crate) use peer::peer;
 pub(crate) use process::{
-    Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, stdout,
-    wait_either,
+    Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, set_var, stdout,
+    try_lock, wait_either,
 };
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
 #[cfg(target_os = "linux")]

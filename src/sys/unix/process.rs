@@ -20,6 +20,14 @@ pub(crate) fn remove_var(name: &str) {
     }
 }
 
+/// Puts a variable into the process environment.
+///
+/// To be called while the process has one thread, as [`remove_var`].
+pub(crate) fn set_var(name: &str, value: &str) {
+    // SAFETY: called by the command line before any thread is started.
+    unsafe { std::env::set_var(name, value) }
+}
+
 /// Hands over each variable of the process environment, as std has them: names are not empty.
 ///
 /// To be called while the process has one thread, as [`remove_var`]. std's own walk copies each
@@ -95,6 +103,12 @@ pub(crate) fn stdout() -> ManuallyDrop<File> {
     // SAFETY: never dropped, so nothing is closed that others use; a process that was started
     // without it gets EBADF for its writes.
     ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
+}
+
+/// Takes the lock of an open file or folder (flock(2)), until it is closed; false when another has it.
+pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers; the descriptor is open for as long as it is borrowed.
+    unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
 }
 
 /// Sets how many connections may wait to be accepted.
