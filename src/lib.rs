@@ -43,6 +43,8 @@
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
+// There are no workers on Windows, so what only they use is not used there.
+#![cfg_attr(windows, allow(dead_code, unused_imports))]
 
 #[cfg(feature = "http")]
 pub mod adapter;
@@ -55,6 +57,7 @@ pub mod head;
 pub mod headers;
 pub mod net;
 pub mod scgi;
+#[cfg(unix)]
 pub mod simple_server;
 mod sys;
 pub mod testing;
@@ -73,6 +76,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/statics.md")]
     pub mod statics {}
+
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}

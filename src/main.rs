@@ -17,7 +17,8 @@ fn main() -> ExitCode {
         .about("the body of the request")
         .responder("files", apps::files)
         .about("the files below CGIGATE_FILES_ROOT")
-        .responder("welcome", apps::welcome)
-        .welcome()
+        .responder("probe", apps::probe)
+        .about("what the web server in front gets wrong, and what mends it")
+        .welcome(apps::Welcome::new)
         .main()
 }

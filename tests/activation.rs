@@ -270,3 +270,35 @@ fn with_few_descriptors_it_serves_whom_it_can_and_all_of_them_in_the_end() {
     server.signal("-TERM");
     assert_eq!(server.end(), Some(0));
 }
+
+#[test]
+fn a_log_that_takes_nothing_more_stops_nobody() {
+    let folder = folder("full-disk");
+    let socket = folder.join("s");
+    for log in ["/dev/full", "closed"] {
+        let mut command =
+            gateway(&["scgi", "--listen", &format!("unix:{}", socket.display()), "--workers", "2"]);
+        match log {
+            "closed" => command.stderr(std::process::Stdio::piped()),
+            full => command.stderr(fs::OpenOptions::new().write(true).open(full).unwrap()),
+        };
+        let mut server = command.stdin(std::process::Stdio::null()).spawn().unwrap();
+        drop(server.stderr.take());
+        until_true("it listens", || UnixStream::connect(&socket).is_ok());
+        let get = |path: &str| {
+            let mut wire = Vec::new();
+            cgigate::scgi::head(&mut wire, 0, &[("PATH_INFO", path)]).unwrap();
+            ask(UnixStream::connect(&socket).unwrap(), &wire)
+        };
+        for signal in ["-HUP", "-USR1"] {
+            // Where the protocol has no place for them, an application's errors are the log's.
+            assert!(get("/stderr").ends_with("\r\n\r\nlogged\n"));
+            assert!(get("/fault").starts_with("Status: 500 "));
+            kill(signal, server.id());
+        }
+        assert!(get("/hello").ends_with("Hello World\n"));
+        kill("-TERM", server.id());
+        assert_eq!(server.wait().unwrap().code(), Some(0), "{log}");
+    }
+    let _ = fs::remove_dir_all(folder);
+}

@@ -71,6 +71,38 @@ fn socket_mount_and_application_are_in_it() {
 }
 
 #[test]
+fn several_machines_are_behind_one_server() {
+    let nodes = ["--node", "10.0.0.1:9000", "--node", "[2001:db8::2]:9000", "--node", "three:1"];
+    let rows: [(&str, &[&str]); 2] = [
+        (
+            "haproxy",
+            &[
+                "    server node1 10.0.0.1:9000\n    server node2 [2001:db8::2]:9000\n",
+                "    server node3 three:1\n",
+                "option httpchk GET /ping",
+                "fastcgi --listen 10.0.0.1:9000 --allow BALANCER",
+                "disable-l7-retry unless { method GET HEAD OPTIONS TRACE PUT DELETE }",
+            ],
+        ),
+        (
+            "nginx",
+            &[
+                "    server 10.0.0.1:9000 max_fails=1 fail_timeout=5s;\n    server [2001:db8::2]",
+                "fastcgi_next_upstream error timeout invalid_header;",
+            ],
+        ),
+    ];
+    for (server, wanted) in rows {
+        let (code, text) = config(&[&[server], &nodes[..]].concat());
+        assert_eq!(code, Some(0), "{text}");
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{server}: no {wanted} in\n{text}");
+        }
+        assert!(!text.contains('@'), "{text}");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_wrong_usage_and_names_what_could() {
     for (args, why) in [
         (&["zeus"][..], "no such server; known: nginx, apache, lighttpd, haproxy, caddy, busybox"),
@@ -80,6 +112,9 @@ fn what_cannot_be_is_wrong_usage_and_names_what_could() {
         (&["nginx", "--mount", "/a;b"], "--mount \"/a;b\""),
         (&["nginx", "--app", "a\nb"], "--app"),
         (&["busybox", "--mount", "/x"], "/cgi-bin/NAME"),
+        (&["caddy", "--node", "a:1"], "use `nginx` or `haproxy`, which ask by fastcgi"),
+        (&["nginx", "scgi", "--node", "a:1"], "use `nginx` or `haproxy`, which ask by fastcgi"),
+        (&["nginx", "--node", "a"], "use HOST:PORT"),
         (&["apache", "authorizer", "--listen", "unix:/s"], "host and port only"),
     ] {
         let (code, text) = config(args);

@@ -51,6 +51,16 @@ impl Server {
         line
     }
 
+    /// The next line that has this in it; empty when it has ended.
+    fn lines_until(&mut self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.is_empty() || line.contains(part) {
+                return line;
+            }
+        }
+    }
+
     /// The port that the ready line tells.
     fn port(&self) -> u16 {
         let (_, rest) = self.ready.rsplit_once(':').expect(&self.ready);
@@ -107,13 +117,38 @@ fn an_address_that_others_reach_wants_a_list() {
 
 #[test]
 fn what_the_list_does_not_name_is_closed_unanswered() {
-    let server = Server::start(&["http", "--listen", ":0", "--allow", "10.0.0.0/8"]);
+    let mut server = Server::start(&["http", "--listen", ":0", "--allow", "10.0.0.0/8"]);
     assert_eq!(get(server.port()), b"");
+    let line = server.lines_until("accept");
+    assert!(line.starts_with("cgigate: accept 127.0.0.1: not among those"), "{line}");
     let mut server = Server::start(&["fastcgi", "--listen", ":0", "--allow", "10.0.0.0/8"]);
     let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     assert_eq!(ask(&mut stream, GET_VALUES, usize::MAX), b"");
     let line = server.line();
     assert!(line.starts_with("cgigate: accept 127.0.0.1: not among those"), "{line}");
+}
+
+#[test]
+fn a_mapped_address_is_the_address_itself() {
+    let allow = ["--allow", "127.0.0.0/8"];
+    let mut command = command(&[&["fastcgi", "--listen", "[::]:0"], &allow[..]].concat());
+    let server = Server::of(&mut command);
+    if server.ready.contains("listen on") {
+        return; // No IPv6 here.
+    }
+    assert!(answers(&mut TcpStream::connect(("127.0.0.1", server.port())).unwrap()));
+    // Of IPv6 itself it says nothing.
+    assert!(!answers(&mut TcpStream::connect(("::1", server.port())).unwrap()));
+}
+
+#[test]
+fn the_list_of_the_specification_is_read() {
+    for (list, answered) in [("10.0.0.1,127.0.0.1", true), ("10.0.0.1,::1", false)] {
+        let mut command = command(&["fastcgi", "--listen", ":0"]);
+        let server = Server::of(command.env("FCGI_WEB_SERVER_ADDRS", list));
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        assert_eq!(answers(&mut stream), answered, "{list}");
+    }
 }
 
 #[test]
@@ -149,8 +184,13 @@ fn answers(stream: &mut (impl Read + Write)) -> bool {
 fn a_socket_on_descriptor_0_is_served_without_a_word() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
+    let mut server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
     assert!(server.ready.starts_with(&format!("cgigate: fastcgi on {address}, ")));
+    assert!(answers(&mut TcpStream::connect(address).unwrap()));
+    // It has no supervisor, and says so to whoever wants to reload it.
+    let pid = server.child.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(server.line().starts_with("cgigate: reload: the listener came on descriptor 0"));
     assert!(answers(&mut TcpStream::connect(address).unwrap()));
 }
 

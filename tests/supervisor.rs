@@ -5,8 +5,8 @@
 
 mod fleet;
 
-use fleet::Server;
-use std::path::Path;
+use fleet::{Server, folder, kill, load::Kept, testbed, until_true};
+use std::{fs, path::Path, process::Command};
 
 #[test]
 fn so_many_processes_serve_and_a_stop_ends_them_all() {
@@ -69,4 +69,82 @@ fn a_number_of_workers_that_is_none_is_an_error_of_usage() {
     let mut server = Server::start("never", &["--workers", "0"]);
     assert!(server.until("workers").contains("use 1 to 1024, or auto"));
     assert_eq!(server.end(), Some(2));
+}
+
+/// Connections with a slow request on each, by the worker that has it: known by its sockets.
+fn spread(server: &Server, workers: &[u32]) -> Vec<(u32, Kept)> {
+    let is_socket = |path: &Path| {
+        fs::read_link(path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    let count = |pid: &u32| {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        entries.filter(|entry| is_socket(&entry.path())).count()
+    };
+    let mut connections: Vec<(u32, Kept)> = Vec::new();
+    while !workers.iter().all(|pid| connections.iter().any(|(of, _)| of == pid)) {
+        let before: Vec<_> = workers.iter().map(count).collect();
+        let mut connection = Kept::connect(&server.socket).unwrap();
+        let request = connection.request("/sleep?ms=1500", b"", true);
+        connection.send(&request).unwrap();
+        let mut taken = None;
+        until_true("somebody takes it", || {
+            taken = workers.iter().zip(&before).position(|(pid, before)| count(pid) > *before);
+            taken.is_some()
+        });
+        connections.push((workers[taken.unwrap()], connection));
+    }
+    connections
+}
+
+#[test]
+fn an_abort_takes_the_requests_of_its_own_process_and_no_others() {
+    let mut server = Server::start("abort", &["--workers", "2", "--threads", "4"]);
+    server.until("fastcgi on");
+    let workers = server.workers();
+    let mut connections = spread(&server, &workers);
+    // Beside a slow request, on the connection that came last: its worker has no other, and so has
+    // threads that are free.
+    let (victim, connection) = connections.last_mut().unwrap();
+    let victim = *victim;
+    let mut abort = Vec::new();
+    let id = cgigate::fcgi::RequestId(2.try_into().unwrap());
+    cgigate::fcgi::begin_request(&mut abort, id, cgigate::fcgi::Role::Responder, true);
+    let mut params = Vec::new();
+    cgigate::fcgi::pair(&mut params, b"PATH_INFO", b"/fault");
+    cgigate::fcgi::pair(&mut params, b"QUERY_STRING", b"how=abort");
+    for piece in [&params[..], b""] {
+        cgigate::fcgi::stream(&mut abort, cgigate::fcgi::RecordType::Params, id, piece);
+    }
+    cgigate::fcgi::stream(&mut abort, cgigate::fcgi::RecordType::Stdin, id, b"");
+    connection.send(&abort).unwrap();
+    server.until(&format!("worker {victim} died"));
+    for (worker, mut connection) in connections {
+        let answer = connection.answer();
+        assert_eq!(answer.is_ok(), worker != victim, "{worker}, where {victim} died: {answer:?}");
+    }
+}
+
+#[test]
+fn when_none_can_live_it_gives_up_and_says_so() {
+    let needed = folder("needed");
+    let mut command = Command::new(testbed());
+    let own = folder("hopeless");
+    command.args(["fastcgi", "--listen", &format!("unix:{}", own.join("s").display())]);
+    command.arg("--sandbox").arg("--sandbox-read").arg(&needed);
+    let mut server = Server::run(own, &mut command);
+    let line = server.line().unwrap();
+    if line.contains("no Landlock") {
+        return;
+    }
+    assert!(line.starts_with("cgigate: fastcgi on"), "{line}");
+    // What workers need to start is gone: who lives goes on, and who comes dies at once.
+    fs::remove_dir(needed).unwrap();
+    server.signal("-HUP");
+    server.until("the old workers go on serving");
+    assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
+    kill("-KILL", server.workers()[0]);
+    server.until("cgigate: give up: ");
+    let socket = server.socket.clone();
+    assert_eq!(server.end(), Some(1));
+    assert!(!socket.exists());
 }

@@ -63,15 +63,16 @@ def served(rig, name, wrap, count, *arguments):
     """Runs the responder under `wrap` for so many requests; whether all were answered."""
     responder = Responder(rig, name, wrap=wrap, command=command(rig, name))
     result = rig.load(responder, "--requests", count, "--timeout", 30, *arguments)
-    children = [pid for pid in tree(responder.pid) if pid != responder.pid]
-    for pid in reversed(children):
+    processes = tree(responder.pid)
+    if wrap.startswith("strace"):
+        del processes[0]  # It ends with what it traces.
+    for pid in processes:  # Supervisors first, or they replace whom they lose.
         try:
             os.kill(pid, signal.SIGTERM)
         except OSError:
             pass
     try:
-        if children:  # strace ends with what it traces.
-            responder.process.wait(20)
+        responder.process.wait(20)
     finally:
         responder.stop()
     return result["requests"] == count and not result["errors"]

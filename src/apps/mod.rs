@@ -7,6 +7,7 @@ mod echo;
 mod environ;
 mod files;
 mod hello;
+mod probe;
 mod welcome;
 
 pub use demo::demo;
@@ -15,7 +16,8 @@ pub use environ::environ;
 pub(crate) use files::{ACCEL, SETTINGS as FILES_SETTINGS};
 pub use files::{Accel, AccelError, Files, Links, files};
 pub use hello::hello;
-pub use welcome::welcome;
+pub use probe::probe;
+pub use welcome::Welcome;
 
 /// Says that the body is what its Content-Type says: it may hold what the client sent.
 const NOSNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");

@@ -1,14 +1,17 @@
 //! Where a server listens: `--listen`, what is spoken there, and who may connect.
 
-use super::{
-    Usage,
-    options::{Served, Server as Options},
+use super::options::Served;
+use crate::net::{self, Address};
+use std::str::FromStr;
+#[cfg(unix)]
+use {
+    super::{Usage, options::Server as Options},
+    crate::{
+        gateway::Protocol,
+        net::{Allow, BindOptions, Listener},
+    },
+    std::env,
 };
-use crate::{
-    gateway::Protocol,
-    net::{self, Address, Allow, BindOptions, Listener},
-};
-use std::{env, str::FromStr};
 
 /// `[PROTOCOL+]ADDR`: an address, and what is spoken there if it is not what the command says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +31,13 @@ impl FromStr for Listen {
 }
 
 /// A socket that listens, and what is spoken there.
+#[cfg(unix)]
 pub(super) struct Door {
     pub(super) served: Served,
     pub(super) listener: Listener,
 }
 
+#[cfg(unix)]
 impl Door {
     /// Listens where the command line says; else where somebody has listened for this process; else
     /// where the protocol is at home.
@@ -80,6 +85,7 @@ impl Door {
 }
 
 /// Who may connect.
+#[cfg(unix)]
 pub(super) fn allow(command: Served, server: &Options) -> anyhow::Result<Allow> {
     const WEB_SERVERS: &str = "FCGI_WEB_SERVER_ADDRS";
     const FASTCGI: Served = Served::WebServers(Protocol::FastCgi);
@@ -97,6 +103,7 @@ pub(super) fn allow(command: Served, server: &Options) -> anyhow::Result<Allow> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Protocol;
 
     #[test]
     fn a_protocol_can_stand_before_an_address() {

@@ -58,7 +58,9 @@ _RECORD with its companions.
         "Signals",
         "  TERM, INT, QUIT  no new connections; ends when what is in flight has ended, or after
                    --graceful-timeout. A second one ends it at once.
-  HUP              with --workers: new workers from the executable now on disk; the old retire
+  HUP              new workers from the executable now on disk take the listeners and the idle
+                   connections over, then the old ones finish: no request fails. If the new ones
+                   do not start, the old ones go on.
 ",
     ),
     (
@@ -104,6 +106,13 @@ Exit status: 0 for a 2xx or 3xx, 1 for another status and whatever goes wrong, 2
   cgigate check records
 
 Exit status: 0 when all is as it was, 1 when something is not, 2 for wrong usage.";
+    pub(in crate::cli) const CONFORM: &str = "Examples:
+  cgigate conform unix:/run/app.sock
+  cgigate conform 127.0.0.1:9000 --path /hello --timeout 2s
+  cgigate conform unix:/run/php/php-fpm.sock --param SCRIPT_FILENAME=/srv/www/index.php
+
+Each check has its section of the specification, FastCGI 1.0.
+Exit status: 0 when none has failed, 1 when one has, 2 for wrong usage.";
     pub(in crate::cli) const COMPLETIONS: &str = "Examples:
   cgigate completions bash > /etc/bash_completion.d/cgigate
   cgigate completions zsh > /usr/local/share/zsh/site-functions/_cgigate

@@ -5,26 +5,40 @@
 //! line. With a CGI request in the environment the command line is not looked at at all: RFC 3875
 //! section 4.4 lets web servers put words of the query there (CVE-2012-1823).
 
+#[cfg(unix)]
 mod check;
 mod config;
+#[cfg(unix)]
+mod conform;
 mod desk;
+#[cfg(unix)]
+mod doorman;
 mod doors;
+#[cfg(unix)]
 mod get;
+#[cfg(unix)]
 mod identity;
 mod manual;
 mod options;
+#[cfg(unix)]
 mod process;
 mod record;
 mod request;
+#[cfg(unix)]
+mod sandbox;
+#[cfg_attr(windows, path = "serve_windows.rs")]
 mod serve;
+#[cfg(unix)]
 mod servers;
+#[cfg(unix)]
 mod terminal;
 mod values;
+#[cfg(unix)]
 mod wear;
 
 use crate::{
     gateway::{Gateway, Protocol},
-    net, sys,
+    sys,
 };
 use anyhow::Context as _;
 use clap::Parser;
@@ -48,7 +62,7 @@ impl Gateway {
 fn main(gateway: Gateway) -> ExitCode {
     // Before any thread: programs take this variable for a proxy that the operator configured.
     sys::remove_var("HTTP_PROXY");
-    let handed_over = net::stdin_listens() || !net::handed_over(None).is_empty();
+    let handed_over = serve::is_handed_over();
     if !handed_over && is_cgi() {
         return request::respond(gateway);
     }
@@ -68,12 +82,16 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Scgi(server)) => serve::run(gateway, SCGI, server),
         Some(Command::Uwsgi(server)) => serve::run(gateway, UWSGI, server),
         Some(Command::Http(server)) => serve::run(gateway, Served::Http, server),
+        #[cfg(unix)]
         Some(Command::Get(get)) => get::run(&get),
         Some(Command::Config(config)) => config::run(&config),
+        #[cfg(unix)]
         Some(Command::Check(check)) => check::run(gateway, &check),
+        #[cfg(unix)]
+        Some(Command::Conform(conform)) => conform::run(&conform),
         Some(Command::Man) => manual::man(),
         Some(Command::Completions(shell)) => manual::completions(&shell),
-        None if handed_over || process::Process::is_worker() => {
+        None if handed_over || serve::is_worker() => {
             serve::run(gateway, FASTCGI, Server::of_environment())
         }
         None => return help(),

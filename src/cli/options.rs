@@ -1,10 +1,10 @@
 //! The command line, and the `CGIGATE_*` variables that stand for it.
 
+#[cfg(unix)]
+use super::{check::Check, conform::Conform, get::Get};
 use super::{
-    check::Check,
     config::Config,
     doors::Listen,
-    get::Get,
     manual::{self, Completions, examples},
     record,
     values::{duration, mode, size, switch, variable, workers},
@@ -50,14 +50,20 @@ pub(super) enum Command {
     #[command(after_help = examples::HTTP)]
     Http(Server),
     /// Send one FastCGI request to any responder and print the answer
+    #[cfg(unix)]
     #[command(after_help = examples::GET)]
     Get(Get),
     /// Print a configuration for a web server in front of this executable
     #[command(after_help = examples::CONFIG)]
     Config(Config),
     /// Replay fixtures against the linked applications, recorded ones too
+    #[cfg(unix)]
     #[command(after_help = examples::CHECK)]
     Check(Check),
+    /// Check any FastCGI responder against the specification
+    #[cfg(unix)]
+    #[command(after_help = examples::CONFORM)]
+    Conform(Conform),
     /// Print the manual page, for `man -l`
     Man,
     /// Print what a shell needs to complete this command line
@@ -206,6 +212,27 @@ pub(super) struct Server {
     #[arg(long, env = "CGIGATE_PASS_ENV", value_name = "NAME", value_delimiter = ' ',
           value_parser = variable)]
     pub(super) pass_env: Vec<String>,
+    /// Confine the workers once they have started: files, programs, ports, signals (Landlock)
+    #[arg(long, env = "CGIGATE_SANDBOX", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) sandbox: bool,
+    /// What they may read beside CGIGATE_FILES_ROOT, with all below it; repeatable
+    #[arg(
+        long,
+        env = "CGIGATE_SANDBOX_READ",
+        value_name = "PATH",
+        value_delimiter = ' ',
+        requires = "sandbox"
+    )]
+    pub(super) sandbox_read: Vec<PathBuf>,
+    /// What they may change beside the folder of temporary files, with all below it; repeatable
+    #[arg(
+        long,
+        env = "CGIGATE_SANDBOX_WRITE",
+        value_name = "PATH",
+        value_delimiter = ' ',
+        requires = "sandbox"
+    )]
+    pub(super) sandbox_write: Vec<PathBuf>,
     /// Where the number of the process is written while it serves
     #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
     pub(super) pid_file: Option<PathBuf>,

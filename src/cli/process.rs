@@ -72,7 +72,8 @@ impl Process {
         wear: &Wear,
     ) -> anyhow::Result<()> {
         let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
-        let house = Arc::new(House { servers, doors, stopped });
+        let alone = matches!(self, Self::Lone);
+        let house = Arc::new(House { servers, doors, stopped, alone });
         match self {
             Self::Lone => {
                 announce(&lock(&house.doors), 1, options);
@@ -105,6 +106,8 @@ struct House {
     /// None since they were told to end: nobody is to wait at a door that is opened no more.
     doors: Mutex<Vec<Door>>,
     stopped: AtomicBool,
+    /// There is no supervisor.
+    alone: bool,
 }
 
 impl House {
@@ -139,6 +142,10 @@ impl House {
                     tell_manager("STOPPING=1");
                     self.stop();
                 }
+                Signal::Reload if self.alone => say(format_args!(
+                    "cgigate: reload: the listener came on descriptor 0, so whoever handed it over has to start another process"
+                )),
+                // The supervisor's business: a terminal sends it to all of its processes.
                 Signal::Reload | Signal::Reopen => {}
             }
         }

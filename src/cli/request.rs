@@ -8,12 +8,11 @@ use crate::{
         cgi::{self, Mode},
     },
     handlers::Slate,
+    sys,
     types::Vars,
 };
 use std::{
-    ffi::OsStr,
     io::{self, Write as _},
-    os::unix::ffi::OsStrExt as _,
     process::ExitCode,
 };
 
@@ -104,7 +103,7 @@ fn plan(vars: &Vars, folder: &[u8]) -> Result<RecordPlan, String> {
     let count = setting(vars, "CGIGATE_RECORD_COUNT", number)?.unwrap_or(RecordPlan::COUNT);
     let size = setting(vars, "CGIGATE_RECORD_SIZE", values::size)?;
     let size = size.map_or(RecordPlan::SIZE, |size| usize::try_from(size).unwrap_or(usize::MAX));
-    let (folder, settings) = (OsStr::from_bytes(folder).into(), record::settings());
+    let (folder, settings) = (sys::path(folder), record::settings());
     Ok(RecordPlan { folder, secrets, settings, count, size })
 }
 

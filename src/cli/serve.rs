@@ -7,7 +7,7 @@ use super::{
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
-    record,
+    record, sandbox,
     servers::Plan,
     wear::Wear,
 };
@@ -20,6 +20,16 @@ use crate::{
 };
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
+
+/// Whether somebody has started this process with a socket to serve.
+pub(super) fn is_handed_over() -> bool {
+    net::stdin_listens() || !net::handed_over(None).is_empty()
+}
+
+/// Whether a supervisor has started this process.
+pub(super) fn is_worker() -> bool {
+    Process::is_worker()
+}
 
 pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow::Result<ExitCode> {
     if let Some(name) = &server.app
@@ -56,18 +66,18 @@ fn serve(
     }
     let recorder = record::recorder(server.record.plan())?;
     if let Some(recorder) = &recorder {
-        recorder.start().context("start a thread that records")?;
         gateway = recorder.recorded(gateway);
     }
     if server.validate {
         gateway = gateway.validated();
     }
     gateway.build()?;
+    gateway.greet();
     raise_descriptor_limit();
     let wear = Arc::new(Wear::new(server.max_requests));
     let plan = Plan {
         settings: settings(server),
-        http: http_options(server, allow.clone()),
+        http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
         wear: Arc::clone(&wear),
@@ -86,6 +96,10 @@ fn serve(
     })?;
     // Before anybody is told that the server is ready to be told something.
     let signals = Signals::install()?;
+    sandbox::enter(server)?;
+    if let Some(recorder) = &recorder {
+        recorder.start().context("start a thread that records")?;
+    }
     process.begin(signals, server, doors, unopened.servers(), &wear)?;
     unopened.run()?;
     if let Some(recorder) = recorder {
@@ -119,7 +133,7 @@ fn max_body(served: Served, server: &Options) -> u64 {
     })
 }
 
-fn http_options(server: &Options, allow: Allow) -> HttpOptions {
+fn http_options(server: &Options) -> HttpOptions {
     let default = HttpOptions::http();
     HttpOptions {
         threads: threads(Served::Http, server),
@@ -130,7 +144,6 @@ fn http_options(server: &Options, allow: Allow) -> HttpOptions {
         idle_timeout: server.idle_timeout.or(default.idle_timeout),
         queue_timeout: server.queue_timeout,
         graceful_timeout: server.graceful_timeout,
-        allow: Some(allow),
         ..default
     }
 }

@@ -1,13 +1,12 @@
 //! The servers of one process: one for web servers, whatever they speak, and one for HTTP.
 
-use super::{doors::Door, options::Served, wear::Wear};
+use super::{doorman::Doorman, doors::Door, options::Served, wear::Wear};
 use crate::{
     fcgi::Role,
     gateway::{Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
-    net::{Allow, Heir},
+    net::{Allow, Heir, Peer},
     simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
-    sys::say,
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
@@ -18,7 +17,6 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -64,14 +62,15 @@ impl Plan {
                 Served::Http => for_http.push(TcpListener::from(socket)),
             }
         }
+        let doorman = Arc::new(Doorman::new(self.allow));
         let graceful_timeout = self.settings.graceful_timeout;
         let mut unopened = Unopened { web: None, http: None, graceful_timeout };
         if !for_http.is_empty() {
             let mut front = WsgiServer::of_listeners(for_http)?;
             front.options = self.http;
             front.server_handler.0.wsgi_multiprocess = self.multiprocess;
-            let wear = Arc::clone(&self.wear);
-            front.set_handler(InFront { dispatcher: dispatcher(Served::Http), wear });
+            let (doorman, wear) = (Arc::clone(&doorman), Arc::clone(&self.wear));
+            front.set_handler(InFront { dispatcher: dispatcher(Served::Http), doorman, wear });
             let (tell, told) = mpsc::channel();
             unopened.http = Some((Http { front: Arc::new(front), tell }, told));
         }
@@ -90,8 +89,7 @@ impl Plan {
                 fastcgi: handler(Protocol::FastCgi),
                 scgi: handler(Protocol::Scgi),
                 uwsgi: handler(Protocol::Uwsgi),
-                allow: self.allow,
-                refused: AtomicBool::new(false),
+                doorman,
                 wear: self.wear,
             };
             unopened.web = Some(Server::new(for_web, Arc::new(behind), self.settings)?);
@@ -205,10 +203,15 @@ fn await_end(told: &Receiver<News>, patience: Duration) -> anyhow::Result<()> {
 /// The applications as an HTTP server runs them.
 struct InFront {
     dispatcher: Dispatcher,
+    doorman: Arc<Doorman>,
     wear: Arc<Wear>,
 }
 
 impl WsgiRequestHandler for InFront {
+    fn verify_request(&self, client: Peer) -> bool {
+        self.doorman.admits(client)
+    }
+
     fn handle(
         &self,
         _app: Option<&dyn Application>,
@@ -228,9 +231,7 @@ struct Behind {
     fastcgi: Plain,
     scgi: Plain,
     uwsgi: Plain,
-    allow: Allow,
-    /// Whether the log has a refused connection already: whoever knocks all day fills no disk.
-    refused: AtomicBool,
+    doorman: Arc<Doorman>,
     wear: Arc<Wear>,
 }
 
@@ -253,14 +254,6 @@ impl Dispatch for Behind {
     }
 
     fn admits(&self, socket: &OwnedFd) -> bool {
-        let Err(peer) = self.allow.admits_socket(socket) else { return true };
-        if let Some(peer) = peer
-            && !self.refused.swap(true, Ordering::Relaxed)
-        {
-            say(format_args!(
-                "cgigate: accept {peer}: not among those who may connect, see --allow and --allow-uid (not told again)"
-            ));
-        }
-        false
+        self.doorman.admits_socket(socket)
     }
 }

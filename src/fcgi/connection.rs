@@ -21,6 +21,7 @@ pub struct Limits {
 
 /// What the web server has said. Borrows from the caller's buffer, never from the connection.
 #[derive(Debug, PartialEq, Eq)]
+#[repr(u16)] // All have their id in one place then: it need not be shifted about.
 pub enum Event<'i> {
     /// BEGIN_REQUEST of a role that there is.
     Begin {
@@ -172,6 +173,12 @@ enum Decode {
     },
 }
 
+impl Decode {
+    const fn skip(left: u32) -> Self {
+        if left == 0 { Self::Header } else { Self::Skip { left } }
+    }
+}
+
 enum Step<'i> {
     Event(usize, Event<'i>),
     Silent(usize),
@@ -255,22 +262,38 @@ impl Connection {
             Decode::Skip { left } => {
                 let n = input.len().min(left as usize);
                 let left = left - n as u32; // At most `left`.
-                self.decode = if left == 0 { Decode::Header } else { Decode::Skip { left } };
-                Ok(if n == 0 && left > 0 { Step::Hungry } else { Step::Silent(n) })
+                self.decode = Decode::skip(left);
+                Ok(if n == 0 { Step::Hungry } else { Step::Silent(n) })
             }
             Decode::Content { kind, id, left, padding_len } => {
-                let n = input.len().min(usize::from(left));
-                if n == 0 {
+                let Some(piece) = self.content(kind, id, left, padding_len, input) else {
                     return Ok(Step::Hungry);
-                }
-                let left = left - n as u16; // At most `left`.
-                self.decode = match left {
-                    0 => Decode::Skip { left: padding_len.into() },
-                    _ => Decode::Content { kind, id, left, padding_len },
                 };
-                Ok(self.piece(kind, id, &input[..n]))
+                Ok(match self.position(id) {
+                    Some(_) => Step::Event(piece.len(), event(kind, id, piece)),
+                    // The request was finished while its record was still coming in.
+                    None => Step::Silent(piece.len()),
+                })
             }
         }
+    }
+
+    /// What there is of a record's content, of which so many bytes are left; `None` if nothing.
+    fn content<'i>(
+        &mut self,
+        kind: RecordType,
+        id: RequestId,
+        left: u16,
+        padding_len: u8,
+        input: &'i [u8],
+    ) -> Option<&'i [u8]> {
+        let piece = &input[..input.len().min(left.into())];
+        let left = left - piece.len() as u16; // At most `left`.
+        self.decode = match left {
+            0 => Decode::skip(padding_len.into()),
+            _ => Decode::Content { kind, id, left, padding_len },
+        };
+        (!piece.is_empty()).then_some(piece)
     }
 
     /// A header has come whole; `content` is what there is behind it.
@@ -299,7 +322,7 @@ impl Connection {
             (
                 Some(kind @ (RecordType::Params | RecordType::Stdin | RecordType::Data)),
                 Some(id),
-            ) => self.stream(header, kind, id),
+            ) => self.stream(header, kind, id, content),
             // What only applications send, or nobody yet: UNKNOWN_TYPE is for management records
             // alone (section 4.2), and servers take one that they did not ask for amiss.
             (_, Some(_)) => {
@@ -357,6 +380,7 @@ impl Connection {
         header: Header,
         kind: RecordType,
         id: RequestId,
+        content: &'i [u8],
     ) -> Result<Step<'i>, ProtocolError> {
         let empty = header.content_len == 0;
         let at = self.position(id);
@@ -371,8 +395,10 @@ impl Connection {
                     self.skip(header, 0);
                     return Ok(Step::Event(HEADER_LEN, Event::ParamsTooLong { id }));
                 }
-                self.decode = Decode::Content { kind, id, left, padding_len };
-                Ok(Step::Silent(HEADER_LEN))
+                Ok(match self.content(kind, id, left, padding_len, content) {
+                    Some(piece) => Step::Event(HEADER_LEN + piece.len(), event(kind, id, piece)),
+                    None => Step::Silent(HEADER_LEN),
+                })
             }
             (Turn::End(next), Some(at)) => {
                 self.open[at].phase = next;
@@ -391,23 +417,10 @@ impl Connection {
         }
     }
 
-    fn piece<'i>(&self, kind: RecordType, id: RequestId, piece: &'i [u8]) -> Step<'i> {
-        // The request may have been finished while its record was still coming in.
-        if self.position(id).is_none() {
-            return Step::Silent(piece.len());
-        }
-        let event = match kind {
-            RecordType::Stdin => Event::Stdin { id, piece },
-            RecordType::Data => Event::Data { id, piece },
-            _ => Event::Params { id, piece },
-        };
-        Step::Event(piece.len(), event)
-    }
-
     /// What stays of the record behind `used` bytes of its content is of no interest.
     fn skip(&mut self, header: Header, used: u16) {
         let left = u32::from(header.content_len - used) + u32::from(header.padding_len);
-        self.decode = Decode::Skip { left };
+        self.decode = Decode::skip(left);
     }
 
     fn answer<'i>(&mut self, header: Header, used: u16, answer: Answer) -> Step<'i> {
@@ -417,6 +430,15 @@ impl Connection {
 
     fn position(&self, id: RequestId) -> Option<usize> {
         self.open.iter().position(|open| open.id == id)
+    }
+}
+
+/// Some content of a stream, which is never empty.
+fn event(kind: RecordType, id: RequestId, piece: &[u8]) -> Event<'_> {
+    match kind {
+        RecordType::Stdin => Event::Stdin { id, piece },
+        RecordType::Data => Event::Data { id, piece },
+        _ => Event::Params { id, piece },
     }
 }
 

@@ -63,17 +63,15 @@ pub fn pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
     if let [name @ ..=SHORT, value @ ..=SHORT, ..] = stream.get(at..)? {
         let name = at + 2..at + 2 + usize::from(*name);
         let value = name.end..name.end + usize::from(*value);
-        return Some(if value.end > stream.len() {
-            Err(PairError { at })
-        } else {
-            Ok((name, value))
-        });
+        if value.end <= stream.len() {
+            return Some(Ok((name, value)));
+        }
     }
-    long_pair_at(stream, at)
+    other_pair_at(stream, at)
 }
 
 #[cold]
-fn long_pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
+fn other_pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
     let pair = stream.get(at..).filter(|pair| !pair.is_empty())?;
     let Ok((rest, (name_len, value_len))) = parse_lengths(pair) else {
         return Some(Err(PairError { at }));

@@ -153,11 +153,16 @@ pub(super) struct Header {
     pub(super) padding_len: u8,
 }
 
+// All of it at once: every record has one, and field by field is five times the instructions.
 pub(super) fn parse_header(input: &[u8]) -> IResult<&[u8], Header> {
-    let (input, (version, kind, id, content_len, padding_len, _reserved)) =
-        (be_u8, be_u8, be_u16, be_u16, be_u8, be_u8).parse(input)?;
-    Ok((input, Header { version, kind, id, content_len, padding_len }))
+    let (header, rest) = input.split_first_chunk().ok_or(CUT_SHORT)?;
+    let &[version, kind, id1, id0, len1, len0, padding_len, _reserved] = header;
+    let (id, content_len) = (u16::from_be_bytes([id1, id0]), u16::from_be_bytes([len1, len0]));
+    Ok((rest, Header { version, kind, id, content_len, padding_len }))
 }
+
+const CUT_SHORT: nom::Err<nom::error::Error<&[u8]>> =
+    nom::Err::Error(nom::error::Error { input: &[], code: nom::error::ErrorKind::Eof });
 
 /// `FCGI_BeginRequestBody`: the role's number, and whether the connection is kept.
 pub(super) fn parse_begin(input: &[u8]) -> IResult<&[u8], (u16, bool)> {

@@ -1,15 +1,15 @@
 //! One request between its last parameter and its answer, and the answers that need no application.
 
-use super::{Protocol, Settings, slot::Token, spool::Spool};
+use super::{Protocol, Settings, spool::Spool, token::Token};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Preamble, Slate},
     head::{Pair, Wire as _},
     scgi::Scgi,
-    types::RequestFault,
+    types::{RequestFault, Vars},
     uwsgi::Uwsgi,
 };
-use std::{cell::Cell, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 /// The file that a filter is to work on (section 6.4).
 pub(super) struct Data {
@@ -69,14 +69,9 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, settings: &Settings) -> Result<(), Refusal> {
+    pub(super) fn prepare(&mut self, settings: &Settings, now: Instant) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
-        let left = Cell::new(settings.max_variables);
-        match self.protocol {
-            Protocol::FastCgi => vars.index_by(|head, at| few(&left, fcgi::pair_at(head, at))),
-            Protocol::Scgi => vars.index_by(|head, at| few(&left, Scgi::pair_at(head, at))),
-            Protocol::Uwsgi => vars.index_by(|head, at| few(&left, Uwsgi::pair_at(head, at))),
-        }?;
+        index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
             vars.set("FCGI_ROLE", self.role.as_str());
         }
@@ -97,7 +92,7 @@ impl Call {
             let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
             self.data = Some(Data { content, spool: Arc::default() });
         }
-        self.came = Instant::now();
+        self.came = now;
         Ok(())
     }
 
@@ -112,14 +107,33 @@ impl Call {
     }
 }
 
-/// One variable more, of which so many are left to come.
+/// Finds the variables, of which there may be so many.
+// The loop in here is most of what a request costs: in a function of its own it has the registers.
+#[inline(never)]
+fn index(vars: &mut Vars, protocol: Protocol, settings: &Settings) -> Result<(), Refusal> {
+    let most = settings.max_variables;
+    match protocol {
+        Protocol::FastCgi => vars.index_by(few(most, fcgi::pair_at)),
+        Protocol::Scgi => vars.index_by(few(most, Scgi::pair_at)),
+        Protocol::Uwsgi => vars.index_by(few(most, Uwsgi::pair_at)),
+    }
+}
+
+/// `pair_at`, so many times.
 #[inline]
-fn few<E>(left: &Cell<usize>, pair: Option<Result<Pair, E>>) -> Option<Result<Pair, Refusal>> {
-    let pair = pair?.map_err(|_| Refusal::MALFORMED);
-    Some(pair.and_then(|pair| {
-        left.set(left.get().checked_sub(1).ok_or(Refusal::TOO_LONG)?);
-        Ok(pair)
-    }))
+fn few<E>(
+    most: usize,
+    pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
+) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
+    let mut left = most;
+    move |head, at| {
+        let Ok(pair) = pair_at(head, at)? else { return Some(Err(Refusal::MALFORMED)) };
+        match left.checked_sub(1) {
+            Some(fewer) => left = fewer,
+            None => return Some(Err(Refusal::TOO_LONG)),
+        }
+        Some(Ok(pair))
+    }
 }
 
 /// A status that is answered in the application's place.

@@ -21,7 +21,6 @@ use std::{
     cell::RefCell,
     fs::File,
     io::{self, BufRead, IoSlice, Read, StdinLock, Write},
-    os::fd::AsRawFd,
 };
 
 /// What CGI leaves open.
@@ -35,7 +34,14 @@ pub(crate) struct Mode {
     pub(crate) max_body: u64,
 }
 
+/// The variables of the request that this process was started for.
+#[cfg(windows)]
+pub(crate) fn environ(vars: &mut Vars) {
+    *vars = crate::handlers::read_environ();
+}
+
 /// The variables of the request that this process was started for, which has one thread yet.
+#[cfg(unix)]
 pub(crate) fn environ(vars: &mut Vars) {
     let (mut count, mut bytes) = (0, 0);
     sys::each_var(|name, value| {
@@ -132,8 +138,7 @@ impl Ahead {
         const MOST: u64 = 1 << 30;
         let mut drained = 0;
         while self.left > 0 && drained < MOST {
-            let stdin = self.stdin.as_raw_fd();
-            match sys::wait_either(stdin, -1, PATIENCE) {
+            match sys::wait_stdio(false, PATIENCE) {
                 Ok((true, _)) => {}
                 _ => return,
             }
@@ -144,9 +149,6 @@ impl Ahead {
         }
     }
 }
-
-/// The most that comes out of the spool at once.
-const BLOCK: usize = 64 << 10;
 
 /// `wsgi.input`, before [`ContentInput`] bounds it.
 struct Stdin<'a> {
@@ -159,14 +161,8 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.block.len() {
             let ahead = &mut *self.ahead.borrow_mut();
-            self.block.clear();
             self.at = 0;
-            let block = &mut self.block;
-            let taken = ahead.spool.take(|there| {
-                block.resize(there.min(BLOCK), 0);
-                block
-            })?;
-            if taken.is_none() && ahead.left > 0 {
+            if !ahead.spool.take_block(&mut self.block)? && ahead.left > 0 {
                 ahead.read(|there| self.block.extend_from_slice(there))?;
             }
         }
@@ -201,7 +197,7 @@ impl Stdout<'_> {
         let Some(ahead) = self.ahead else { return Ok(usize::MAX) };
         let mut ahead = ahead.borrow_mut();
         while ahead.left > 0 {
-            match sys::wait_either(ahead.stdin.as_raw_fd(), self.file.as_raw_fd(), -1)? {
+            match sys::wait_stdio(true, -1)? {
                 (_, true) => return Ok(PROMISED),
                 _ => ahead.read_ahead()?,
             }

@@ -8,24 +8,22 @@ use super::{
     Dispatch, Protocol, Settings,
     call::{Call, Refusal},
     incoming::{Incoming, PeerError},
-    slot::Token,
     spool::{End, Spool},
+    token::Token,
 };
 use crate::{
-    fcgi::{self, Answer, Event, ProtocolStatus, RequestId, Role},
+    fcgi::{self, Answer, Connection, Event, Limits, ProtocolStatus, RequestId, Role},
     handlers::Content,
     types,
 };
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Instant};
 
 /// One connection's incoming side and its open requests.
-#[derive(Default)]
 pub(super) struct Front {
     incoming: Incoming,
     open: Vec<Open>,
     /// Bytes of a record that is not whole enough to be understood.
     tail: Vec<u8>,
-    watch: Watch,
     /// A request that was not to be the last has asked for the end of the connection.
     last: bool,
     /// Since when what comes is read over: the answer is out, or what came cannot be understood.
@@ -40,24 +38,19 @@ pub(super) struct Front {
     held: Vec<Box<Call>>,
 }
 
-/// What epoll tells of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Watch {
-    /// It does not know it yet.
-    #[default]
-    Nothing,
-    /// What comes, and its end.
-    Everything,
-    /// That the peer has gone: the request whose body is coming reads for itself.
-    Departure,
-}
-
 struct Open {
     id: RequestId,
     role: Role,
     keep_conn: bool,
     since: u32,
     stage: Stage,
+}
+
+impl Open {
+    /// Whether it was called with some of its body still to come.
+    fn has_body_open(&self) -> bool {
+        matches!(&self.stage, Stage::Called { body, .. } if !matches!(body, Body::Ended))
+    }
 }
 
 /// The most that is said for FCGI_MAX_REQS. HAProxy, the one server that asks, takes it for the most
@@ -100,12 +93,20 @@ enum Body {
     Ended,
 }
 
+/// One reading of the clock.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub(super) instant: Instant,
+    /// Of the clock of the deadlines.
+    pub(super) millis: u32,
+}
+
 /// What a thread has at hand while it takes in what came, and what comes of that.
 #[derive(Default)]
 #[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
 pub(super) struct Sorting {
     /// Requests that can be run.
-    pub(super) ready: Vec<Box<Call>>,
+    pub(super) ready: VecDeque<Box<Call>>,
     /// What is to be said at once.
     pub(super) answers: Vec<u8>,
     /// The request whose body is read where it was received.
@@ -114,15 +115,37 @@ pub(super) struct Sorting {
     pub(super) pieces: VecDeque<Range<usize>>,
     /// How its body ended.
     pub(super) end: Option<End>,
+    /// The request that this thread is going to run, and whether its body is lent to it.
+    pub(super) first: Option<(Box<Call>, bool)>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
+    /// What the next connections that say something are known by.
+    pub(super) fronts: Vec<Box<Front>>,
 }
+
+/// Calls and fronts that a thread keeps for what comes next.
+const POOL: usize = 16;
 
 impl Sorting {
     /// Nobody's body is read from the buffer any more.
     pub(super) fn forget(&mut self) {
         (self.mine, self.end) = (None, None);
         self.pieces.clear();
+    }
+
+    /// Keeps a call that is done with.
+    pub(super) fn put_away(&mut self, mut call: Box<Call>) {
+        call.forget_body();
+        if self.pool.len() < POOL {
+            self.pool.push(call);
+        }
+    }
+
+    /// Keeps a front that knows nothing.
+    pub(super) fn keep_front(&mut self, front: Box<Front>) {
+        if self.fronts.len() < POOL {
+            self.fronts.push(front);
+        }
     }
 
     fn call(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) -> Box<Call> {
@@ -141,13 +164,14 @@ pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
     pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
-    pub(super) now: u32,
+    pub(super) now: Now,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
     /// thread is going to run it.
     pub(super) direct: bool,
 }
 
 /// What there is to do after a request has ended.
+#[derive(Default)]
 pub(super) struct Finished {
     /// The connection ends with it.
     pub(super) close: bool,
@@ -161,42 +185,39 @@ pub(super) struct Finished {
 }
 
 impl Front {
-    /// A new connection.
-    pub(super) fn begin(&mut self, protocol: Protocol, settings: &Settings, overloaded: bool) {
-        self.incoming = Incoming::new(protocol, settings);
-        self.overloaded = overloaded;
+    /// Of a connection on which nothing was said, and nothing will be understood.
+    pub(super) const NOTHING: Self =
+        Self::over(Incoming::FastCgi(Connection::new(Limits { max_requests: 0, max_params: 0 })));
+
+    /// A new connection. `overloaded`: it is one too many.
+    pub(super) fn new(protocol: Protocol, settings: &Settings, overloaded: bool) -> Self {
+        Self { overloaded, ..Self::over(Incoming::new(protocol, settings)) }
     }
 
-    /// The connection is no more: memory is given back.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Epoll is to tell everything from now on: what it told before.
-    pub(super) fn register(&mut self) -> Watch {
-        std::mem::replace(&mut self.watch, Watch::Everything)
-    }
-
-    /// Epoll is to tell of the peer's departure alone: whether that is new.
-    pub(super) fn hush(&mut self) -> bool {
-        let before = self.watch;
-        if before == Watch::Everything {
-            self.watch = Watch::Departure;
+    const fn over(incoming: Incoming) -> Self {
+        Self {
+            incoming,
+            open: Vec::new(),
+            tail: Vec::new(),
+            last: false,
+            discarding: None,
+            overloaded: false,
+            held: Vec::new(),
         }
-        before == Watch::Everything
     }
 
-    /// Whether epoll tells nothing of what comes.
-    pub(super) fn is_hushed(&self) -> bool {
-        self.watch == Watch::Departure
+    /// Whether nothing is known here that would not be known of a new connection: then the rest of
+    /// what comes can be understood by anybody.
+    pub(super) fn is_fresh(&self) -> bool {
+        let blank = self.open.is_empty() && self.held.is_empty() && self.tail.is_empty();
+        let stays = !self.last && !self.overloaded && self.discarding.is_none();
+        blank && stays && self.incoming.is_fresh()
     }
 
-    /// Bytes that stood over, to be put before what comes.
-    pub(super) fn tail(&mut self, buffer: &mut [u8]) -> usize {
-        let len = self.tail.len();
-        buffer[..len].copy_from_slice(&self.tail);
-        self.tail.clear();
-        len
+    /// Puts the bytes that stood over before what comes; how many there are.
+    pub(super) fn tail(&self, buffer: &mut [u8]) -> usize {
+        buffer[..self.tail.len()].copy_from_slice(&self.tail);
+        self.tail.len()
     }
 
     /// Takes in `input`, which begins with what [`tail`](Self::tail) gave.
@@ -212,6 +233,7 @@ impl Front {
         if self.discarding.is_some() {
             return Ok(());
         }
+        self.tail.clear();
         let mut at = 0;
         loop {
             let (used, event) = self.incoming.next(&input[at..])?;
@@ -229,7 +251,7 @@ impl Front {
         match event {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
-                self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
+                self.open.push(Open { id, role, keep_conn, since: rules.now.millis, stage });
                 if !rules.apps.serves(role) && self.incoming.protocol() == Protocol::FastCgi {
                     let status = ProtocolStatus::UnknownRole;
                     fcgi::end_request(&mut sorting.answers, id, 0, status);
@@ -276,7 +298,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
-        let mut prepared = call.prepare(rules.settings);
+        let mut prepared = call.prepare(rules.settings, rules.now.instant);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
             // A connection too many ends, however long its peer would keep it.
@@ -284,7 +306,7 @@ impl Front {
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            sorting.pool.push(call);
+            sorting.put_away(call);
             self.refuse(id, refusal, head_only, sorting);
             return;
         }
@@ -310,7 +332,7 @@ impl Front {
             self.held.push(call);
         } else {
             open.stage = Stage::Called { request, body, progress };
-            sorting.ready.push(call);
+            sorting.ready.push_back(call);
         }
     }
 
@@ -341,6 +363,23 @@ impl Front {
             Stage::Called { request, .. } => Arc::ptr_eq(request, call.slate.request()),
             Stage::Params(_) => false,
         })
+    }
+
+    /// The first request that got ready is the receiving thread's own.
+    pub(super) fn start(&mut self, sorting: &mut Sorting) {
+        while let Some(call) = sorting.ready.pop_front() {
+            // An abort may have come with it in one read.
+            if self.run(&call) {
+                let open = self.is_body_open(call.id);
+                if open {
+                    self.share_body(call.id, &call.spool);
+                }
+                let lent = open && self.is_only_body(call.id);
+                sorting.first = Some((call, lent));
+                return;
+            }
+            sorting.put_away(call);
+        }
     }
 
     /// A thread begins to run `call`. False: it was aborted and answered while it waited.
@@ -445,17 +484,13 @@ impl Front {
     }
 
     /// Whether some of `id`'s body is still to come.
-    pub(super) fn is_body_open(&mut self, id: RequestId) -> bool {
-        self.body(id).is_some_and(|body| !matches!(body, Body::Ended))
+    pub(super) fn is_body_open(&self, id: RequestId) -> bool {
+        self.open.iter().any(|open| open.id == id && open.has_body_open())
     }
 
     /// Whether no other request's body is still to come.
     pub(super) fn is_only_body(&self, id: RequestId) -> bool {
-        let unended = |open: &&Open| match &open.stage {
-            Stage::Called { body, .. } => !matches!(body, Body::Ended),
-            Stage::Params(_) => false,
-        };
-        !self.open.iter().filter(unended).any(|open| open.id != id)
+        !self.open.iter().any(|open| open.id != id && open.has_body_open())
     }
 
     /// The peer sends no more. `gone`: nor does it read.
@@ -536,14 +571,6 @@ impl Front {
         self.incoming.protocol()
     }
 
-    /// Whether nothing is known here that would not be known of a new connection: then the rest of
-    /// what comes can be understood by anybody.
-    pub(super) fn is_fresh(&self) -> bool {
-        let blank = self.open.is_empty() && self.held.is_empty() && self.tail.is_empty();
-        let stays = !self.last && !self.overloaded && self.discarding.is_none();
-        blank && stays && self.incoming.is_fresh()
-    }
-
     /// What comes from now on is read over.
     pub(super) fn discard(&mut self, now: u32) {
         self.discarding.get_or_insert(now);
@@ -599,7 +626,7 @@ mod tests {
         handlers::Handler,
         types::{Application, Vars},
     };
-    use std::num::NonZeroU16;
+    use std::{num::NonZeroU16, time::Instant};
 
     struct Responders;
 
@@ -623,10 +650,10 @@ mod tests {
     fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
         let id = RequestId(NonZeroU16::MIN);
         let settings = Settings::default();
-        let token = Token(1 << 32);
-        let rules = Rules { settings: &settings, apps: &Responders, token, now: 0, direct: false };
-        let (mut front, mut sorting) = (Front::default(), Sorting::default());
-        front.begin(Protocol::FastCgi, &settings, false);
+        let (token, now) = (Token(1 << 32), Now { instant: Instant::now(), millis: 0 });
+        let rules = Rules { settings: &settings, apps: &Responders, token, now, direct: false };
+        let (mut front, mut sorting) =
+            (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
         let mut wire = Vec::new();
         fcgi::begin_request(&mut wire, id, Role::Responder, false);
         fcgi::stream(&mut wire, fcgi::RecordType::Params, id, b"");

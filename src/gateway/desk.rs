@@ -4,11 +4,13 @@
 use super::{
     call::{Call, Refusal},
     connection::{Rules, Sorting},
+    incoming::PeerError,
     shared::Shared,
-    slot::{Slot, Token},
+    slot::Slot,
+    token::Token,
 };
 use crate::sys::Happened;
-use std::io;
+use std::{io, sync::atomic::Ordering};
 
 /// A thread's buffers. A connection that says nothing owns none.
 pub(super) struct Desk {
@@ -124,56 +126,69 @@ impl Desk {
         run: Run,
         short: Short,
     ) -> Intake {
-        let direct = run == Run::Mine;
         let slot = shared.table.slot(token);
-        let stood_over = slot.front().tail(&mut self.input);
+        let stood_over = match slot.has_tail.load(Ordering::Relaxed) {
+            true => slot.front().tail(&mut self.input),
+            false => 0,
+        };
         let room = &mut self.input[stood_over..];
         let size = room.len();
         let received = slot.socket.recv(room);
         let full = matches!(received, Ok(n) if n == size);
         let intake = match received {
             Ok(0) => self.end(slot, slot.socket.is_hung_up()),
-            Ok(n) => {
-                let rules = rules(shared, token, direct);
-                slot.touched.store(rules.now, std::sync::atomic::Ordering::Relaxed);
-                let input = &self.input[..stood_over + n];
-                let mut front = slot.front();
-                let fed = front.feed(input, &mut self.sorting, &rules);
-                if let Err(error) = fed {
-                    front.give_up(error, &mut self.sorting);
+            Ok(n) => match self.understand(shared, slot, token, run, stood_over + n) {
+                Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
+                Ok(()) => Intake::More,
+                Err(error) => {
+                    shared.apps.log(&format!("a connection was closed: {error}"));
+                    Intake::Ended
                 }
-                let end = front.wants_end();
-                if end || fed.is_err() {
-                    // Closing with bytes unread would reset the connection, and what was said on
-                    // it last: it is read over until the peer is done.
-                    front.discard(rules.now);
-                }
-                drop(front);
-                shared.say(token, &mut self.sorting.answers);
-                if end {
-                    slot.socket.shutdown_write();
-                }
-                match fed {
-                    Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
-                    Ok(()) => Intake::More,
-                    Err(error) => {
-                        shared.apps.log(&format!("a connection was closed: {error}"));
-                        Intake::Ended
-                    }
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // The bytes that stood over go back.
-                let rules = rules(shared, token, direct);
-                let input = &self.input[..stood_over];
-                let _understood_before = slot.front().feed(input, &mut self.sorting, &rules);
-                Intake::Drained
-            }
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
             Err(_) => self.end(slot, true),
         };
         shared.say(token, &mut self.sorting.answers);
         self.is_full = full && self.sorting.pieces.len() < FEW;
         intake
+    }
+
+    /// Takes in the first `len` bytes of the buffer.
+    fn understand(
+        &mut self,
+        shared: &Shared,
+        slot: &Slot,
+        token: Token,
+        run: Run,
+        len: usize,
+    ) -> Result<(), PeerError> {
+        let (now, direct) = (shared.clock(), run == Run::Mine);
+        slot.touched.store(now.millis, Ordering::Relaxed);
+        let (settings, sorting) = (&shared.settings, &mut self.sorting);
+        let rules = Rules { settings, apps: &*shared.apps, token, now, direct };
+        let mut known = slot.front();
+        let front = known.hear(sorting, settings);
+        let fed = front.feed(&self.input[..len], sorting, &rules);
+        if let Err(error) = fed {
+            front.give_up(error, sorting);
+        }
+        if direct {
+            front.start(sorting);
+        }
+        let end = front.wants_end();
+        if end || fed.is_err() {
+            // Closing with bytes unread would reset the connection, and what was said on it last:
+            // it is read over until the peer is done.
+            front.discard(now.millis);
+        }
+        slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
+        known.rest(sorting);
+        drop(known);
+        shared.say(token, &mut sorting.answers);
+        if end {
+            slot.socket.shutdown_write();
+        }
+        fed
     }
 
     fn end(&mut self, slot: &Slot, gone: bool) -> Intake {
@@ -223,14 +238,10 @@ impl Desk {
             if finished.close && finished.unread {
                 // As after an answer of an application.
                 slot.socket.shutdown_write();
-                slot.front().discard(shared.now());
+                slot.front().discard(shared.now(), &shared.settings);
             }
             self.hand_on_next(shared, finished.next);
         }
         shared.table.close_if_last(call.token, slot.end_run(close));
     }
-}
-
-fn rules(shared: &Shared, token: Token, direct: bool) -> Rules<'_> {
-    Rules { settings: &shared.settings, apps: &*shared.apps, token, now: shared.now(), direct }
 }

@@ -1,13 +1,42 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Recorder};
+use super::{App, Gateway, MountPoint, Protocol, Recorder};
 use crate::{
     fcgi::Role,
-    handlers::Content,
+    handlers::{Content, Handler},
     types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::{shift_segment, split_path_info},
 };
 use std::{io::Write as _, sync::Arc};
+
+/// What a server has to be told about the applications that it runs.
+pub trait Dispatch: Send + Sync {
+    /// The application for a request; it may change the variables, as `shift_path_info` does.
+    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
+
+    /// Whether there is an application of that role; a request of another is refused.
+    fn serves(&self, role: Role) -> bool;
+
+    /// How requests are run: where the status stands is the protocol's.
+    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
+
+    /// Whether the peer of a new connection may connect.
+    #[cfg(unix)]
+    fn admits(&self, _socket: &std::os::fd::OwnedFd) -> bool {
+        true
+    }
+
+    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
+    /// the protocol carries none of them.
+    fn errors(&self, lines: &[u8]) {
+        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
+    }
+
+    /// One line about something that went wrong outside of applications.
+    fn log(&self, line: &str) {
+        crate::sys::say(format_args!("cgigate: {line}"));
+    }
+}
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
@@ -228,7 +257,8 @@ impl Dispatcher {
         };
         match &mount.app {
             App::Ready(app) => Some(&**app),
-            App::Make(_) => None, // `build` comes before the first request.
+            // `build` and `greet` come before the first request.
+            App::Make(_) | App::Welcome(_) => None,
         }
     }
 }

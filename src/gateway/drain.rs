@@ -11,9 +11,10 @@ use super::{
     desk::{Run, Short},
     queue::Look,
     shared::{LISTENERS, Shared},
-    slot::{Slot, Token},
+    slot::Slot,
     steward::{Idle, Stewardship},
     threads::{admit, register, settle_in},
+    token::Token,
 };
 use crate::net::Passed;
 use std::{

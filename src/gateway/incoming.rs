@@ -23,13 +23,6 @@ pub(super) enum Incoming {
     Uwsgi(Single<Uwsgi>),
 }
 
-impl Default for Incoming {
-    /// Nothing is open, and nothing comes.
-    fn default() -> Self {
-        Self::FastCgi(Connection::new(Limits { max_requests: 0, max_params: 0 }))
-    }
-}
-
 impl Incoming {
     /// A new connection.
     pub(super) fn new(protocol: Protocol, settings: &Settings) -> Self {

@@ -3,9 +3,10 @@
 
 use super::{
     shared::{Line, Shared},
-    slot::{Reading, Slot, Token},
+    slot::{Reading, Slot},
     spool::Spool,
     threads::register,
+    token::Token,
 };
 use crate::fcgi::RequestId;
 use std::sync::Arc;
@@ -20,11 +21,7 @@ pub(super) struct Loan<'c> {
     pub(super) id: RequestId,
 }
 
-impl<'c> Loan<'c> {
-    pub(super) fn new(shared: &'c Shared, line: &'c Line, token: Token, id: RequestId) -> Self {
-        Self { shared, line, slot: shared.table.slot(token), token, id }
-    }
-
+impl Loan<'_> {
     /// Takes the reading half. False: somebody else receives just now.
     pub(super) fn take(&self) -> bool {
         // Taken away meanwhile, it is not lent to anybody: this body is open.
@@ -36,7 +33,7 @@ impl<'c> Loan<'c> {
     /// body, to no purpose. While it is so the reading half is held or lent, and as long as it is
     /// lent, something is owed on it; whoever lets it go tells epoll first (`register`).
     pub(super) fn hush(&self) {
-        if self.slot.front().hush() {
+        if self.slot.hush() {
             // It can fail only for a descriptor that is not there: then nothing comes at all.
             let _ = self.shared.epoll.hush(self.slot.socket.raw(), self.token.0);
         }
@@ -48,7 +45,7 @@ impl<'c> Loan<'c> {
         let (lend, hushed) = {
             let mut front = self.slot.front();
             front.share_body(self.id, spool);
-            (front.is_body_open(self.id) && front.is_only_body(self.id), front.is_hushed())
+            (front.is_body_open(self.id) && front.is_only_body(self.id), self.slot.is_hushed())
         };
         if lend {
             self.line.lend(self.token);

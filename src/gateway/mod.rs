@@ -3,25 +3,27 @@
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
 
+mod call;
 pub(crate) mod cgi;
-#[cfg(target_os = "linux")]
-mod control;
+mod connection;
 mod dispatch;
+mod filter;
 pub(crate) mod fixture;
+mod incoming;
 mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod serial;
 mod settings;
 mod spool;
+mod token;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
 mod ahead;
 #[cfg(target_os = "linux")]
-mod call;
-#[cfg(target_os = "linux")]
-mod connection;
+mod control;
 #[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
@@ -29,7 +31,7 @@ mod drain;
 #[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
-mod incoming;
+mod known;
 #[cfg(target_os = "linux")]
 mod loan;
 #[cfg(target_os = "linux")]
@@ -64,12 +66,14 @@ use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Connection, Control, Inheritance, Word};
+pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
+pub use serial::Serial;
 #[cfg(target_os = "linux")]
-pub use server::{Dispatch, Handle, Server};
+pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
@@ -107,9 +111,12 @@ struct Mount {
 enum App {
     Ready(Ready),
     Make(Box<Make>),
+    /// When it is known that it can be asked for, of all others.
+    Welcome(Box<Greet>),
 }
 
 type Ready = Box<dyn Application>;
+type Greet = dyn Fn(Vec<(&'static str, &'static str)>) -> Ready + Send + Sync;
 type Make = dyn Fn() -> Result<Ready, Exception> + Send + Sync;
 
 /// An application could not be built.
@@ -180,14 +187,26 @@ impl Gateway {
         self
     }
 
-    /// Leaves the application registered last to `cgigate http`, as the index there: what greets
-    /// somebody who tries the executable out, and no web server's clients.
+    /// Registers what greets somebody who tries the executable out: the index of `cgigate http`,
+    /// and of no web server's clients. It is made of the names and descriptions of the others.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).welcome(apps::Welcome::new);
+    /// assert_eq!(gateway.apps().count(), 1);
+    /// ```
     #[must_use]
-    pub fn welcome(mut self) -> Self {
-        if let Some(last) = self.mounts.last_mut() {
+    pub fn welcome<A: Application + 'static>(
+        self,
+        make: impl Fn(Vec<(&'static str, &'static str)>) -> A + Send + Sync + 'static,
+    ) -> Self {
+        let make = move |apps| Box::new(make(apps)) as Ready;
+        let mut gateway = self.mount("welcome", Role::Responder, App::Welcome(Box::new(make)));
+        if let Some(last) = gateway.mounts.last_mut() {
             last.welcome = true;
         }
-        self
+        gateway
     }
 
     /// Names and descriptions, in the order of registration.
@@ -225,6 +244,16 @@ impl Gateway {
         Ok(())
     }
 
+    /// Builds what greets, which needs to know the others: before HTTP is served.
+    pub(crate) fn greet(&mut self) {
+        let apps: Vec<_> = self.apps().collect();
+        for mount in &mut self.mounts {
+            if let App::Welcome(make) = &mount.app {
+                mount.app = App::Ready(make(apps.clone()));
+            }
+        }
+    }
+
     /// The same applications, each under the validator.
     pub(crate) fn validated(self) -> Self {
         self.wrapped(|_, app| Box::new(validator(app)))
@@ -241,6 +270,7 @@ impl Gateway {
             let app = match mount.app {
                 App::Ready(app) => App::Ready(wrap(which, app)),
                 App::Make(make) => App::Make(Box::new(move || Ok(wrap(which, make()?)))),
+                App::Welcome(make) => App::Welcome(Box::new(move |apps| wrap(which, make(apps)))),
             };
             Mount { app, ..mount }
         };

@@ -4,8 +4,9 @@
 //! freed either. So the file of one body is kept for the next, for a moment: until the steward has
 //! swept twice and nobody has wanted it.
 
+use crate::sys;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io,
     ops::Deref,
     sync::{
@@ -18,12 +19,7 @@ use std::{
 pub(crate) fn nameless() -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = format!("cgigate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    let mut options = OpenOptions::new();
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.read(true).write(true).create_new(true).open(&path)?;
-    fs::remove_file(&path)?;
-    Ok(file)
+    sys::nameless(&std::env::temp_dir().join(name))
 }
 
 /// Files kept at one time, and bytes of each: that much of the disk may be taken for a moment.
@@ -112,6 +108,7 @@ impl Drop for Scratch {
     }
 }
 
+#[cfg(unix)] // It tells files by their inodes.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! What waits for a thread: connections to be looked at, and complete requests.
 
-use super::{call::Call, slot::Token};
+use super::{call::Call, token::Token};
 use std::{
     collections::VecDeque,
     sync::{

@@ -1,18 +1,12 @@
 //! One worker process that serves web servers: listeners in, until it is told to stop.
 
 use super::{
-    Protocol, Settings,
+    Dispatch, Protocol, Settings,
     shared::{BELL, LISTENERS, Shared},
     steward::Stewardship,
     threads::{Thread, report},
 };
-use crate::{
-    fcgi::Role,
-    handlers::Handler,
-    net::Heir,
-    sys::Ready,
-    types::{Application, Vars},
-};
+use crate::{net::Heir, sys::Ready};
 use std::{
     io,
     net::TcpListener,
@@ -21,34 +15,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
     thread,
 };
-
-/// What a server has to be told about the applications that it runs.
-pub trait Dispatch: Send + Sync {
-    /// The application for a request; it may change the variables, as `shift_path_info` does.
-    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
-
-    /// Whether there is an application of that role; a request of another is refused.
-    fn serves(&self, role: Role) -> bool;
-
-    /// How requests are run: where the status stands is the protocol's.
-    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
-
-    /// Whether the peer of a new connection may connect.
-    fn admits(&self, _socket: &OwnedFd) -> bool {
-        true
-    }
-
-    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
-    /// the protocol carries none of them.
-    fn errors(&self, lines: &[u8]) {
-        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
-    }
-
-    /// One line about something that went wrong outside of applications.
-    fn log(&self, line: &str) {
-        crate::sys::say(format_args!("cgigate: {line}"));
-    }
-}
 
 /// The threads of one worker process and the listeners they serve.
 pub struct Server {
@@ -102,9 +68,9 @@ impl Server {
     pub fn run(self) -> io::Result<()> {
         let mut threads = Vec::new();
         for number in 0..self.shared.lines.len() {
-            let worker = Thread::new(Arc::clone(&self.shared), number);
+            let shared = Arc::clone(&self.shared);
             let builder = thread::Builder::new().name(format!("worker {number}"));
-            threads.push(builder.stack_size(STACK).spawn(move || worker.run())?);
+            threads.push(builder.stack_size(STACK).spawn(move || Thread::run(&shared, number))?);
         }
         let mut steward = Stewardship::new(Arc::clone(&self.shared));
         // As for the other threads: what it held is closed, and it goes on.

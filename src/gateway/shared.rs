@@ -2,10 +2,8 @@
 //! shows of itself to the steward.
 
 use super::{
-    Dispatch, Protocol, Settings,
-    call::Call,
-    queue::Queue,
-    slot::{Table, Token},
+    Dispatch, Protocol, Settings, call::Call, connection::Now, queue::Queue, slot::Table,
+    token::Token,
 };
 use crate::{
     net::Succession,
@@ -95,15 +93,22 @@ impl Shared {
         })
     }
 
+    /// What the clock says.
+    pub(super) fn clock(&self) -> Now {
+        let instant = Instant::now();
+        Now { instant, millis: instant.duration_since(self.started).as_millis() as u32 }
+    }
+
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
-        self.started.elapsed().as_millis() as u32
+        self.clock().millis
     }
 
     /// Says something short on a connection, now or when its peer has room for it.
+    #[inline]
     pub(super) fn say(&self, token: Token, records: &mut Vec<u8>) {
-        if !self.table.slot(token).say(records) {
+        if !records.is_empty() && !self.table.slot(token).say(records) {
             self.leave_unsaid(token);
         }
     }
@@ -165,8 +170,9 @@ impl Line {
         self.epoch.store(self.epoch.load(Ordering::Relaxed) + 2, Ordering::Relaxed);
     }
 
-    pub(super) fn works(&self) {
-        self.epoch.store(self.epoch.load(Ordering::Relaxed) | 1, Ordering::Release);
+    /// At work, and at something new.
+    pub(super) fn begins(&self) {
+        self.epoch.store((self.epoch.load(Ordering::Relaxed) | 1) + 2, Ordering::Release);
     }
 
     pub(super) fn waits(&self) {

@@ -32,7 +32,7 @@
 //! generation by compare-exchange *before* the descriptor is closed, so exactly one does, and the
 //! slot goes back to the free ones last.
 
-use super::{connection::Front, turns::Turns};
+use super::{known::Known, token::Token, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
     os::fd::OwnedFd,
@@ -58,7 +58,19 @@ pub(super) enum Reading {
     Lent,
 }
 
+/// What epoll tells of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// It does not know it yet.
+    Nothing,
+    /// What comes, and its end.
+    Everything,
+    /// That the peer has gone: the request whose body is coming reads for itself.
+    Departure,
+}
+
 /// One connection, or room for one.
+#[repr(align(64))] // Cache lines of its own: threads that serve neighbours share none.
 pub(super) struct Slot {
     state: AtomicU64,
     pub(super) socket: SocketCell,
@@ -72,7 +84,13 @@ pub(super) struct Slot {
     pub(super) unsaid: AtomicBool,
     /// Sweeps of the steward since the peer took the last of what is in it.
     pub(super) stalled: AtomicU32,
-    front: Mutex<Front>,
+    /// Whether epoll knows of it, and tells of the peer's departure alone: its reading half's holder's
+    /// to say, as the next is.
+    registered: AtomicBool,
+    hushed: AtomicBool,
+    /// Whether bytes stood over when it was last received from.
+    pub(super) has_tail: AtomicBool,
+    front: Mutex<Known>,
 }
 
 impl Slot {
@@ -85,24 +103,50 @@ impl Slot {
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
             stalled: AtomicU32::new(0),
-            front: Mutex::new(Front::default()),
+            registered: AtomicBool::new(false),
+            hushed: AtomicBool::new(false),
+            has_tail: AtomicBool::new(false),
+            front: Mutex::default(),
         }
     }
 
     /// What is known of the connection's requests. Locked for moments, and never across a call
     /// that could block; the reading half is what decides who may feed it.
-    pub(super) fn front(&self) -> MutexGuard<'_, Front> {
+    pub(super) fn front(&self) -> MutexGuard<'_, Known> {
         // A panic between two of its statements would be our own bug: the connection goes on.
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, unless somebody has it locked.
-    pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Front>> {
+    pub(super) fn try_front(&self) -> Option<MutexGuard<'_, Known>> {
         match self.front.try_lock() {
             Ok(front) => Some(front),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+
+    /// Epoll is to tell everything from now on: what it told before.
+    pub(super) fn register(&self) -> Watch {
+        if self.hushed.load(Ordering::Relaxed) {
+            self.hushed.store(false, Ordering::Relaxed);
+            return Watch::Departure;
+        }
+        if self.registered.load(Ordering::Relaxed) {
+            return Watch::Everything;
+        }
+        self.registered.store(true, Ordering::Relaxed);
+        Watch::Nothing
+    }
+
+    /// Epoll is to tell of the peer's departure alone: whether that is new.
+    pub(super) fn hush(&self) -> bool {
+        self.registered.load(Ordering::Relaxed) && !self.hushed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether epoll tells nothing of what comes.
+    pub(super) fn is_hushed(&self) -> bool {
+        self.hushed.load(Ordering::Relaxed)
     }
 
     fn update(&self, change: impl FnMut(u64) -> Option<u64>) -> Result<u64, u64> {
@@ -209,20 +253,6 @@ fn generation_of(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-/// A connection's name in events: its slot in the lower half, its generation in the upper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token(pub(super) u64);
-
-impl Token {
-    pub(super) fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    fn index(self) -> usize {
-        self.0 as u32 as usize
-    }
-}
-
 const CHUNK: usize = 128;
 const CHUNKS: usize = 4096;
 
@@ -306,6 +336,9 @@ impl Table {
         slot.front().clear();
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
+        slot.registered.store(false, Ordering::Relaxed);
+        slot.hushed.store(false, Ordering::Relaxed);
+        slot.has_tail.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
@@ -327,6 +360,16 @@ mod tests {
         let (socket, _) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         let token = table.claim(socket.into(), 0).expect("a slot");
         (table, token)
+    }
+
+    /// What a connection costs that says nothing, but for its share of the table.
+    #[test]
+    fn an_idle_connection_owns_its_slot_and_nothing_else() {
+        assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
+        let (table, token) = held();
+        assert_eq!(table.slot(token).outbox.lock().unwrap().capacity(), 0);
+        let known = table.slot(token).front();
+        assert!(known.is_fresh());
     }
 
     #[test]

@@ -6,10 +6,12 @@
 //! beyond goes to a file that has no name.
 
 use super::nameless::{SHELF, Scratch};
-use crate::types::{ClientGone, RequestFault};
+use crate::{
+    sys,
+    types::{ClientGone, RequestFault},
+};
 use std::{
     io,
-    os::unix::fs::FileExt,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -120,6 +122,16 @@ impl Spool {
         self.lock().take(room)
     }
 
+    /// The same, into a block of its own length, which is empty at the end. False: nothing yet.
+    pub(super) fn take_block(&self, block: &mut Vec<u8>) -> io::Result<bool> {
+        block.clear();
+        let taken = self.take(|there| {
+            block.resize(there.min(IN_MEMORY), 0);
+            block
+        })?;
+        Ok(taken.is_some())
+    }
+
     /// Waits until there is something to take, up to `limit`.
     pub(super) fn wait(&self, limit: Duration) {
         let mut state = self.lock();
@@ -139,7 +151,7 @@ impl State {
             Some(file) => file,
             none => none.insert(SHELF.file()?),
         };
-        file.write_all_at(piece, self.written)?;
+        sys::write_all_at(file, piece, self.written)?;
         self.written += piece.len() as u64;
         Ok(())
     }
@@ -174,7 +186,7 @@ impl State {
             let there = usize::try_from(self.written - self.read).unwrap_or(usize::MAX);
             let into = room(there);
             let n = there.min(into.len());
-            file.read_exact_at(&mut into[..n], self.read)?;
+            sys::read_exact_at(file, &mut into[..n], self.read)?;
             self.read += n as u64;
             return Ok(Some(n));
         }

@@ -11,8 +11,9 @@ use super::{
     nameless::SHELF,
     queue::Look,
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Slot, Token},
+    slot::Slot,
     threads::{Hands, admit, drop_held, register},
+    token::Token,
 };
 use crate::sys::{Epoll, Happened, ThreadState};
 use std::{

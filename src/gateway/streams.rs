@@ -3,13 +3,14 @@
 use super::{
     call::Call,
     desk::{Desk, Intake, Run, Short},
+    filter::StartData,
     loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
     spool::{End, Spool},
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
-    handlers::{Content, ContentInput, Output},
+    handlers::Output,
     sys::Readiness,
     types::{ClientGone, Request, RequestFault},
 };
@@ -63,15 +64,6 @@ impl<'c> Stdin<'c> {
             self.release(true);
         }
         self.desk.narrow();
-    }
-
-    /// A filter goes on to DATA, whatever of STDIN it has left unread.
-    fn start_data(&mut self) {
-        if let Some(data) = &self.data {
-            self.spool = Arc::clone(data);
-            self.ended = false;
-            self.desk.sorting.pieces.clear();
-        }
     }
 
     /// Whether the spool had something, or has come to its end; nothing lies in the buffer.
@@ -239,63 +231,13 @@ impl Read for Stdin<'_> {
     }
 }
 
-/// `wsgi.input` of a filter: it ends at the end of STDIN, and whoever reads on reads DATA, as
-/// after libfcgi's `FCGX_StartFilterData`.
-pub(super) struct FilterInput<'c> {
-    input: ContentInput<Stdin<'c>>,
-    part: Part,
-    data: Content,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Stdin,
-    /// The end of STDIN was told.
-    Between,
-    Data,
-}
-
-impl<'c> FilterInput<'c> {
-    /// The STDIN of `input`, and behind it `data`.
-    pub(super) fn new(input: ContentInput<Stdin<'c>>, data: Content) -> Self {
-        Self { input, part: Part::Stdin, data }
-    }
-
-    pub(super) fn give_back(self) {
-        self.input.into_stream().give_back();
-    }
-}
-
-impl BufRead for FilterInput<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match self.part {
-            Part::Stdin => {
-                if self.input.fill_buf()?.is_empty() {
-                    self.part = Part::Between;
-                }
-            }
-            Part::Between => {
-                self.input.stream_mut().start_data();
-                self.input.restart(self.data, u64::MAX);
-                self.part = Part::Data;
-            }
-            Part::Data => {}
+impl StartData for Stdin<'_> {
+    fn start_data(&mut self) {
+        if let Some(data) = &self.data {
+            self.spool = Arc::clone(data);
+            self.ended = false;
+            self.desk.sorting.pieces.clear();
         }
-        if self.part == Part::Between { Ok(&[]) } else { self.input.fill_buf() }
-    }
-
-    fn consume(&mut self, n: usize) {
-        if self.part != Part::Between {
-            self.input.consume(n);
-        }
-    }
-}
-
-impl Read for FilterInput<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.fill_buf()?.read(buf)?;
-        self.consume(n);
-        Ok(n)
     }
 }
 

@@ -9,14 +9,16 @@
 use super::{
     Protocol,
     call::Call,
-    connection::{Finished, Watch},
+    connection::Finished,
     desk::{Desk, Intake, Run, Short},
+    filter::FilterInput,
     loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
-    slot::{Reading, Slot, Token},
-    streams::{FilterInput, Records, Stderr, Stdin, Stdout},
+    slot::{Reading, Slot, Watch},
+    streams::{Records, Stderr, Stdin, Stdout},
+    token::Token,
 };
 use crate::{
     fcgi::RequestId,
@@ -29,13 +31,13 @@ use std::{
     io::{self, BufRead},
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
 };
 
 /// One thread.
-pub(super) struct Thread {
-    pub(super) shared: Arc<Shared>,
-    pub(super) number: usize,
+pub(super) struct Thread<'s> {
+    shared: &'s Shared,
+    line: &'s Line,
     desk: Desk,
     hands: Hands,
 }
@@ -49,35 +51,31 @@ pub(super) struct Hands {
     run: Option<(Token, RequestId)>,
 }
 
-/// Calls that a thread keeps for the next requests.
-const POOL: usize = 16;
-
-impl Thread {
-    pub(super) fn new(shared: Arc<Shared>, number: usize) -> Self {
-        Self { shared, number, desk: Desk::new(), hands: Hands::default() }
-    }
-
-    /// Until all is done. A panic outside of applications is a bug of ours, or of whoever dispatches:
-    /// what the thread had in hand is closed, its buffers are thrown away, and it begins anew.
-    pub(super) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let line = &shared.lines[self.number];
+impl<'s> Thread<'s> {
+    /// The thread of that number, until all is done.
+    ///
+    /// A panic outside of applications is a bug of ours, or of whoever dispatches: what the thread
+    /// had in hand is closed, its buffers are thrown away, and it begins anew.
+    pub(super) fn run(shared: &'s Shared, number: usize) {
+        let line = &shared.lines[number];
         if let Ok(state) = ThreadState::of_this_thread() {
             line.thread.get_or_init(|| state);
         }
-        if self.number >= shared.spares.least() {
+        if number >= shared.spares.least() {
             shared.spares.sleep(&shared.done);
         }
+        let mut thread = Self { shared, line, desk: Desk::new(), hands: Hands::default() };
         // Nothing is used again of what may have been left half done, but what `recover` mends.
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work_on(&shared, line))) {
-            self.recover(&shared, line);
-            report(&shared, &*panic);
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.work_on())) {
+            thread.recover();
+            report(shared, &*panic);
         }
         // Each that goes wakes the next.
         shared.bell.ring();
     }
 
-    fn recover(&mut self, shared: &Shared, line: &Line) {
+    fn recover(&mut self) {
+        let (shared, line) = (self.shared, self.line);
         self.desk = Desk::new();
         if let Some((token, id)) = self.hands.run.take() {
             let slot = shared.table.slot(token);
@@ -99,43 +97,43 @@ impl Thread {
         shared.bell.ring();
     }
 
-    fn work_on(&mut self, shared: &Shared, line: &Line) {
+    fn work_on(&mut self) {
+        let (shared, line) = (self.shared, self.line);
         let mut happened = [Happened::default(); Epoll::BATCH];
         while !shared.is_done() {
             if let Some((work, more)) = shared.queue.pop() {
                 if more {
                     shared.bell.ring();
                 }
-                self.begin(line);
-                self.work(line, work);
-                self.backlog(line);
+                self.begin();
+                self.work(work);
+                self.backlog();
                 continue;
             }
             line.waits();
-            self.step_back(line);
+            self.step_back();
             let n = shared.epoll.wait(&mut happened, -1);
             if shared.is_done() {
                 break;
             }
-            self.begin(line);
+            self.begin();
             if let [one] = &happened[..n] {
-                self.event(line, Token(one.token), Short::after(one));
+                self.event(Token(one.token), Short::after(one));
             } else {
-                self.batch(line, &happened[..n]);
+                self.batch(&happened[..n]);
             }
-            self.backlog(line);
+            self.backlog();
         }
     }
 
-    fn begin(&self, line: &Line) {
-        line.works();
-        line.progress();
+    fn begin(&self) {
+        self.line.begins();
         self.shared.steward.call_if_parked();
     }
 
     /// A thread too many becomes a spare.
-    fn step_back(&self, line: &Line) {
-        let spares = &self.shared.spares;
+    fn step_back(&self) {
+        let (spares, line) = (&self.shared.spares, self.line);
         let target = spares.target();
         let fewer = target < line.wanted.load(Ordering::Relaxed);
         line.wanted.store(target, Ordering::Relaxed);
@@ -150,7 +148,8 @@ impl Thread {
     }
 
     /// Several events at once: those not begun can be taken away by the steward.
-    fn batch(&mut self, line: &Line, happened: &[Happened]) {
+    fn batch(&mut self, happened: &[Happened]) {
+        let line = self.line;
         for (place, one) in line.batch.iter().zip(happened) {
             place.store(one.token, Ordering::Release);
         }
@@ -158,62 +157,62 @@ impl Thread {
         for (place, one) in line.batch.iter().zip(happened) {
             let Some(token) = take(place) else { continue };
             line.progress();
-            self.event(line, token, Short::after(one));
+            self.event(token, Short::after(one));
         }
     }
 
     /// Requests that came together with others.
-    fn backlog(&mut self, line: &Line) {
-        while let Some(call) = line.next_call() {
-            line.progress();
-            self.call(line, call);
+    fn backlog(&mut self) {
+        while let Some(call) = self.line.next_call() {
+            self.line.progress();
+            self.call(call);
         }
     }
 
-    fn work(&mut self, line: &Line, work: Work) {
+    fn work(&mut self, work: Work) {
         match work {
-            Work::Look(Look::Enter(token)) => self.event(line, token, Short::MayHideEnd),
-            Work::Look(Look::Held(token)) => self.serve(line, token, Short::MayHideEnd),
-            Work::Call(call) => self.call(line, call),
+            Work::Look(Look::Enter(token)) => self.event(token, Short::MayHideEnd),
+            Work::Look(Look::Held(token)) => self.serve(token, Short::MayHideEnd),
+            Work::Call(call) => self.call(call),
         }
     }
 
-    fn event(&mut self, line: &Line, token: Token, short: Short) {
+    fn event(&mut self, token: Token, short: Short) {
         match token.0 {
             BELL => {
                 if let Some((work, more)) = self.shared.queue.pop() {
                     if more {
                         self.shared.bell.ring();
                     }
-                    self.work(line, work);
+                    self.work(work);
                 }
             }
             LISTENERS..BELL => {
-                if let Some(token) = admit(&self.shared, token) {
+                if let Some(token) = admit(self.shared, token) {
                     // It is not registered yet, and registering reports an end.
-                    self.serve(line, token, Short::MeansEmpty);
+                    self.serve(token, Short::MeansEmpty);
                 }
             }
             _ => {
                 if self.shared.table.slot(token).enter(token.generation()) {
-                    self.serve(line, token, short);
+                    self.serve(token, short);
                 }
             }
         }
     }
 
     /// A connection whose reading half is ours, until it has no more to say.
-    fn serve(&mut self, line: &Line, token: Token, mut short: Short) {
-        let shared = Arc::clone(&self.shared);
+    fn serve(&mut self, token: Token, mut short: Short) {
+        let shared = self.shared;
         let slot = shared.table.slot(token);
         loop {
             self.hands.held = Some(token);
             self.desk.sorting.forget();
-            let intake = self.desk.take_in(&shared, token, Run::Mine, short);
+            let intake = self.desk.take_in(shared, token, Run::Mine, short);
             // What makes us come round may be an event that told of bytes and of the end at once.
             short = Short::MayHideEnd;
-            if !self.desk.sorting.ready.is_empty() {
-                if self.serve_ready(line, slot, token, intake) {
+            if let Some((first, lent)) = self.desk.sorting.first.take() {
+                if self.serve_first(slot, first, lent, intake) {
                     continue;
                 }
                 return;
@@ -221,7 +220,7 @@ impl Thread {
             if intake == Intake::More {
                 continue;
             }
-            register(&shared, slot, token);
+            register(shared, slot, token);
             if let Ok(word) = slot.leave() {
                 self.hands.held = None;
                 shared.table.close_if_last(token, word);
@@ -231,22 +230,12 @@ impl Thread {
     }
 
     /// Runs the first request that got ready. True: the reading half is ours again.
-    fn serve_ready(&mut self, line: &Line, slot: &Slot, token: Token, intake: Intake) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let mut ready = self.desk.sorting.ready.drain(..);
-        let mut front = slot.front();
-        // An abort may have come with it in one read.
-        let Some(mut first) = ready.find(|call| front.run(call)) else { return true };
+    fn serve_first(&mut self, slot: &Slot, first: Box<Call>, lent: bool, intake: Intake) -> bool {
+        let (shared, line, token) = (self.shared, self.line, first.token);
         // At most as many as may be open on one connection.
-        let runs = 1 + ready.len() as u32;
-        let open = front.is_body_open(first.id);
-        if open {
-            front.share_body(first.id, &first.spool);
-        }
-        let lent = open && front.is_only_body(first.id);
+        let runs = 1 + self.desk.sorting.ready.len() as u32;
         let reading = if lent { Reading::Lent } else { Reading::Free };
-        drop(front);
-        register(&shared, slot, token);
+        register(shared, slot, token);
         let drained = intake != Intake::More;
         if lent {
             line.lend(token);
@@ -258,23 +247,12 @@ impl Thread {
         }
         if runs > 1 {
             // Not before they are counted: another thread may have run them by then.
-            line.put_off(ready);
-        } else {
-            drop(ready);
+            line.put_off(self.desk.sorting.ready.drain(..));
         }
         if lent || owed || runs > 1 {
             shared.steward.call();
         }
-        let close = self.run_call(line, &mut first);
-        let held = line.loan().is_some() && {
-            line.end_loan();
-            slot.take_back()
-        };
-        self.put_away(first);
-        self.touch(slot);
-        self.hands.run = None;
-        let owed = self.settle(line, token);
-        let word = slot.end_run(close);
+        let End { held, owed, word } = self.run_call(slot, first);
         if held {
             return true;
         }
@@ -282,83 +260,82 @@ impl Thread {
         owed && slot.enter(token.generation())
     }
 
+    /// A request that somebody else received.
+    fn call(&mut self, call: Box<Call>) {
+        let (shared, token) = (self.shared, call.token);
+        let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
+        if late {
+            self.desk.turn_away(shared, &call);
+            self.desk.sorting.put_away(call);
+            return;
+        }
+        self.desk.sorting.forget();
+        let slot = shared.table.slot(token);
+        if !slot.front().run(&call) {
+            // Aborted, and answered, while it waited.
+            self.desk.sorting.put_away(call);
+            shared.table.close_if_last(token, slot.end_run(false));
+            return;
+        }
+        self.hands.run = Some((token, call.id));
+        let End { held, owed, word } = self.run_call(slot, call);
+        if held {
+            self.serve(token, Short::MayHideEnd);
+            return;
+        }
+        shared.table.close_if_last(token, word);
+        if owed && slot.enter(token.generation()) {
+            self.serve(token, Short::MayHideEnd);
+        }
+    }
+
+    /// Runs the application, ends the request, and says what is left to do on its connection.
+    fn run_call(&mut self, slot: &Slot, mut call: Box<Call>) -> End {
+        let (shared, line, token) = (self.shared, self.line, call.token);
+        let desk = &mut self.desk;
+        let loan = Loan { shared, line, slot, token, id: call.id };
+        let out = std::mem::take(&mut desk.out);
+        let sender = Sender::new(out, loan, &call);
+        let close = match call.protocol {
+            Protocol::FastCgi => run_over(loan, desk, &mut call, Records::new(sender)),
+            Protocol::Scgi | Protocol::Uwsgi => {
+                run_over(loan, desk, &mut call, Unframed::new(sender, &*shared.apps))
+            }
+        };
+        let held = line.loan().is_some() && {
+            line.end_loan();
+            slot.take_back()
+        };
+        self.desk.sorting.put_away(call);
+        if shared.settings.idle_timeout.is_some() {
+            // A connection is idle since the end of its last answer.
+            slot.touched.store(shared.now(), Ordering::Relaxed);
+        }
+        self.hands.run = None;
+        let owed = self.settle(token);
+        End { held, owed, word: slot.end_run(close) }
+    }
+
     /// Whether a look is still owed to the connection: the steward may have passed it on. A debt
     /// must not outlive its request, or the next one would enter a connection that is not its own.
-    fn settle(&self, line: &Line, token: Token) -> bool {
-        let owed = line.settle();
+    fn settle(&self, token: Token) -> bool {
+        let owed = self.line.settle();
         if let Some(other) = owed.filter(|owed| *owed != token) {
             self.shared.queue.push_look(Look::Enter(other));
             self.shared.bell.ring();
         }
         owed == Some(token)
     }
+}
 
-    /// A request that somebody else received.
-    fn call(&mut self, line: &Line, mut call: Box<Call>) {
-        let shared = Arc::clone(&self.shared);
-        let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
-        if late {
-            self.desk.turn_away(&shared, &call);
-            self.put_away(call);
-            return;
-        }
-        self.desk.sorting.forget();
-        let (token, slot) = (call.token, shared.table.slot(call.token));
-        if !slot.front().run(&call) {
-            // Aborted, and answered, while it waited.
-            self.put_away(call);
-            shared.table.close_if_last(token, slot.end_run(false));
-            return;
-        }
-        self.hands.run = Some((token, call.id));
-        let close = self.run_call(line, &mut call);
-        let held = line.loan().is_some() && {
-            line.end_loan();
-            slot.take_back()
-        };
-        self.put_away(call);
-        self.touch(slot);
-        self.hands.run = None;
-        let owed = self.settle(line, token);
-        let word = slot.end_run(close);
-        if held {
-            self.serve(line, token, Short::MayHideEnd);
-            return;
-        }
-        shared.table.close_if_last(token, word);
-        if owed && slot.enter(token.generation()) {
-            self.serve(line, token, Short::MayHideEnd);
-        }
-    }
-
-    /// A connection is idle since the end of its last answer.
-    fn touch(&self, slot: &Slot) {
-        if self.shared.settings.idle_timeout.is_some() {
-            slot.touched.store(self.shared.now(), Ordering::Relaxed);
-        }
-    }
-
-    fn put_away(&mut self, mut call: Box<Call>) {
-        call.forget_body();
-        if self.desk.sorting.pool.len() < POOL {
-            self.desk.sorting.pool.push(call);
-        }
-    }
-
-    /// Runs the application and ends the request. True: the connection ends with it.
-    fn run_call(&mut self, line: &Line, call: &mut Call) -> bool {
-        let Self { shared, desk, .. } = self;
-        let loan = Loan::new(shared, line, call.token, call.id);
-        let out = std::mem::take(&mut desk.out);
-        let sender = Sender::new(out, loan, call);
-        match call.protocol {
-            Protocol::FastCgi => run_over(loan, desk, call, Records::new(sender)),
-            Protocol::Scgi | Protocol::Uwsgi => {
-                let unframed = Unframed::new(sender, &*shared.apps);
-                run_over(loan, desk, call, unframed)
-            }
-        }
-    }
+/// What is left to do on a connection after a request.
+struct End {
+    /// The reading half is held.
+    held: bool,
+    /// Somebody has to look at it.
+    owed: bool,
+    /// What its slot's word became, for [`Table::close_if_last`](super::slot::Table::close_if_last).
+    word: u64,
 }
 
 fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Outgoing) -> bool {
@@ -388,10 +365,10 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
     };
     match stdin {
         Input::Usual(stdin) => stdin.into_stream().give_back(),
-        Input::Filter(stdin) => stdin.give_back(),
+        Input::Filter(stdin) => stdin.into_stream().give_back(),
     }
     let mut outgoing = outgoing.into_inner();
-    let finished = finish(shared, call, &mut outgoing, ending);
+    let finished = finish(shared, desk, call, &mut outgoing, ending);
     desk.out = outgoing.give_back();
     desk.hand_on_next(shared, finished.next);
     finished.close
@@ -399,7 +376,7 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
 
 enum Input<'c> {
     Usual(ContentInput<Stdin<'c>>),
-    Filter(FilterInput<'c>),
+    Filter(FilterInput<Stdin<'c>>),
 }
 
 /// Closes a connection whose reading half is held.
@@ -423,10 +400,19 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 }
 
 /// Ends a request on the wire, so that the client can tell how it ended.
-fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: Ending) -> Finished {
+fn finish(
+    shared: &Shared,
+    desk: &mut Desk,
+    call: &Call,
+    outgoing: &mut impl Outgoing,
+    ending: Ending,
+) -> Finished {
     let slot = shared.table.slot(call.token);
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
-    let mut finished = slot.front().finish_unsent(call.id);
+    let mut known = slot.front();
+    let mut finished = known.finish_unsent(call.id);
+    known.rest(&mut desk.sorting);
+    drop(known);
     finished.close |= shared.keeps_none() && !finished.others;
     match ending {
         Ending::Whole | Ending::Departed => outgoing.end(0),
@@ -440,7 +426,7 @@ fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: En
     if finished.close && finished.unread {
         // Closing with bytes unread would reset the connection, and the answer with it.
         slot.socket.shutdown_write();
-        slot.front().discard(shared.now());
+        slot.front().discard(shared.now(), &shared.settings);
         finished.close = false;
     }
     finished
@@ -448,7 +434,7 @@ fn finish(shared: &Shared, call: &Call, outgoing: &mut impl Outgoing, ending: En
 
 /// Tells epoll of a connection, before its reading half is first let go.
 pub(super) fn register(shared: &Shared, slot: &Slot, token: Token) {
-    let done = match slot.front().register() {
+    let done = match slot.register() {
         Watch::Everything => return,
         Watch::Nothing => shared.epoll.add(slot.socket.raw(), token.0, Ready::Once),
         Watch::Departure => shared.epoll.unhush(slot.socket.raw(), token.0),

@@ -1,10 +1,8 @@
 //! Who may connect: `--allow`, `--allow-uid`, and `FCGI_WEB_SERVER_ADDRS` (FastCGI 1.0, section 3.2).
 
 use super::Peer;
-use crate::sys;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::fd::AsFd,
     str::FromStr,
 };
 
@@ -116,8 +114,12 @@ impl Allow {
 
     /// Whether the peer of a new connection may stay; `Err` is the one that may not, where it is
     /// still known.
-    pub(crate) fn admits_socket(&self, socket: &impl AsFd) -> Result<(), Option<Peer>> {
-        match sys::peer(socket.as_fd()) {
+    #[cfg(unix)]
+    pub(crate) fn admits_socket(
+        &self,
+        socket: &impl std::os::fd::AsFd,
+    ) -> Result<(), Option<Peer>> {
+        match crate::sys::peer(socket.as_fd()) {
             Ok(peer) if self.admits(peer) => Ok(()),
             Ok(peer) => Err(Some(peer)),
             // Gone again, or of a family that no list here can name.

@@ -1,7 +1,8 @@
 //! `user[:group]`, as `--socket-owner` takes it.
 
-use crate::sys;
-use std::{fmt, io, str::FromStr};
+use std::{fmt, str::FromStr};
+#[cfg(unix)]
+use {crate::sys, std::io};
 
 /// Whom a socket's file shall belong to: names of the system's accounts, or numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ impl fmt::Display for Owner {
     }
 }
 
+#[cfg(unix)]
 impl Owner {
     /// The numbers of user and group; without a group, the file's stays.
     pub(super) fn numbers(&self) -> io::Result<(u32, Option<u32>)> {
@@ -54,15 +56,18 @@ impl Owner {
     }
 }
 
+#[cfg(unix)]
 fn number(text: &str) -> Option<u32> {
     // `-1` means "as it is" to chown(2).
     text.parse().ok().filter(|number| *number != u32::MAX)
 }
 
+#[cfg(unix)]
 fn unknown(what: &str, name: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("there is no {what} {name:?}"))
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

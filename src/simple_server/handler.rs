@@ -39,6 +39,12 @@ pub trait WsgiRequestHandler: Send + Sync {
         environ::get_environ(request, client, rules, environ);
     }
 
+    /// `BaseServer.verify_request`: whether a client that has just connected, and that
+    /// [`Options::allow`](super::Options::allow) lets in, is served; else its connection is closed.
+    fn verify_request(&self, _client: Peer) -> bool {
+        true
+    }
+
     /// `wsgi.errors`: the process's stderr.
     fn get_stderr(&self) -> Box<dyn Write + '_> {
         Box::new(io::stderr())

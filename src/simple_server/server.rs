@@ -386,7 +386,8 @@ pub(super) fn accept(
 pub(super) fn admit(socket: OwnedFd, serving: &Serving<'_>) -> Option<Connection> {
     let client = sys::peer(socket.as_fd()).ok()?;
     let refused = serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client));
-    (!refused).then(|| Connection::new(socket, client))
+    let served = !refused && serving.handler.verify_request(client);
+    served.then(|| Connection::new(socket, client))
 }
 
 /// Reads one request, answers it, and closes.

@@ -5,8 +5,44 @@
 
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
+
 #[cfg(unix)]
-pub use unix::*;
+pub(crate) use unix::*;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+use std::{fmt, net::IpAddr};
+
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// None at all.
+    Never,
+    /// Those that stay below the directory, and are relative.
+    Inside,
+    /// All, wherever they lead.
+    Everywhere,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP: its address.
+    Ip(IpAddr),
+    /// Over a Unix socket: its user, as the kernel noted it at `connect` (SO_PEERCRED, unix(7)).
+    User(u32),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::User(uid) => write!(f, "user {uid}"),
+        }
+    }
+}
 
 /// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
 /// when the pipe is closed.

@@ -1,7 +1,7 @@
 //! The string variables of an environ: spans over one byte buffer.
 
 use super::native::to_native;
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt, mem::take, ops::Range};
 
 /// Where a name or a value lies in the buffer. A buffer of 4 GiB is refused long before.
 #[derive(Clone, Copy, Debug)]
@@ -34,10 +34,12 @@ impl Span {
 pub struct Vars {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// How many of them can be found by their names: all, but between `index` and `settle`.
+    settled: usize,
     /// A hash table over `entries`: for each bucket the entry that came last, counted from one, and
     /// 0 for none. The usual request's thirty names have a bucket each.
     buckets: [u32; BUCKETS],
-    /// Values whose name was there, with the place of its entry, until `settle`.
+    /// Values whose name was there, with the place of its entry, while `settle` is at them.
     again: Vec<(u32, Span)>,
     /// Which second letters names had, a bit for each: see `may_begin_with`.
     second_letters: u64,
@@ -55,11 +57,19 @@ struct Entry {
     before: u32,
 }
 
+impl Entry {
+    /// Not yet found by its name. Of ranges below [`Vars::MAX_BYTES`].
+    fn new(name: &Range<usize>, value: &Range<usize>) -> Self {
+        Self { name: Span::of(name), value: Span::of(value), before: 0 }
+    }
+}
+
 impl Default for Vars {
     fn default() -> Self {
         Self {
             bytes: Vec::new(),
             entries: Vec::new(),
+            settled: 0,
             buckets: [0; BUCKETS],
             again: Vec::new(),
             second_letters: 0,
@@ -74,9 +84,8 @@ impl Vars {
     /// Forgets everything but the memory it was kept in.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.again.clear();
         self.entries.clear();
-        self.buckets.fill(0);
+        self.forget_places();
         self.second_letters = 0;
     }
 
@@ -165,8 +174,9 @@ impl Vars {
         match self.position(name) {
             Some(at) => self.entries[at].value = value,
             None => {
-                let span = self.push(name);
-                self.insert(bucket(name), name, span, value);
+                let name = self.push(name);
+                self.entries.push(Entry { name, value, before: 0 });
+                self.learn_places();
             }
         }
     }
@@ -182,7 +192,8 @@ impl Vars {
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let Some(at) = self.position(name.as_ref()) else { return false };
         self.entries.remove(at);
-        self.rebuild();
+        self.forget_places();
+        self.learn_places();
         true
     }
 
@@ -190,7 +201,8 @@ impl Vars {
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         self.entries.retain(|entry| keep(cut(bytes, entry.name), cut(bytes, entry.value)));
-        self.rebuild();
+        self.forget_places();
+        self.learn_places();
     }
 
     /// Names and values, in the order they came.
@@ -250,71 +262,88 @@ impl Vars {
     /// When `pair_at` names a place outside of what was appended.
     pub fn index_by<E>(
         &mut self,
-        pair_at: impl Fn(&[u8], usize) -> Option<Result<(Range<usize>, Range<usize>), E>>,
+        mut pair_at: impl FnMut(&[u8], usize) -> Option<Result<(Range<usize>, Range<usize>), E>>,
     ) -> Result<(), E> {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
         let mut at = 0;
-        // Apart from the rest, which changes: so the compiler sees that they do not.
-        let bytes = std::mem::take(&mut self.bytes);
+        // Apart from each other, for the compiler to see that they are.
+        let (bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
         let noted = loop {
             match pair_at(&bytes, at) {
                 Some(Ok((name, value))) => {
                     at = value.end;
-                    self.note(&bytes, name, value);
+                    entries.push(Entry::new(&name, &value));
                 }
                 Some(Err(error)) => break Err(error),
                 None => break Ok(()),
             }
         };
-        self.bytes = bytes;
+        (self.bytes, self.entries) = (bytes, entries);
         self.settle();
         noted
     }
 
     /// A pair whose bytes were appended already: a step of [`index_by`](Self::index_by), for who
-    /// has no wire, and calls [`settle`](Self::settle) in the end.
+    /// has no wire, and calls [`settle`](Self::settle) in the end. It is not found before.
     ///
     /// # Panics
     /// When a range lies outside of what was appended.
     pub fn index(&mut self, name: Range<usize>, value: Range<usize>) {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
-        let bytes = std::mem::take(&mut self.bytes);
-        self.note(&bytes, name, value);
-        self.bytes = bytes;
+        assert!(self.bytes.get(name.clone()).is_some() && self.bytes.get(value.clone()).is_some());
+        self.entries.push(Entry::new(&name, &value));
     }
 
-    // One loop with its caller: that saves a fifth of a request's instructions.
-    #[inline(always)]
-    fn note(&mut self, bytes: &[u8], name: Range<usize>, value: Range<usize>) {
-        assert!(value.end <= bytes.len());
-        let letters = &bytes[name.clone()];
-        let bucket = bucket(letters);
-        // Both are within the bytes, and those are not too many.
-        let (name, value) = (Span::of(&name), Span::of(&value));
-        let last = self.buckets[usize::from(bucket)];
-        if last != 0 && self.note_again(bytes, last, letters, value) {
-            return;
-        }
-        if letters != b"HTTP_PROXY" {
-            self.insert(bucket, letters, name, value);
-        }
-    }
-
-    /// Whether the name was there: then its value is noted.
-    #[cold]
-    fn note_again(&mut self, bytes: &[u8], last: u32, letters: &[u8], value: Span) -> bool {
-        let found = find(bytes, &self.entries, last, letters);
-        // Spans are of 32 bits: so are places.
-        self.again.extend(found.map(|at| (at as u32, value)));
-        found.is_some()
-    }
-
-    /// Joins or replaces values of names that came more than once.
+    /// Makes what was noted known by its name, and joins or replaces values of names that came more
+    /// than once.
     pub fn settle(&mut self) {
-        if self.again.is_empty() {
-            return;
+        if self.learn_places() || self.contains("HTTP_PROXY") {
+            self.settle_repeated();
         }
-        let mut again = std::mem::take(&mut self.again);
+    }
+
+    /// Makes entries known by their names; whether any has the name of another.
+    fn learn_places(&mut self) -> bool {
+        let Self { bytes, entries, buckets, second_letters, .. } = self;
+        let (mut letters, mut repeated) = (*second_letters, false);
+        for place in self.settled..entries.len() {
+            let name = cut(bytes, entries[place].name);
+            letters |= second_letter(name);
+            let last = &mut buckets[usize::from(bucket(name))];
+            // Entries are of 16 bytes and more: their places are of 32 bits.
+            let before = std::mem::replace(last, place as u32 + 1);
+            entries[place].before = before;
+            if before != 0 {
+                repeated |= has(bytes, entries, before, name);
+            }
+        }
+        *second_letters = letters;
+        self.settled = self.entries.len();
+        repeated
+    }
+
+    #[cold]
+    fn settle_repeated(&mut self) {
+        self.forget_places();
+        let mut again = take(&mut self.again);
+        for place in 0..self.entries.len() {
+            let entry = self.entries[place];
+            let name = cut(&self.bytes, entry.name);
+            if name == b"HTTP_PROXY" {
+                continue;
+            }
+            match self.position(name) {
+                // As above.
+                Some(at) => again.push((at as u32, entry.value)),
+                None => {
+                    let last = &mut self.buckets[usize::from(bucket(name))];
+                    self.entries[self.settled] = Entry { before: *last, ..entry };
+                    self.settled += 1;
+                    *last = self.settled as u32; // As above.
+                }
+            }
+        }
+        self.entries.truncate(self.settled);
         // By name; of one name in the order they came.
         again.sort_by_key(|&(at, _)| at);
         for same in again.chunk_by(|(a, _), (b, _)| a == b) {
@@ -362,21 +391,10 @@ impl Vars {
         self.second_letters & second_letter(prefix.as_bytes()) != 0
     }
 
-    #[inline]
-    fn insert(&mut self, bucket: u8, letters: &[u8], name: Span, value: Span) {
-        self.second_letters |= second_letter(letters);
-        let last = &mut self.buckets[usize::from(bucket)];
-        self.entries.push(Entry { name, value, before: *last });
-        *last = self.entries.len() as u32; // As above.
-    }
-
-    /// Fills the buckets anew, when entries have left or changed their places.
-    fn rebuild(&mut self) {
+    /// No entry can be found any more.
+    fn forget_places(&mut self) {
         self.buckets.fill(0);
-        for (place, entry) in (1..).zip(&mut self.entries) {
-            let bucket = bucket(cut(&self.bytes, entry.name));
-            entry.before = std::mem::replace(&mut self.buckets[usize::from(bucket)], place);
-        }
+        self.settled = 0;
     }
 
     fn slice(&self, span: Span) -> &[u8] {
@@ -416,6 +434,12 @@ fn find(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> Option<usize
         at = entry.before;
     }
     None
+}
+
+/// Whether `name` is among the entries of its bucket, up to `last`.
+#[cold]
+fn has(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> bool {
+    find(bytes, entries, last, name).is_some()
 }
 
 /// The bit of a name's second letter, and of one in four other bytes.

@@ -13,6 +13,8 @@ pub use crate::types::FileWrapper;
 pub use shift::{DotDot, NoSlash, shift_path_info, shift_path_info_strict};
 pub(crate) use shift::{shift_segment, split_path_info};
 pub use testing::{TestEnviron, setup_testing_defaults};
+#[cfg(feature = "http")]
+pub(crate) use uri::SCRIPT;
 pub use uri::{MissingKey, application_uri, request_uri};
 
 /// `guess_scheme`: https where `HTTPS` is `yes`, `on` or `1`, in that spelling.

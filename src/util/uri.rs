@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 pub struct MissingKey(pub &'static str);
 
 /// What stays as it is in SCRIPT_NAME.
-const SCRIPT: &AsciiSet =
+pub(crate) const SCRIPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
 /// What stays as it is in PATH_INFO.

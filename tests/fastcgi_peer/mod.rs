@@ -86,6 +86,15 @@ impl Apps {
         self
     }
 
+    pub(crate) fn speaking(mut self, protocol: Protocol) -> Self {
+        self.handler.0.preamble = protocol.preamble();
+        self
+    }
+
+    pub(crate) fn log_book(&self) -> Arc<Mutex<String>> {
+        Arc::clone(&self.log)
+    }
+
     /// Panics outside of applications: while a request for `/panic` is dispatched, and while the
     /// BEGIN_REQUEST of an authorizer is read.
     pub(crate) fn with_panics(self) -> Self {
@@ -141,7 +150,7 @@ impl House {
     }
 
     pub(crate) fn speaking(protocol: Protocol, mut apps: Apps, settings: Settings) -> Self {
-        apps.handler.0.preamble = protocol.preamble();
+        apps = apps.speaking(protocol);
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let unix = format!("cgigate-test-{}-{number}", std::process::id());
@@ -277,6 +286,18 @@ impl Peer {
         thread::spawn(move || socket.write_all(&bytes));
     }
 
+    /// Receives until these bytes have come, whatever frames them, and takes all as far as them.
+    pub(crate) fn until(&mut self, wanted: &[u8]) {
+        loop {
+            let found = self.received.windows(wanted.len()).position(|window| window == wanted);
+            if let Some(at) = found {
+                self.received.drain(..at + wanted.len());
+                return;
+            }
+            assert!(self.receive(), "{} never came", wanted.escape_ascii());
+        }
+    }
+
     /// Sends as nginx does: as soon as some of an answer has come, it sends no more. How many bytes
     /// went out.
     pub(crate) fn send_until_answered(&mut self, bytes: &[u8]) -> usize {
@@ -303,18 +324,6 @@ impl Peer {
         }
         set_nonblocking(&self.socket, false).expect("an open socket");
         sent
-    }
-
-    /// Receives until these bytes have come, whatever frames them, and takes all as far as them.
-    pub(crate) fn until(&mut self, wanted: &[u8]) {
-        loop {
-            let found = self.received.windows(wanted.len()).position(|window| window == wanted);
-            if let Some(at) = found {
-                self.received.drain(..at + wanted.len());
-                return;
-            }
-            assert!(self.receive(), "{} never came", wanted.escape_ascii());
-        }
     }
 
     pub(crate) fn stop_sending(&self) {
@@ -416,6 +425,22 @@ impl Peer {
     pub(crate) fn answer_among_others(&mut self, id: u16) -> (Answer, usize) {
         let answer = self.answer(id);
         (answer, self.answers.iter().map(|(_, other)| other.stdout.len()).sum())
+    }
+
+    /// All that comes until a request ends, as it came.
+    pub(crate) fn until_end_request(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        loop {
+            let (kind, id, content) = self.record();
+            wire.extend(
+                RecordType::from_wire(kind)
+                    .map_or([0; 8], |kind| fcgi::header(kind, id, content.len() as u16)),
+            );
+            wire.extend(content);
+            if kind == RecordType::EndRequest as u8 {
+                return wire;
+            }
+        }
     }
 
     /// Whether the connection ends here.

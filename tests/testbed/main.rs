@@ -4,6 +4,7 @@
 //! `cargo build --release --example testbed` makes `target/release/examples/testbed`.
 
 mod bodies;
+mod breakout;
 mod faults;
 mod heads;
 mod query;
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
         .about("the body of the request")
         .responder("files", apps::files)
         .about("the files below CGIGATE_FILES_ROOT")
+        .responder("probe", apps::probe)
+        .about("what the web server in front gets wrong, and what mends it")
         .responder("count", bodies::count)
         .about("the length of the request's body")
         .responder("noread", bodies::noread)
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
         .about("writes a line to wsgi.errors")
         .responder("fault", faults::fault)
         .about("?when=before|after&how=error|panic|abort: fails")
+        .responder("breakout", breakout::breakout)
+        .about("?folder=F: tries to get out of a sandbox")
         .responder("validated", validator(apps::demo))
         .about("demo, under the validator")
         .authorizer("authorize", roles::authorize)

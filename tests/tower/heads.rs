@@ -161,7 +161,7 @@ fn all_variables_are_in_the_extensions() {
     let head = head(request);
     let meta = head.extensions.get::<MetaVariables>().unwrap();
     assert_eq!(meta.get("REMOTE_USER"), Some(&b"ann"[..]));
-    assert_eq!((meta.script_name(), meta.wsgi.url_scheme), ("/app".into(), Scheme::Https));
+    assert_eq!((&*meta.link("/x"), meta.wsgi.url_scheme), ("/app/x", Scheme::Https));
 }
 
 fn answered(response: Response<&'static str>) -> Answer {

@@ -48,7 +48,7 @@ async fn meta(
 ) -> String {
     let user = meta.native("REMOTE_USER").unwrap_or_default();
     let agent = headers.get("user-agent").map(|value| value.as_bytes().escape_ascii().to_string());
-    let (script, agent) = (meta.script_name(), agent.unwrap_or_default());
+    let (script, agent) = (meta.link(""), agent.unwrap_or_default());
     format!("path={path}\nuri={uri}\nscript={script}\nuser={user}\nagent={agent}\n")
 }
 

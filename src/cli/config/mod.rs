@@ -4,11 +4,13 @@
 //! `@NAME@` in it stands for a value. A line with a value that there is none of is left out; but
 //! where no application was named, the line that would name it stays as a comment.
 
+mod node;
 mod values;
 
 use super::Usage;
 use anyhow::Context as _;
 use clap::Args;
+use node::Node;
 use std::{env, io::Write as _, process::ExitCode};
 use values::Values;
 
@@ -31,6 +33,9 @@ pub(super) struct Config {
     /// The application that answers; without it the path's next segment names it
     #[arg(long, env = "CGIGATE_APP")]
     app: Option<String>,
+    /// One of several machines that answer; repeatable, for nginx and haproxy
+    #[arg(long = "node", value_name = "HOST:PORT", conflicts_with = "listen")]
+    nodes: Vec<Node>,
 }
 
 /// Kept as text, which goes into texts.
@@ -103,8 +108,27 @@ ways! {
         "service" FastCgi "cgigate.service";
 }
 
+/// In front of several machines, which `--node` names.
+const NODES: [Way; 2] = [
+    Way {
+        server: "nginx",
+        name: "fastcgi",
+        speaks: FastCgi,
+        template: include_str!("nginx-nodes.conf"),
+    },
+    Way {
+        server: "haproxy",
+        name: "fastcgi",
+        speaks: FastCgi,
+        template: include_str!("haproxy-nodes.cfg"),
+    },
+];
+
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let ways = ways_of(config)?;
+    let ways = match &config.nodes[..] {
+        [] => ways_of(config)?,
+        _ => vec![way_of_nodes(config)?],
+    };
     let executable = match ways[0].server {
         // Those who ask for it elsewhere mean another machine.
         "iis" if !cfg!(windows) => r"C:\cgigate\cgigate.exe".into(),
@@ -118,11 +142,21 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
-    if let [way] = ways[..] {
+    if let ([way], []) = (&ways[..], &config.nodes[..]) {
         text.push_str(&other_ways(way));
     }
     std::io::stdout().write_all(text.as_bytes()).context("write the configuration")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The way to be behind a server together with other machines.
+fn way_of_nodes(config: &Config) -> Result<&'static Way, Usage> {
+    let Config { server, way, .. } = config;
+    let asked =
+        |known: &&Way| known.server == server && way.as_deref().is_none_or(|it| it == known.name);
+    NODES.iter().find(asked).ok_or_else(|| {
+        Usage(format!("config {server} --node: use `nginx` or `haproxy`, which ask by fastcgi"))
+    })
 }
 
 /// The ways that are asked for. systemd has a unit for each half of one way, and wants both.

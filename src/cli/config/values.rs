@@ -4,11 +4,16 @@ use super::{Config, Speaks, Way};
 use crate::{cli::Usage, net::Address};
 use std::path::Path;
 
+/// What several machines are asked for, to see whether they are well.
+const PING: &str = "/ping";
+
 /// What `@NAME@` stands for, by name.
 pub(super) struct Values {
     values: Vec<(&'static str, Option<String>)>,
     /// How a line is made a comment that says what could stand there.
     comment: Option<&'static str>,
+    /// A line with `@NODE@` is there for each of them.
+    nodes: Vec<String>,
 }
 
 impl Values {
@@ -79,6 +84,7 @@ impl Values {
             ("MODULE", Some(module.to_owned())),
             ("MOUNT", Some(mount)),
             ("OPTIONS", Some(options)),
+            ("PING", Some(PING.to_owned())),
             ("PREFIX", Some(prefix)),
             ("PROTOCOL", Some(protocol.to_owned())),
             ("REGEX", Some(regex)),
@@ -90,12 +96,20 @@ impl Values {
             ("TCP", tcp),
             ("UNIX", unix),
         ];
-        Ok(Self { values, comment })
+        let nodes = config.nodes.iter().map(ToString::to_string).collect();
+        Ok(Self { values, comment, nodes })
     }
 
     /// Appends the template with its values.
     pub(super) fn fill(&self, template: &str, text: &mut String) {
         for line in template.lines() {
+            if line.contains("@NODE@") {
+                for (node, number) in self.nodes.iter().zip(1..) {
+                    let line = line.replace("@NODE@", node);
+                    self.fill(&line.replace("@NUMBER@", &format!("{number}")), text);
+                }
+                continue;
+            }
             let mut filled = line.to_owned();
             let mut missing = None;
             for (name, value) in &self.values {

@@ -2,8 +2,8 @@
 
 mod conversation;
 mod options;
-mod request;
-mod response;
+pub(super) mod request;
+pub(super) mod response;
 mod upload;
 
 use crate::{

@@ -21,7 +21,7 @@ pub(super) struct Request {
 }
 
 pub(super) fn make(target: &OsStr, options: &Get) -> anyhow::Result<Request> {
-    let mut params = made_up(target, options)?;
+    let mut params = made_up(target, method(options), options.role)?;
     add_given(&mut params, options)?;
     let mut bodies = Vec::new();
     match (options.role, &options.data) {
@@ -72,8 +72,13 @@ fn add_given(params: &mut Vars, options: &Get) -> anyhow::Result<()> {
         params.set(&variable, joined);
         said.push(variable);
     }
-    for pair in given("CGIGATE_PARAM", &options.param, |byte| byte.is_ascii_whitespace()) {
-        let wrong = || usage(&format!("--param {}: use NAME=VALUE", pair.escape_ascii()));
+    add_params(params, &options.param)
+}
+
+/// `--param NAME=VALUE`, over what is made up.
+pub(in crate::cli) fn add_params(params: &mut Vars, said: &[OsString]) -> anyhow::Result<()> {
+    for pair in given("CGIGATE_PARAM", said, |byte| byte.is_ascii_whitespace()) {
+        let wrong = || Usage(format!("--param {}: use NAME=VALUE", pair.escape_ascii()));
         let at = pair.iter().position(|&byte| byte == b'=').filter(|at| *at > 0);
         let at = at.ok_or_else(wrong)?;
         params.set(&pair[..at], &pair[at + 1..]);
@@ -106,12 +111,11 @@ fn body(data: &OsStr) -> anyhow::Result<Source> {
 }
 
 /// What nginx would say of `target`, on behalf of a client here.
-fn made_up(target: &OsStr, options: &Get) -> anyhow::Result<Vars> {
+pub(in crate::cli) fn made_up(target: &OsStr, method: &str, role: Role) -> anyhow::Result<Vars> {
     let uri = target.as_encoded_bytes();
     if uri.first() != Some(&b'/') {
-        return Err(usage(&format!("{}: a PATH begins with /", uri.escape_ascii())));
+        return Err(Usage(format!("{}: a PATH begins with /", uri.escape_ascii())).into());
     }
-    let method = method(options);
     check_name(method.as_bytes())
         .map_err(|_| usage(&format!("--method {method:?}: use a word, as GET")))?;
     let at = uri.iter().position(|&byte| byte == b'?');
@@ -141,7 +145,7 @@ fn made_up(target: &OsStr, options: &Get) -> anyhow::Result<Vars> {
         params.set(name, value);
     }
     // Section 6.3: an authorizer is not told of any script.
-    if options.role != Role::Authorizer {
+    if role != Role::Authorizer {
         params.set("SCRIPT_NAME", "");
         params.set("PATH_INFO", path);
     }

@@ -8,7 +8,7 @@ const MAX_HEAD: usize = 1 << 20;
 
 /// A response of which some part has come.
 #[derive(Debug, Default)]
-pub(super) struct Response {
+pub(in crate::cli) struct Response {
     head: Vec<u8>,
     /// Where in `head` the line begins that is not whole yet, and how far it was searched.
     line: usize,
@@ -23,15 +23,15 @@ pub(super) struct Response {
 
 /// What `Status:` said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Status {
-    pub(super) code: u16,
+pub(in crate::cli) struct Status {
+    pub(in crate::cli) code: u16,
     /// Code and reason, as they came, made printable.
-    pub(super) text: String,
+    pub(in crate::cli) text: String,
 }
 
 /// What makes a response none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ResponseError {
+pub(in crate::cli) enum ResponseError {
     #[error("STDOUT was empty, without a header block")]
     Nothing,
     #[error("STDOUT ended within the header block")]
@@ -55,7 +55,7 @@ pub(super) enum ResponseError {
 impl Response {
     /// Takes a piece of STDOUT. What of it is to be shown: the header block in that piece which
     /// makes it whole, and what is body.
-    pub(super) fn next<'r>(
+    pub(in crate::cli) fn next<'r>(
         &'r mut self,
         piece: &'r [u8],
     ) -> Result<(&'r [u8], &'r [u8]), ResponseError> {
@@ -111,7 +111,7 @@ impl Response {
 
     /// STDOUT has ended: the status of what came, if it was a whole response. `head`: the request
     /// was for the header block alone.
-    pub(super) fn finish(self, head: bool) -> Result<Status, ResponseError> {
+    pub(in crate::cli) fn finish(self, head: bool) -> Result<Status, ResponseError> {
         if !self.whole {
             return Err(match self.head[..] {
                 [] => ResponseError::Nothing,

@@ -17,9 +17,7 @@ use crate::{fcgi::Role, sys, types::Application};
 use capture::{Record, Recorded};
 use std::{
     collections::VecDeque,
-    fs::{self, DirBuilder},
-    io,
-    os::unix::fs::DirBuilderExt as _,
+    fs, io,
     path::PathBuf,
     process,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -79,7 +77,7 @@ impl Recorder {
     /// The folder is not there and cannot be made.
     pub(crate) fn new(plan: Plan) -> io::Result<Self> {
         // What is recorded concerns nobody else.
-        DirBuilder::new().recursive(true).mode(0o700).create(&plan.folder)?;
+        sys::private_folders().recursive(true).create(&plan.folder)?;
         let (queue, bell, writer) = Default::default();
         Ok(Self(Arc::new(Shared { plan, queue, bell, writer })))
     }
@@ -168,8 +166,7 @@ impl Shared {
         writer.number += 1;
         let name = name(app, writer.number);
         let unfinished = folder.join(format!(".{name}"));
-        let written = DirBuilder::new()
-            .mode(0o700)
+        let written = sys::private_folders()
             .create(&unfinished)
             .and_then(|()| fixture.write(&unfinished))
             .and_then(|()| fs::rename(&unfinished, folder.join(&name)));

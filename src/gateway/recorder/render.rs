@@ -8,12 +8,12 @@ use super::capture::{Head, Record, Seen};
 use crate::{
     gateway::fixture::{DATE_LEN, DATE_MARK, Fixture, SECRET_MARK, is_date},
     handlers::{Attributes, Ending, Plain, Slate, Streams, run},
+    sys,
     types::{Application, Body, Environ, Exception, Response, StartResponse},
 };
 use std::{
     fs::File,
     io::{self, Write as _},
-    os::unix::fs::FileExt as _,
 };
 
 /// The fixture, unless the answer broke off with its client, and says nothing.
@@ -67,7 +67,7 @@ fn read(file: &File, from: u64, len: Option<u64>) -> io::Result<Vec<u8>> {
     let there = file.metadata()?.len().saturating_sub(from);
     let len = len.unwrap_or(there).min(there);
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, from)?;
+    sys::read_exact_at(file, &mut bytes, from)?;
     Ok(bytes)
 }
 

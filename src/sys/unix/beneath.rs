@@ -1,22 +1,12 @@
 //! Opening a file below a directory, wherever symbolic links on the way may lead.
 
+use crate::sys::Links;
 use std::{
     fs::File,
     io::{self, ErrorKind},
     os::unix::fs::OpenOptionsExt as _,
     path::{Component, Path},
 };
-
-/// Which symbolic links are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Links {
-    /// None at all.
-    Never,
-    /// Those that stay below the directory, and are relative.
-    Inside,
-    /// All, wherever they lead.
-    Everywhere,
-}
 
 /// Opens what lies at `relative` below `root` for reading, without waiting for anybody. The caller
 /// has to ask what it is: it may be a directory, a pipe or a device.

@@ -1,28 +1,11 @@
 //! Who is at the other end of a socket.
 
+use crate::sys::Peer;
 use std::{
-    fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// Over TCP: its address.
-    Ip(IpAddr),
-    /// Over a Unix socket: its user, as the kernel noted it at `connect` (SO_PEERCRED, unix(7)).
-    User(u32),
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(address) => address.fmt(f),
-            Self::User(uid) => write!(f, "user {uid}"),
-        }
-    }
-}
 
 /// The peer of a connected socket.
 ///

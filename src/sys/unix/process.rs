@@ -123,14 +123,16 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> io::Result<()> {
     }
 }
 
-/// Waits until there is something to read on one descriptor or room to write on another: which.
+/// Waits until there is something to read on stdin or, if it is asked for, room to write on stdout:
+/// which.
 ///
 /// # Errors
 /// The wait failed.
-pub(crate) fn wait_either(reader: RawFd, writer: RawFd, millis: i32) -> io::Result<(bool, bool)> {
+pub(crate) fn wait_stdio(or_stdout: bool, millis: i32) -> io::Result<(bool, bool)> {
+    let stdout = if or_stdout { libc::STDOUT_FILENO } else { -1 };
     let mut entries = [
-        libc::pollfd { fd: reader, events: libc::POLLIN, revents: 0 },
-        libc::pollfd { fd: writer, events: libc::POLLOUT, revents: 0 },
+        libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: stdout, events: libc::POLLOUT, revents: 0 },
     ];
     loop {
         // SAFETY: an exclusive array of two initialised entries, as is said.

@@ -1,0 +1,499 @@
+//! One connection, by itself: bytes come from a stream that blocks, and go to it, and requests run
+//! one after the other on the thread that asked for them.
+//!
+//! For where no epoll is: the named pipe of Windows, other systems, tests without sockets. Answers
+//! are those of the workers. What differs comes of the stream, which cannot be asked whether it
+//! would block: FCGI_MPXS_CONNS is 0, and what is interleaved all the same waits its turn; the whole
+//! body is read (64 KiB in memory, then a file) before the first byte of an answer is sent, or
+//! two peers that write would wait for each other for ever; and an ABORT_REQUEST is noticed when
+//! something is read.
+
+use super::{
+    Dispatch, Protocol, Settings,
+    call::Call,
+    connection::{Finished, Front, Now, Rules, Sorting},
+    filter::{FilterInput, StartData},
+    spool::{End, Spool},
+    token::Token,
+};
+use crate::{
+    fcgi::{self, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
+    handlers::{self, ContentInput, Ending, Output, Streams},
+    types::{ClientGone, Request, RequestFault},
+};
+use std::{
+    cell::RefCell,
+    io::{self, BufRead, Read, Write},
+    sync::Arc,
+    time::Instant,
+};
+
+/// A connection that serves itself.
+///
+/// ```
+/// use cgigate::{Vars, app, fcgi::{self, Role, RecordType::{Params, Stdin}, RequestId}};
+/// use cgigate::gateway::{Dispatch, Protocol, Serial, Settings};
+/// use cgigate::handlers::{Attributes, Handler, Plain, Preamble};
+/// use cgigate::types::Application;
+/// use std::{io::{self, Read, Write}, num::NonZeroU16, sync::Arc};
+///
+/// /// What a web server says, and what it hears.
+/// struct Wire(io::Cursor<Vec<u8>>, Vec<u8>);
+/// # impl Read for Wire {
+/// #     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> { self.0.read(buffer) }
+/// # }
+/// # impl Write for Wire {
+/// #     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { self.1.write(bytes) }
+/// #     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// # }
+/// struct One<A>(A, Plain);
+/// impl<A: Application> Dispatch for One<A> {
+///     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &self.0 }
+///     fn serves(&self, role: Role) -> bool { role == Role::Responder }
+///     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.1 }
+/// }
+///
+/// let hello = app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("hello".into())
+/// });
+/// let plain = Plain(Attributes { preamble: Preamble::StatusLast, ..Attributes::BASE });
+/// let (id, mut request) = (RequestId(NonZeroU16::MIN), Vec::new());
+/// fcgi::begin_request(&mut request, id, Role::Responder, false);
+/// fcgi::stream(&mut request, Params, id, b"");
+/// fcgi::stream(&mut request, Stdin, id, b"");
+/// let wire = Wire(io::Cursor::new(request), Vec::new());
+/// let (apps, settings) = (Arc::new(One(hello, plain)), Settings::default());
+/// let mut connection = Serial::new(Protocol::FastCgi, wire, apps, settings);
+/// connection.run();
+/// let Wire(_, answer) = connection.into_stream();
+/// assert!(answer.windows(25).any(|part| part == b"Status: 200 OK\r\n\r\nhello\x01\x06"));
+/// ```
+pub struct Serial<S> {
+    line: RefCell<Line<S>>,
+    has_stderr: bool,
+}
+
+/// The stream, and what has come of it.
+struct Line<S> {
+    protocol: Protocol,
+    stream: S,
+    apps: Arc<dyn Dispatch>,
+    settings: Settings,
+    front: Front,
+    sorting: Sorting,
+    input: Box<[u8]>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The peer was waited for long enough.
+    TooSlow,
+    /// Nothing more comes that could be understood.
+    Ended,
+    /// Nobody hears what is said.
+    Gone,
+}
+
+/// There is one connection, so it needs no name.
+const TOKEN: Token = Token(0);
+const INPUT: usize = 64 << 10;
+
+impl<S: Read + Write> Serial<S> {
+    /// A new connection over `stream`. A read that fails with `TimedOut` or `WouldBlock` has lasted
+    /// longer than the peer is waited for.
+    pub fn new(
+        protocol: Protocol,
+        stream: S,
+        apps: Arc<dyn Dispatch>,
+        mut settings: Settings,
+    ) -> Self {
+        settings.multiplex = false;
+        let front = Front::new(protocol, &settings, false);
+        let (sorting, input) = (Sorting::default(), vec![0; INPUT].into_boxed_slice());
+        let state = State::Open;
+        let line = Line { protocol, stream, apps, settings, front, sorting, input, state };
+        Self { line: RefCell::new(line), has_stderr: true }
+    }
+
+    /// What applications write to `wsgi.errors` goes to [`Dispatch::errors`] and not on the wire:
+    /// IIS answers 500 where there is anything on STDERR.
+    #[must_use]
+    pub fn without_stderr(mut self) -> Self {
+        self.has_stderr = false;
+        self
+    }
+
+    /// Serves until either side ends the connection.
+    pub fn run(&mut self) {
+        while self.wait() && self.serve() {}
+    }
+
+    /// Waits for the peer to say something; false: it is done.
+    pub fn wait(&mut self) -> bool {
+        let line = self.line.get_mut();
+        line.receive() || !line.sorting.ready.is_empty()
+    }
+
+    /// Answers what has come and what comes meanwhile, until no request is open. False: the
+    /// connection has ended.
+    pub fn serve(&mut self) -> bool {
+        loop {
+            while let Some(call) = self.line.get_mut().next_call() {
+                self.answer(call);
+            }
+            let line = self.line.get_mut();
+            if line.front.wants_end() || line.state != State::Open {
+                return false;
+            }
+            if !line.front.has_open() && !line.front.has_tail() {
+                return true;
+            }
+            // An end is seen above, when what came before it has been answered.
+            line.receive();
+        }
+    }
+
+    /// The stream, to be closed or used for something else.
+    pub fn into_stream(self) -> S {
+        self.line.into_inner().stream
+    }
+
+    fn answer(&mut self, mut call: Box<Call>) {
+        let line = self.line.get_mut();
+        let (apps, protocol) = (Arc::clone(&line.apps), line.protocol);
+        let max_body = line.settings.max_body.unwrap_or(u64::MAX);
+        let answer = Answer::new(&self.line, &call, self.has_stderr, protocol);
+        let stdin = ContentInput::new(Stdin::new(&self.line, &call), call.content, max_body);
+        let (mut usual, mut filter);
+        let stdin: &mut dyn BufRead = match &call.data {
+            None => {
+                usual = stdin;
+                &mut usual
+            }
+            Some(data) => {
+                filter = FilterInput::new(stdin, data.content);
+                &mut filter
+            }
+        };
+        let answer = RefCell::new(answer);
+        let (stdout, stderr) = (&mut Stdout(&answer), &mut Stderr(&answer));
+        let app = apps.dispatch(call.role, &mut call.slate.vars);
+        let streams = Streams { stdin, stdout, stderr };
+        let outcome = handlers::run(apps.handler(protocol), app, &mut call.slate, streams);
+        // An error page that failed: whatever was sent is all there is.
+        let ending = outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending);
+        answer.into_inner().finish(&call, ending);
+        self.line.get_mut().sorting.put_away(call);
+    }
+}
+
+impl<S: Read + Write> Line<S> {
+    /// Reads once, and understands all of it. False: nothing more comes.
+    fn receive(&mut self) -> bool {
+        if self.state != State::Open {
+            return false;
+        }
+        let stood_over = self.front.tail(&mut self.input);
+        let n = loop {
+            match self.stream.read(&mut self.input[stood_over..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        match n {
+            Ok(0) => self.end(State::Ended),
+            Ok(n) => self.feed(stood_over + n),
+            Err(error) if is_timeout(&error) => {
+                self.front.refuse_slow(0, &mut self.sorting);
+                self.end(State::TooSlow);
+            }
+            Err(_) => self.end(State::Gone),
+        }
+        self.say_answers();
+        self.state == State::Open
+    }
+
+    fn feed(&mut self, len: usize) {
+        let Self { apps, settings, front, sorting, input, .. } = self;
+        // A connection that is waited for alone has no deadlines.
+        let now = Now { instant: Instant::now(), millis: 0 };
+        let rules = Rules { settings, apps: &**apps, token: TOKEN, now, direct: false };
+        if let Err(error) = front.feed(&input[..len], sorting, &rules) {
+            front.give_up(error, sorting);
+            apps.log(&format!("a connection was closed: {error}"));
+            self.state = State::Ended;
+        }
+    }
+
+    fn end(&mut self, state: State) {
+        self.state = state;
+        self.front.end(state == State::Gone, &mut self.sorting);
+    }
+
+    fn say_answers(&mut self) {
+        let answers = std::mem::take(&mut self.sorting.answers);
+        let _ = self.send(&answers);
+        self.sorting.answers = answers;
+        self.sorting.answers.clear();
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.state == State::Gone {
+            return Err(ClientGone.into());
+        }
+        let sent = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
+        sent.map_err(|_| {
+            self.end(State::Gone);
+            ClientGone.into()
+        })
+    }
+
+    /// The next request that can be run, and was not aborted meanwhile.
+    fn next_call(&mut self) -> Option<Box<Call>> {
+        while let Some(call) = self.sorting.ready.pop_front() {
+            if self.front.run(&call) {
+                return Some(call);
+            }
+            self.sorting.put_away(call);
+        }
+        None
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+/// `wsgi.input`, before [`ContentInput`] bounds it.
+struct Stdin<'l, S> {
+    line: &'l RefCell<Line<S>>,
+    request: Arc<Request>,
+    spool: Arc<Spool>,
+    data: Option<Arc<Spool>>,
+    /// A piece of the body, and how much of it was read.
+    chunk: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl<'l, S> Stdin<'l, S> {
+    fn new(line: &'l RefCell<Line<S>>, call: &Call) -> Self {
+        Self {
+            line,
+            request: Arc::clone(call.slate.request()),
+            spool: Arc::clone(&call.spool),
+            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
+            chunk: Vec::new(),
+            at: 0,
+            ended: false,
+        }
+    }
+}
+
+impl<S> StartData for Stdin<'_, S> {
+    fn start_data(&mut self) {
+        if let Some(data) = &self.data {
+            self.spool = Arc::clone(data);
+            (self.at, self.ended) = (0, false);
+            self.chunk.clear();
+        }
+    }
+}
+
+impl<S: Read + Write> BufRead for Stdin<'_, S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.chunk.len() && !self.ended {
+            self.chunk.clear();
+            self.at = 0;
+            if self.request.is_cancelled() {
+                return Err(ClientGone.into());
+            }
+            let mut line = self.line.borrow_mut();
+            if line.state == State::TooSlow {
+                return Err(RequestFault::TooSlow.into());
+            }
+            if self.spool.take_block(&mut self.chunk)? {
+                self.ended = self.chunk.is_empty();
+            } else {
+                line.receive();
+            }
+        }
+        Ok(&self.chunk[self.at..])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
+}
+
+impl<S: Read + Write> Read for Stdin<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buffer)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+/// The answer to one request: what is not sent yet.
+struct Answer<'l, S> {
+    line: &'l RefCell<Line<S>>,
+    request: Arc<Request>,
+    id: RequestId,
+    protocol: Protocol,
+    has_stderr: bool,
+    stderr_used: bool,
+    /// Whole records.
+    out: Vec<u8>,
+    /// What the next STDOUT record will hold.
+    content: Vec<u8>,
+    /// The line for the log that has no end yet.
+    log: Vec<u8>,
+}
+
+impl<'l, S: Read + Write> Answer<'l, S> {
+    fn new(line: &'l RefCell<Line<S>>, call: &Call, has_stderr: bool, protocol: Protocol) -> Self {
+        Self {
+            line,
+            request: Arc::clone(call.slate.request()),
+            id: call.id,
+            protocol,
+            has_stderr: has_stderr && protocol == Protocol::FastCgi,
+            stderr_used: false,
+            out: Vec::new(),
+            content: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let fits = data.len().min(MAX_CONTENT - self.content.len());
+            self.content.extend_from_slice(&data[..fits]);
+            data = &data[fits..];
+            if self.content.len() == MAX_CONTENT {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_record(&mut self) {
+        match self.protocol {
+            _ if self.content.is_empty() => {}
+            Protocol::FastCgi => {
+                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, &self.content);
+                self.content.clear();
+            }
+            Protocol::Scgi | Protocol::Uwsgi => self.out.append(&mut self.content),
+        }
+    }
+
+    fn put_stderr(&mut self, data: &[u8]) {
+        if self.has_stderr && !data.is_empty() {
+            self.close_record();
+            self.stderr_used = true;
+            fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
+            return;
+        }
+        self.log.extend_from_slice(data);
+        if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
+            self.line.borrow().apps.errors(&self.log[..end]);
+            self.log.drain(..=end);
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.close_record();
+        let mut line = self.line.borrow_mut();
+        while line.front.is_body_open(self.id) && line.receive() {}
+        if self.request.is_cancelled() {
+            self.out.clear();
+            return Err(ClientGone.into());
+        }
+        let sent = line.send(&self.out);
+        self.out.clear();
+        sent
+    }
+
+    /// Ends the request on the wire, so that the client can tell how it ended.
+    fn finish(mut self, call: &Call, ending: Ending) {
+        if !self.log.is_empty() {
+            self.line.borrow().apps.errors(&self.log);
+        }
+        self.close_record();
+        // Nobody reads what comes now.
+        for spool in call.data.iter().map(|data| &data.spool).chain([&call.spool]) {
+            spool.end(End::Whole);
+        }
+        let mut line = self.line.borrow_mut();
+        while line.front.is_body_open(self.id) && line.receive() {}
+        let Finished { close, others, next, .. } = line.front.finish_unsent(self.id);
+        line.sorting.ready.extend(next);
+        let app_status = match ending {
+            Ending::Whole | Ending::Departed => Some(0),
+            Ending::Cut { length_known } if length_known || others => Some(1),
+            // Without a length only a connection that ends too soon tells that something is missing.
+            Ending::Cut { .. } => None,
+        };
+        if self.request.is_cancelled() {
+            // Section 5.4: an aborted request is ended, and nothing else is said of it.
+            self.out.clear();
+        }
+        if let (Protocol::FastCgi, Some(app_status)) = (self.protocol, app_status) {
+            if !self.request.is_cancelled() {
+                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
+                if self.stderr_used {
+                    fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
+                }
+            }
+            let complete = ProtocolStatus::RequestComplete;
+            fcgi::end_request(&mut self.out, self.id, app_status, complete);
+        }
+        // Nobody is left to be told that it failed.
+        let _ = line.send(&self.out);
+        if close || app_status.is_none() {
+            line.end(State::Ended);
+        }
+    }
+}
+
+struct Stdout<'r, 'l, S>(&'r RefCell<Answer<'l, S>>);
+
+impl<S: Read + Write> Write for Stdout<'_, '_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put(data)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+impl<S: Read + Write> Output for Stdout<'_, '_, S> {
+    /// The last block goes with the end of the request, in one write.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `wsgi.errors`
+struct Stderr<'r, 'l, S>(&'r RefCell<Answer<'l, S>>);
+
+impl<S: Read + Write> Write for Stderr<'_, '_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put_stderr(data);
+        Ok(data.len())
+    }
+
+    /// Nobody waits for a line of the log: it goes with the next bytes of the response.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
