@@ -109,10 +109,10 @@ fn page(book: &Book, status: StatusCode, complaint: &str) -> Result<Response, Fa
         let hue = name.bytes().fold(7_u32, |hue, byte| (hue * 31 + u32::from(byte)) % 360);
         let (name, text) = (escape(name), escape(text));
         // Writing to a string does not fail.
-        let _ = write!(
+        let _ = writeln!(
             list,
             "<li><span class=\"initial\" style=\"--hue:{hue}\" aria-hidden=\"true\">{initial}</span>\
-             <div><h2>{name} <time>{signed}</time></h2><p>{text}</p></div></li>\n"
+             <div><h2>{name} <time>{signed}</time></h2><p>{text}</p></div></li>"
         );
     }
     let count = match count {

@@ -83,6 +83,10 @@ pub mod docs {
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}
 
+    #[cfg(feature = "tower")]
+    #[doc = include_str!("../docs/tower.md")]
+    pub mod tower {}
+
     #[doc = include_str!("../docs/files.md")]
     pub mod files {}
 }

@@ -1,8 +1,22 @@
-//! The examples as the programs that they are. What each does is tested in its own file; here is
-//! what takes a process to see.
+//! The examples: the tests that each has in its own file, to copy from, and here what takes a process
+//! to see. Built as tests of their own, cargo would not build them as programs.
 #![cfg(target_os = "linux")]
 // All of this file is tests.
 #![allow(clippy::unwrap_used)]
+// Their `main` is for the programs.
+#![allow(dead_code)]
+
+#[path = "../examples/authorizer.rs"]
+mod authorizer;
+#[path = "../examples/events.rs"]
+mod events;
+#[cfg(feature = "tower")]
+#[path = "../examples/axum.rs"]
+mod guestbook;
+#[path = "../examples/middleware.rs"]
+mod middleware;
+#[path = "../examples/upload.rs"]
+mod upload;
 
 use std::{
     io::Read,

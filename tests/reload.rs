@@ -118,7 +118,7 @@ impl Replaceable {
     fn new(name: &str) -> Self {
         let folder = folder(name);
         let path = folder.join("gateway");
-        fs::copy(testbed(), &path).unwrap();
+        copy_testbed(&path);
         Self { folder, path }
     }
 
@@ -130,9 +130,7 @@ impl Replaceable {
     }
 
     fn put_testbed(&self) {
-        self.put(|next| {
-            fs::copy(testbed(), next).unwrap();
-        });
+        self.put(copy_testbed);
     }
 
     fn put_script(&self, text: &str, mode: u32) {
@@ -141,6 +139,12 @@ impl Replaceable {
             fs::set_permissions(next, fs::Permissions::from_mode(mode)).unwrap();
         });
     }
+}
+
+/// By a process of its own: what this one has open to be written, a child that another test starts
+/// just now has too, and nobody could execute it (ETXTBSY).
+fn copy_testbed(to: &Path) {
+    assert!(Command::new("cp").arg(testbed()).arg(to).status().unwrap().success());
 }
 
 impl Drop for Replaceable {

@@ -5,7 +5,7 @@
 
 mod fleet;
 
-use fleet::{Server, folder, kill, load::Kept, testbed, until_true};
+use fleet::{Server, folder, kill, lives, load::Kept, testbed, until_true};
 use std::{fs, path::Path, process::Command};
 
 #[test]
@@ -147,4 +147,18 @@ fn when_none_can_live_it_gives_up_and_says_so() {
     let socket = server.socket.clone();
     assert_eq!(server.end(), Some(1));
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_supervisor_that_is_killed_leaves_nobody_behind() {
+    let mut server = Server::start("orphans", &["--workers", "2"]);
+    server.until("fastcgi on");
+    let workers = server.workers();
+    let mut connection = Kept::connect(&server.socket).unwrap();
+    let request = connection.request("/sleep?ms=300", b"", true);
+    connection.send(&request).unwrap();
+    assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
+    server.signal("-KILL");
+    assert_eq!(connection.answer().unwrap(), b"slept 300\n", "what is in flight ends");
+    until_true("the workers end", || workers.iter().all(|pid| !lives(*pid)));
 }

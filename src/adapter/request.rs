@@ -114,7 +114,8 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 fn headers(vars: &Vars) -> Result<HeaderMap, RequestFault> {
-    let headers = HeaderMap::try_with_capacity(vars.len());
+    let count = vars.names().filter(|name| name.starts_with(b"HTTP_")).count() + 2;
+    let headers = HeaderMap::try_with_capacity(count);
     let mut headers = headers.map_err(|_| RequestFault::ParamsTooLong)?;
     let mut spelling = Vec::new();
     for (variable, value) in vars.iter() {

@@ -55,6 +55,8 @@ use tower_service::Service;
 /// sockets work where the executable's own dependency on tokio turns those features on. Tasks that
 /// a request leaves behind go on after it, but for CGI, whose process ends with the answer.
 ///
+/// [`docs::tower`](crate::docs::tower) tells how an application moves here, and what it costs.
+///
 /// A service that takes only its framework's own body is led there by
 /// `map_request(|request| request.map(axum::body::Body::new))`.
 pub fn tower<S, B>(service: S) -> Tower<S>

@@ -69,11 +69,7 @@ impl Door {
             );
             return Err(Usage(why).into());
         }
-        let options = BindOptions {
-            backlog: server.backlog,
-            socket_mode: server.socket_mode,
-            socket_owner: server.socket_owner.clone(),
-        };
+        let options = bind_options(server);
         let mut doors = Vec::new();
         for Listen { served, address } in places {
             let served = served.unwrap_or(command);
@@ -81,6 +77,16 @@ impl Door {
             doors.extend(listeners.into_iter().map(|listener| Self { served, listener }));
         }
         Ok(doors)
+    }
+}
+
+/// How sockets are made.
+#[cfg(unix)]
+pub(super) fn bind_options(server: &Options) -> BindOptions {
+    BindOptions {
+        backlog: server.backlog,
+        socket_mode: server.socket_mode,
+        socket_owner: server.socket_owner.clone(),
     }
 }
 

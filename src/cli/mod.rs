@@ -18,7 +18,11 @@ mod doors;
 mod get;
 #[cfg(unix)]
 mod identity;
+#[cfg(unix)]
+mod logs;
 mod manual;
+#[cfg(unix)]
+mod observe;
 mod options;
 #[cfg(unix)]
 mod process;
@@ -97,7 +101,7 @@ fn main(gateway: Gateway) -> ExitCode {
         None => return help(),
     };
     result.unwrap_or_else(|error| {
-        crate::sys::say(format_args!("cgigate: {error:#}"));
+        sys::say_at(sys::Level::Error, format_args!("cgigate: {error:#}"));
         match error.is::<Usage>() {
             true => USAGE.into(),
             false => ExitCode::FAILURE,
@@ -116,7 +120,7 @@ fn is_cgi() -> bool {
 
 fn help() -> ExitCode {
     use clap::CommandFactory as _;
-    crate::sys::say(format_args!("{}", Options::command().render_help()));
+    crate::sys::say_text(format_args!("{}", Options::command().render_help()));
     USAGE.into()
 }
 

@@ -7,12 +7,12 @@ use super::{
     doors::Listen,
     manual::{self, Completions, examples},
     record,
-    values::{duration, mode, size, switch, variable, workers},
+    values::{duration, mode, page, size, switch, variable, workers},
 };
 use crate::{
     apps::Accel,
     gateway::{MountPoint, Protocol, RecordPlan},
-    net::{Network, Owner},
+    net::{Address, Network, Owner},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{fmt, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
@@ -178,6 +178,10 @@ pub(super) struct Server {
     /// How long a peer may take nothing of its answer before its connection is closed
     #[arg(long, env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
     pub(super) write_timeout: Duration,
+    /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
+    /// thread [default: none]
+    #[arg(long, env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration)]
+    pub(super) request_timeout: Option<Duration>,
     /// How long a complete request may wait for a thread: 503 [default: none]
     #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
     pub(super) queue_timeout: Option<Duration>,
@@ -239,6 +243,27 @@ pub(super) struct Server {
     /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
     #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
+    /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
+    #[arg(long, env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) status_path: Option<String>,
+    /// Where the server itself answers `pong`
+    #[arg(long, env = "CGIGATE_PING_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) ping_path: Option<String>,
+    /// Serve both over HTTP on a socket of their own: /status, /ping, /metrics
+    #[arg(long, env = "CGIGATE_ADMIN", value_name = "ADDR")]
+    pub(super) admin: Option<Address>,
+    /// A line for each request is added here; `-` is stdout; reopened on USR1
+    #[arg(long, env = "CGIGATE_ACCESS_LOG", value_name = "FILE")]
+    pub(super) access_log: Option<PathBuf>,
+    /// How its lines look: Apache's combined format, or JSON
+    #[arg(long, env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    /// Requests that take longer are told on stderr, with the place where the application is
+    #[arg(long, env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration)]
+    pub(super) slow_log: Option<Duration>,
+    /// What would go to stderr is added here once the server is ready; reopened on USR1
+    #[arg(long, env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
+    pub(super) error_log: Option<PathBuf>,
     /// Check application and web server against PEP 3333 while they work
     #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) validate: bool,
@@ -278,6 +303,13 @@ impl Record {
         let settings = record::settings();
         Some(RecordPlan { folder, secrets: self.secrets, settings, count: self.count, size })
     }
+}
+
+/// How the access log looks.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
 }
 
 impl Server {

@@ -2,15 +2,17 @@
 
 use super::{
     doors::Door,
+    logs::Logs,
+    observe::Observed,
     options::{Served, Server as Options},
-    serve::threads,
+    serve::{all_threads, threads},
     servers::Servers,
     wear::Wear,
 };
 use crate::{
-    gateway::{Control, End, Inheritance, Plan, Supervisor, Word, tell_manager},
+    gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
     net::{Address, Listener},
-    sys::{Signal, Signals, raise_descriptor_limit, say},
+    sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
 };
 use anyhow::Context as _;
 use std::{
@@ -25,10 +27,10 @@ use std::{
 
 /// A process that serves.
 pub(super) enum Process {
-    /// There is no other.
-    Lone,
+    /// There is no other; where its `--admin` listens.
+    Lone(Option<Address>),
     /// A supervisor has started it, and listens at the other end.
-    Worker(Control),
+    Worker(Control, Option<Block>),
 }
 
 impl Process {
@@ -38,13 +40,21 @@ impl Process {
     /// The variable that a supervisor sets is there, and no supervisor.
     pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Door>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        let Some(Inheritance { control, listeners }) = inherited else { return Ok(None) };
+        let Some(Inheritance { control, listeners, block }) = inherited else { return Ok(None) };
         let door = |(name, fd): (String, _)| {
             let served: Served = name.parse().with_context(|| format!("serve {name}"))?;
             Ok(Door { served, listener: Listener::lent(fd) })
         };
         let doors = listeners.into_iter().map(door).collect::<anyhow::Result<_>>()?;
-        Ok(Some((Self::Worker(control), doors)))
+        Ok(Some((Self::Worker(control, block), doors)))
+    }
+
+    /// Where this worker keeps count, if it does.
+    pub(super) fn take_block(&mut self) -> Option<Block> {
+        match self {
+            Self::Lone(_) => None,
+            Self::Worker(_, block) => block.take(),
+        }
     }
 
     /// Whether a supervisor has started this process.
@@ -56,8 +66,8 @@ impl Process {
     pub(super) fn has_others(&self, server: &Options) -> bool {
         match self {
             // Whoever hands over a socket on descriptor 0 may start as many as he likes.
-            Self::Lone => true,
-            Self::Worker(_) => server.workers > 1,
+            Self::Lone(_) => true,
+            Self::Worker(..) => server.workers > 1,
         }
     }
 
@@ -70,26 +80,35 @@ impl Process {
         doors: Vec<Door>,
         servers: Servers,
         wear: &Wear,
+        observed: Arc<Observed>,
     ) -> anyhow::Result<()> {
         let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
-        let alone = matches!(self, Self::Lone);
-        let house = Arc::new(House { servers, doors, stopped, alone });
+        let alone = matches!(self, Self::Lone(_));
+        let house = Arc::new(House { servers, doors, observed, stopped, alone });
         match self {
-            Self::Lone => {
-                announce(&lock(&house.doors), 1, options);
+            Self::Lone(admin) => {
+                let doors = lock(&house.doors);
+                let announce = || announce(&doors, 1, options, admin.as_ref());
+                house.observed.logs().begin(announce);
+                drop(doors);
                 tell_manager("READY=1");
+                house.lose_threads(options)?;
                 let house = Arc::clone(&house);
                 // Whoever started it starts another.
                 wear.then(move || house.stop());
             }
-            Self::Worker(control) => {
+            Self::Worker(control, _) => {
+                house.observed.logs().begin(|| {});
                 let control = Arc::new(control);
                 let asks = Arc::clone(&control);
-                wear.then(move || {
+                let ask = move || {
                     if let Err(error) = asks.say(&Word::Replace) {
                         say(format_args!("cgigate: ask for a successor: {error}"));
                     }
-                });
+                };
+                wear.then(ask.clone());
+                // A thread that does not come back is missing here, and not in a new process.
+                house.observed.look_after_deadlines(move |_| ask())?;
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
                 let house = Arc::clone(&house);
                 thread::spawn(move || house.obey_supervisor(&control));
@@ -105,12 +124,25 @@ struct House {
     servers: Servers,
     /// None since they were told to end: nobody is to wait at a door that is opened no more.
     doors: Mutex<Vec<Door>>,
+    observed: Arc<Observed>,
     stopped: AtomicBool,
     /// There is no supervisor.
     alone: bool,
 }
 
 impl House {
+    /// What a process does that nobody replaces, when its threads do not come back.
+    fn lose_threads(self: &Arc<Self>, options: &Options) -> anyhow::Result<()> {
+        let house = Arc::clone(self);
+        let threads = all_threads(&lock(&self.doors), options);
+        self.observed.look_after_deadlines(move |lost| {
+            if lost >= threads {
+                say(format_args!("cgigate: serve: no thread has come back; it ends"));
+                house.stop();
+            }
+        })
+    }
+
     fn obey_supervisor(&self, control: &Arc<Control>) {
         let mut retired = false;
         // Without a supervisor nobody would replace it or stop it: it ends.
@@ -126,7 +158,8 @@ impl House {
                 // They have met on their way: there is somebody else.
                 Word::Connection(it) if retired => drop(control.say(&Word::Connection(it))),
                 Word::Connection(it) => self.servers.adopt(it),
-                Word::Reopen | Word::Ready | Word::Replace => {}
+                Word::Reopen => self.observed.logs().reopen(),
+                Word::Ready | Word::Replace => {}
             }
         }
         self.stop();
@@ -142,11 +175,12 @@ impl House {
                     tell_manager("STOPPING=1");
                     self.stop();
                 }
+                Signal::Reopen => self.observed.logs().reopen(),
                 Signal::Reload if self.alone => say(format_args!(
                     "cgigate: reload: the listener came on descriptor 0, so whoever handed it over has to start another process"
                 )),
                 // The supervisor's business: a terminal sends it to all of its processes.
-                Signal::Reload | Signal::Reopen => {}
+                Signal::Reload => {}
             }
         }
     }
@@ -161,33 +195,47 @@ impl House {
 }
 
 /// One line for each listener, with the real port: the server is ready.
-fn announce(doors: &[Door], workers: usize, options: &Options) {
+fn announce(doors: &[Door], workers: usize, options: &Options, admin: Option<&Address>) {
     for &Door { served, ref listener } in doors {
         let (address, threads) = (listener.address(), threads(served, options));
-        say(format_args!("cgigate: {served} on {address}, {workers} workers x {threads} threads"));
+        let size = format_args!("{workers} workers x {threads} threads");
+        say_at(Level::Info, format_args!("cgigate: {served} on {address}, {size}"));
         if served == Served::Http && matches!(address, Address::Tcp(_)) {
-            say(format_args!("cgigate: open http://{address}/"));
+            say_at(Level::Info, format_args!("cgigate: open http://{address}/"));
         }
+    }
+    if let Some(address) = admin {
+        say_at(Level::Info, format_args!("cgigate: admin on {address}"));
     }
 }
 
 /// Has `--workers` processes serve, until a signal says to stop.
-pub(super) fn supervise(server: &Options, doors: Vec<Door>) -> anyhow::Result<ExitCode> {
+pub(super) fn supervise(
+    server: &Options,
+    doors: Vec<Door>,
+    board: Option<Arc<Scoreboard>>,
+    admin: Option<Address>,
+    logs: Logs,
+) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
     let (workers, options) = (server.workers, server.clone());
     let listener =
         |door: &Door| Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?));
     let sockets = doors.iter().map(listener).collect::<anyhow::Result<_>>()?;
     let doors = Arc::new(Mutex::new(doors));
-    let announced = Arc::clone(&doors);
+    let (announced, reopened) = (Arc::clone(&doors), logs.clone());
+    let ready = move || {
+        logs.begin(|| announce(&lock(&announced), workers, &options, admin.as_ref()));
+    };
     let plan = Plan {
         workers,
         listeners: sockets,
+        board,
         graceful_timeout: server.graceful_timeout,
-        ready: Box::new(move || announce(&lock(&announced), workers, &options)),
+        ready: Box::new(ready),
         // A socket's file goes at once, as when there is one process.
         stopping: Box::new(move || lock(&doors).clear()),
-        reopen: Box::new(|| {}),
+        reopen: Box::new(move || reopened.reopen()),
     };
     let supervisor = Supervisor::new(plan).context("supervise workers")?;
     Ok(match supervisor.run().context("supervise workers")? {

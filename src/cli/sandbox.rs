@@ -6,7 +6,8 @@
 //! - for reading: CGIGATE_FILES_ROOT, what `--sandbox-read` names, its own executable (for the
 //!   names in a backtrace), and what /proc has on the process itself;
 //! - for writing: the folder of temporary files (TMPDIR or /tmp: bodies that are long), the folder
-//!   of `--record`, what `--sandbox-write` names, and /dev/null;
+//!   of `--record`, those of log files (which are opened anew on USR1), what `--sandbox-write`
+//!   names, and /dev/null;
 //! - whatever was opened before: listeners, connections, logs, what applications open while they
 //!   are built.
 //!
@@ -60,5 +61,13 @@ fn usual(server: &Server) -> Vec<(PathBuf, Right)> {
     paths.extend(env::current_exe().map(|path| (path, Right::Read)));
     paths.extend(env::var_os("CGIGATE_FILES_ROOT").map(|root| (root.into(), Right::Read)));
     paths.extend(server.record.plan().map(|plan| (plan.folder, Right::Write)));
+    let logs = server.access_log.iter().chain(&server.error_log);
+    paths.extend(logs.filter_map(|log| Some((folder_of(log)?, Right::Write))));
     paths
+}
+
+/// Where a log file will be made anew; of what is no file, itself.
+fn folder_of(log: &Path) -> Option<PathBuf> {
+    let log = std::path::absolute(log).ok().filter(|log| log.exists())?;
+    if log.is_file() { log.parent().map(Into::into) } else { Some(log) }
 }

@@ -4,6 +4,8 @@ use super::{
     Usage,
     doors::{self, Door},
     identity::{self, PidFile},
+    logs::Logs,
+    observe::{self, Admin, Observed},
     options::{Served, Server as Options},
     own_name,
     process::{self, Process},
@@ -39,17 +41,28 @@ pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow:
         return Err(Usage(why).into());
     }
     let allow = doors::allow(command, &server)?;
-    if let Some((worker, doors)) = Process::inherited()? {
-        return serve(gateway, &server, allow, doors, worker);
+    if let Some((mut worker, doors)) = Process::inherited()? {
+        let logs = Logs::open(&server)?;
+        let observed = Observed::worker(&server, worker.take_block(), &doors, logs);
+        return serve(gateway, &server, allow, doors, worker, observed);
     }
     let doors = Door::open(command, &server, &allow)?;
+    let admin = Admin::bind(&server, &allow)?;
     let _pid_file = server.pid_file.as_deref().map(PidFile::write).transpose()?;
     identity::become_user(&server)?;
-    if server.listen.is_empty() && net::stdin_listens() {
-        // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
-        return serve(gateway, &server, allow, doors, Process::Lone);
+    let (logs, board) = (Logs::open(&server)?, observe::scoreboard(&server, &doors)?);
+    // Whoever hands over a socket on descriptor 0 starts several by himself, and replaces them.
+    let lone = server.listen.is_empty() && net::stdin_listens();
+    if let Some(admin) = &admin {
+        let supervisor = (!lone).then(std::process::id);
+        admin.serve(&server, board.as_ref(), supervisor, &doors)?;
     }
-    process::supervise(&server, doors)
+    let admin = admin.as_ref().map(Admin::address);
+    if lone {
+        let observed = Observed::lone(&server, board, &doors, logs);
+        return serve(gateway, &server, allow, doors, Process::Lone(admin), observed);
+    }
+    process::supervise(&server, doors, board, admin, logs)
 }
 
 /// Builds the applications, and serves.
@@ -59,6 +72,7 @@ fn serve(
     allow: Allow,
     doors: Vec<Door>,
     process: Process,
+    observed: Observed,
 ) -> anyhow::Result<ExitCode> {
     if let Some(accel) = &server.accel {
         // Applications read it where CGI has it; no thread is there yet to read it meanwhile.
@@ -74,13 +88,14 @@ fn serve(
     gateway.build()?;
     gateway.greet();
     raise_descriptor_limit();
-    let wear = Arc::new(Wear::new(server.max_requests));
+    let (wear, observed) = (Arc::new(Wear::new(server.max_requests)), Arc::new(observed));
     let plan = Plan {
         settings: settings(server),
         http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
         wear: Arc::clone(&wear),
+        observed: Arc::clone(&observed),
     };
     let (own_name, _) = own_name();
     let (gateway, own_name) = (Arc::new(gateway), own_name.as_deref());
@@ -100,8 +115,9 @@ fn serve(
     if let Some(recorder) = &recorder {
         recorder.start().context("start a thread that records")?;
     }
-    process.begin(signals, server, doors, unopened.servers(), &wear)?;
+    process.begin(signals, server, doors, unopened.servers(), &wear, Arc::clone(&observed))?;
     unopened.run()?;
+    observed.finish();
     if let Some(recorder) = recorder {
         recorder.finish();
     }
@@ -117,6 +133,14 @@ pub(super) fn threads(served: Served, server: &Options) -> usize {
         },
         usize::from,
     )
+}
+
+/// Those of all servers in a worker.
+pub(super) fn all_threads(doors: &[Door], server: &Options) -> usize {
+    let http = doors.iter().any(|door| door.served == Served::Http);
+    let web = doors.iter().find(|door| door.served != Served::Http).map(|door| door.served);
+    let servers = web.into_iter().chain(http.then_some(Served::Http));
+    servers.map(|served| threads(served, server)).sum()
 }
 
 /// The variables of `--pass-env` that there are.
@@ -161,6 +185,7 @@ fn settings(server: &Options) -> Settings {
         multiplex: server.multiplex == "on",
         read_timeout: Some(server.read_timeout),
         write_timeout: Some(server.write_timeout),
+        request_timeout: server.request_timeout,
         queue_timeout: server.queue_timeout,
         idle_timeout: server.idle_timeout,
         graceful_timeout: server.graceful_timeout,

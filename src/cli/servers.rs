@@ -1,17 +1,19 @@
 //! The servers of one process: one for web servers, whatever they speak, and one for HTTP.
 
-use super::{doorman::Doorman, doors::Door, options::Served, wear::Wear};
+use super::{
+    doorman::Doorman, doors::Door, logs::Errors, observe::Observed, options::Served, wear::Wear,
+};
 use crate::{
     fcgi::Role,
-    gateway::{Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
-    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams, run as run_app},
+    gateway::{Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
+    handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{Allow, Heir, Peer},
-    simple_server::{Options as HttpOptions, WsgiRequestHandler, WsgiServer},
+    simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
 use std::{
-    io,
+    io::{self, Write},
     net::TcpListener,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
@@ -44,6 +46,7 @@ pub(super) struct Plan {
     pub(super) allow: Allow,
     pub(super) multiprocess: bool,
     pub(super) wear: Arc<Wear>,
+    pub(super) observed: Arc<Observed>,
 }
 
 impl Plan {
@@ -69,8 +72,9 @@ impl Plan {
             let mut front = WsgiServer::of_listeners(for_http)?;
             front.options = self.http;
             front.server_handler.0.wsgi_multiprocess = self.multiprocess;
-            let (doorman, wear) = (Arc::clone(&doorman), Arc::clone(&self.wear));
-            front.set_handler(InFront { dispatcher: dispatcher(Served::Http), doorman, wear });
+            let (wear, observed) = (Arc::clone(&self.wear), Arc::clone(&self.observed));
+            let (dispatcher, doorman) = (dispatcher(Served::Http), Arc::clone(&doorman));
+            front.set_handler(InFront { dispatcher, doorman, wear, observed });
             let (tell, told) = mpsc::channel();
             unopened.http = Some((Http { front: Arc::new(front), tell }, told));
         }
@@ -91,6 +95,7 @@ impl Plan {
                 uwsgi: handler(Protocol::Uwsgi),
                 doorman,
                 wear: self.wear,
+                observed: self.observed,
             };
             unopened.web = Some(Server::new(for_web, Arc::new(behind), self.settings)?);
         }
@@ -205,6 +210,7 @@ struct InFront {
     dispatcher: Dispatcher,
     doorman: Arc<Doorman>,
     wear: Arc<Wear>,
+    observed: Arc<Observed>,
 }
 
 impl WsgiRequestHandler for InFront {
@@ -220,8 +226,33 @@ impl WsgiRequestHandler for InFront {
         streams: Streams<'_>,
     ) -> Result<Outcome, Exception> {
         self.wear.count();
-        let app = self.dispatcher.dispatch(Role::Responder, &mut slate.vars);
-        run_app(handler, app, slate, streams)
+        let page = self.observed.page(&slate.vars);
+        let app =
+            page.unwrap_or_else(|| self.dispatcher.dispatch(Role::Responder, &mut slate.vars));
+        self.observed.run(handler, app, slate, streams)
+    }
+
+    fn get_stderr(&self) -> Box<dyn Write + '_> {
+        Box::new(Errors::default())
+    }
+
+    fn log_request(&self, client: Peer, requestline: &[u8], code: u16, size: Size) {
+        if size == Size::Page {
+            let client = self.address_string(client);
+            let asked = Asked::line(client.as_bytes(), requestline);
+            self.observed.refused(&code.to_string(), &asked);
+        }
+        if !self.observed.has_access_log() {
+            DefaultHandler.log_request(client, requestline, code, size);
+        }
+    }
+
+    fn limits_time(&self) -> bool {
+        self.observed.limits_time()
+    }
+
+    fn queued(&self, waiting: usize) {
+        self.observed.queued(waiting);
     }
 }
 
@@ -233,12 +264,32 @@ struct Behind {
     uwsgi: Plain,
     doorman: Arc<Doorman>,
     wear: Arc<Wear>,
+    observed: Arc<Observed>,
 }
 
 impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         self.wear.count();
-        self.dispatcher.dispatch(role, vars)
+        let page = if role == Role::Responder { self.observed.page(vars) } else { None };
+        page.unwrap_or_else(|| self.dispatcher.dispatch(role, vars))
+    }
+
+    fn run(
+        &self,
+        protocol: Protocol,
+        app: &dyn Application,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        self.observed.run(self.handler(protocol), app, slate, streams)
+    }
+
+    fn refused(&self, status: &str, vars: Option<&Vars>) {
+        self.observed.refused(status, &vars.map(Asked::of).unwrap_or_default());
+    }
+
+    fn queued(&self, waiting: usize) {
+        self.observed.queued(waiting);
     }
 
     fn serves(&self, role: Role) -> bool {

@@ -38,6 +38,14 @@ fn wrong_duration(text: &str) -> String {
     format!("{text:?} is no duration: use 500ms, 30s, 5m")
 }
 
+/// A path at which the server answers for itself, decoded: it begins with a slash.
+pub(super) fn page(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && !text.contains(['?', '#']) {
+        true => Ok(text.into()),
+        false => Err(format!("{text:?} is no path: use /status, decoded and without a query")),
+    }
+}
+
 /// What turns an option on or off that takes no value, where a variable stands for it.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

@@ -149,9 +149,14 @@ impl Refusal {
     pub(super) const TOO_LONG: Self =
         Self { status: "431 Request Header Fields Too Large", fields: "" };
     pub(super) const NOT_IMPLEMENTED: Self = Self { status: "501 Not Implemented", fields: "" };
+    pub(super) const OVERDUE: Self = Self { status: "504 Gateway Timeout", fields: "" };
     // No server honours END_REQUEST's FCGI_OVERLOADED, so an overload is a real response.
     pub(super) const OVERLOADED: Self =
         Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
+
+    pub(super) fn status(self) -> &'static str {
+        self.status
+    }
 
     /// The whole answer.
     pub(super) fn answer(

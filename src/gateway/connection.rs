@@ -119,6 +119,9 @@ pub(super) struct Sorting {
     pub(super) first: Option<(Box<Call>, bool)>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
+    /// Requests that were answered in an application's place: what with, and their variables as far
+    /// as they are known.
+    pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
     /// What the next connections that say something are known by.
     pub(super) fronts: Vec<Box<Front>>,
 }
@@ -131,6 +134,16 @@ impl Sorting {
     pub(super) fn forget(&mut self) {
         (self.mine, self.end) = (None, None);
         self.pieces.clear();
+    }
+
+    /// Tells of the requests that were refused.
+    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch) {
+        for (status, call) in std::mem::take(&mut self.refused) {
+            apps.refused(status, call.as_ref().map(|call| &call.slate.vars));
+            if let Some(call) = call {
+                self.put_away(call);
+            }
+        }
     }
 
     /// Keeps a call that is done with.
@@ -306,8 +319,10 @@ impl Front {
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            sorting.put_away(call);
             self.refuse(id, refusal, head_only, sorting);
+            if let Some((_, known)) = sorting.refused.last_mut() {
+                *known = Some(call);
+            }
             return;
         }
         if let Content::Length(length) = call.content {
@@ -396,6 +411,7 @@ impl Front {
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
         refusal.answer(self.incoming.protocol(), &mut sorting.answers, id, head_only);
+        sorting.refused.push((refusal.status(), None));
         self.finish(id);
     }
 
@@ -541,6 +557,19 @@ impl Front {
         let finished = self.finish(id);
         self.last &= !finished.close;
         finished
+    }
+
+    /// The same for one that was not answered in time, if it is still open: it goes on to run.
+    pub(super) fn finish_overdue(
+        &mut self,
+        request: &Arc<types::Request>,
+        id: RequestId,
+    ) -> Option<Finished> {
+        let is_it = |open: &Open| match &open.stage {
+            Stage::Called { request: its, .. } => open.id == id && Arc::ptr_eq(its, request),
+            Stage::Params(_) => false,
+        };
+        self.open.iter().any(is_it).then(|| self.finish_unsent(id))
     }
 
     /// Whether a request that was answered without an application was the connection's last.

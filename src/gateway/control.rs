@@ -4,10 +4,12 @@
 //! the workers are the new one. So a packet is a letter, and what it is about; what is not known is
 //! read over.
 
+use super::scoreboard::{Block, Scoreboard};
 use crate::sys;
 use std::{
     env, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 
 /// One packet.
@@ -107,17 +109,26 @@ pub(crate) struct Inheritance {
     pub(crate) control: Control,
     /// With the names of what is spoken there.
     pub(crate) listeners: Vec<(String, OwnedFd)>,
+    /// The worker's block of the scoreboard, if there is one.
+    pub(crate) block: Option<Block>,
 }
 
 impl Inheritance {
     /// The variable that tells a worker what it is, and what it has.
     pub(crate) const NAME: &str = "CGIGATE_WORKER";
 
-    /// Its value: `control=5 fastcgi=3 scgi=4`.
-    pub(super) fn describe(control: &Control, listeners: &[(String, OwnedFd)]) -> String {
+    /// Its value: `control=5 fastcgi=3 scgi=4 scoreboard=6 block=0`.
+    pub(super) fn describe(
+        control: &Control,
+        listeners: &[(String, OwnedFd)],
+        board: Option<(RawFd, usize)>,
+    ) -> String {
         let mut text = format!("control={}", control.as_raw_fd());
         for (spoken, listener) in listeners {
             text.push_str(&format!(" {spoken}={}", listener.as_raw_fd()));
+        }
+        if let Some((board, block)) = board {
+            text.push_str(&format!(" scoreboard={board} block={block}"));
         }
         text
     }
@@ -132,20 +143,25 @@ impl Inheritance {
     pub(crate) fn take() -> io::Result<Option<Self>> {
         let Ok(text) = env::var(Self::NAME) else { return Ok(None) };
         sys::remove_var(Self::NAME);
-        let (mut control, mut listeners) = (None, Vec::new());
+        let (mut control, mut listeners, mut board, mut block) = (None, Vec::new(), None, None);
         for part in text.split_whitespace() {
             let Some((name, number)) = part.split_once('=') else { continue };
             let Ok(number) = number.parse() else { continue };
             match name {
                 "control" => control = Some(Control(sys::adopt(number)?)),
+                "scoreboard" => board = Some(sys::adopt(number)?),
+                "block" => block = usize::try_from(number).ok(),
                 _ if sys::is_listening(number) => {
                     listeners.push((name.into(), sys::adopt(number)?));
                 }
                 _ => {} // Of another version.
             }
         }
+        // One of another version is not written to: the requests of this worker are not counted.
+        let board = board.and_then(|file| Scoreboard::inherited(file).ok().map(Arc::new));
+        let block = board.zip(block).and_then(|(board, block)| Block::new(board, block));
         match control {
-            Some(control) if !listeners.is_empty() => Ok(Some(Self { control, listeners })),
+            Some(control) if !listeners.is_empty() => Ok(Some(Self { control, listeners, block })),
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is set by a supervisor for its workers, and by nobody else",

@@ -149,6 +149,7 @@ impl Desk {
             Err(_) => self.end(slot, true),
         };
         shared.say(token, &mut self.sorting.answers);
+        self.sorting.tell_refused(&*shared.apps);
         self.is_full = full && self.sorting.pieces.len() < FEW;
         intake
     }
@@ -234,6 +235,7 @@ impl Desk {
         shared.say(call.token, out);
         let mut close = false;
         if let Some(finished) = finished {
+            shared.apps.refused(Refusal::OVERLOADED.status(), Some(&call.slate.vars));
             close = finished.close && !finished.unread;
             if finished.close && finished.unread {
                 // As after an answer of an application.

@@ -3,8 +3,8 @@
 use super::{App, Gateway, MountPoint, Protocol, Recorder};
 use crate::{
     fcgi::Role,
-    handlers::{Content, Handler},
-    types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
+    handlers::{self, Content, Handler, Outcome, Slate, Streams},
+    types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
     util::{shift_segment, split_path_info},
 };
 use std::{io::Write as _, sync::Arc};
@@ -20,6 +20,27 @@ pub trait Dispatch: Send + Sync {
     /// How requests are run: where the status stands is the protocol's.
     fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
 
+    /// Runs a request's application: whoever keeps count of requests does it around this.
+    ///
+    /// # Errors
+    /// As [`run`](handlers::run()).
+    fn run(
+        &self,
+        protocol: Protocol,
+        app: &dyn Application,
+        slate: &mut Slate,
+        streams: Streams<'_>,
+    ) -> Result<Outcome, Exception> {
+        handlers::run(self.handler(protocol), app, slate, streams)
+    }
+
+    /// A request was answered with `status` and without running; its variables, as far as they are
+    /// known.
+    fn refused(&self, _status: &str, _vars: Option<&Vars>) {}
+
+    /// So many complete requests wait for a thread; told a thousand times a second at the most.
+    fn queued(&self, _waiting: usize) {}
+
     /// Whether the peer of a new connection may connect.
     #[cfg(unix)]
     fn admits(&self, _socket: &std::os::fd::OwnedFd) -> bool {
@@ -29,7 +50,7 @@ pub trait Dispatch: Send + Sync {
     /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
     /// the protocol carries none of them.
     fn errors(&self, lines: &[u8]) {
-        crate::sys::say(format_args!("{}", String::from_utf8_lossy(lines)));
+        crate::sys::say_lines(lines);
     }
 
     /// One line about something that went wrong outside of applications.

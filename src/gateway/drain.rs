@@ -47,9 +47,12 @@ impl Stewardship {
         self.close_listeners();
         let limit = shared.settings.graceful_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        while shared.table.live() > 0 && Instant::now() < deadline && !shared.is_done() {
+        let mut waits = true;
+        while waits && Instant::now() < deadline && !shared.is_done() {
             self.tick();
+            waits = false;
             for (token, slot) in shared.table.iter() {
+                waits |= !slot.is_lost();
                 if matches!(slot.try_idle(), Ok(Idle::Quiet(_))) && slot.enter(token.generation()) {
                     self.hands.held = Some(token);
                     self.part_with(slot, token);
@@ -103,7 +106,7 @@ impl Stewardship {
 
     /// Nobody else reads or writes here: the reading half is held, and no request runs.
     fn pass(&self, slot: &Slot) -> Passed {
-        if slot.runs() > 0 || slot.unsaid.load(Ordering::Acquire) || !slot.front().is_fresh() {
+        if slot.waits() || slot.unsaid.load(Ordering::Acquire) || !slot.front().is_fresh() {
             return Passed::Later;
         }
         let (succession, spoken) = (&self.shared.succession, slot.front().protocol().name());

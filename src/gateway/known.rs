@@ -10,7 +10,7 @@ use super::{
     connection::{Finished, Front, Sorting},
     spool::Spool,
 };
-use crate::fcgi::RequestId;
+use crate::{fcgi::RequestId, types};
 use std::{ops::Deref, sync::Arc};
 
 /// A connection's [`Front`], if there is anything to be known but what is spoken.
@@ -91,6 +91,14 @@ impl Known {
 
     pub(super) fn finish_unsent(&mut self, id: RequestId) -> Finished {
         self.with(|front| front.finish_unsent(id))
+    }
+
+    pub(super) fn finish_overdue(
+        &mut self,
+        request: &Arc<types::Request>,
+        id: RequestId,
+    ) -> Option<Finished> {
+        self.with(|front| front.finish_overdue(request, id))
     }
 
     pub(super) fn refuse_slow(&mut self, since: u32, sorting: &mut Sorting) -> bool {

@@ -21,13 +21,19 @@ mod token;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
+mod access_log;
+#[cfg(target_os = "linux")]
 mod ahead;
 #[cfg(target_os = "linux")]
 mod control;
 #[cfg(target_os = "linux")]
+mod deadlines;
+#[cfg(target_os = "linux")]
 mod desk;
 #[cfg(target_os = "linux")]
 mod drain;
+#[cfg(target_os = "linux")]
+mod escape;
 #[cfg(target_os = "linux")]
 mod executable;
 #[cfg(target_os = "linux")]
@@ -35,9 +41,15 @@ mod known;
 #[cfg(target_os = "linux")]
 mod loan;
 #[cfg(target_os = "linux")]
+mod log_file;
+#[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
+mod overdue;
+#[cfg(target_os = "linux")]
 mod queue;
+#[cfg(target_os = "linux")]
+mod scoreboard;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
@@ -45,15 +57,21 @@ mod shared;
 #[cfg(target_os = "linux")]
 mod slot;
 #[cfg(target_os = "linux")]
+pub(crate) mod status;
+#[cfg(target_os = "linux")]
 mod steward;
 #[cfg(target_os = "linux")]
 mod streams;
 #[cfg(target_os = "linux")]
 mod supervisor;
 #[cfg(target_os = "linux")]
+mod teller;
+#[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
 mod turns;
+#[cfg(target_os = "linux")]
+mod watch;
 #[cfg(target_os = "linux")]
 mod wire;
 
@@ -65,18 +83,26 @@ use crate::{
 use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
+pub(crate) use access_log::{AccessLog, Asked, LogFormat};
+#[cfg(target_os = "linux")]
 pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
+#[cfg(target_os = "linux")]
+pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
+#[cfg(target_os = "linux")]
+pub(crate) use scoreboard::{Block, Place, Scoreboard};
 pub use serial::Serial;
 #[cfg(target_os = "linux")]
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
 pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
+#[cfg(target_os = "linux")]
+pub(crate) use watch::Watch;
 
 /// The applications linked into an executable, by name.
 ///

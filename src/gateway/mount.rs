@@ -67,12 +67,20 @@ impl MountPoint {
         if self.script_name.is_empty() { b"/" } else { &self.script_name }
     }
 
+    /// The whole path of a request as its client sees it, decoded and resolved; `None` where it has
+    /// none.
+    pub(crate) fn whole_path(vars: &Vars) -> Option<Vec<u8>> {
+        let root = Self { script_name: Vec::new() };
+        let place = match request_uri(vars) {
+            Some(request_uri) => root.place(request_uri),
+            None => root.place_decoded(&joined(vars)),
+        };
+        place.ok().map(|place| place.path_info)
+    }
+
     /// Gives a request the SCRIPT_NAME and PATH_INFO that it has below the mount.
     pub(crate) fn apply(&self, vars: &mut Vars) -> Result<(), Outside> {
-        // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
-        let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
-        let request_uri = vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"));
-        let place = match request_uri {
+        let place = match request_uri(vars) {
             Some(request_uri) => match plain_path(request_uri) {
                 Some(path) => {
                     let (script_name, len) = (self.script_name.len(), path.len());
@@ -83,11 +91,7 @@ impl MountPoint {
                 }
                 None => self.place(request_uri)?,
             },
-            // Python's http.server has none. Wherever the two are cut, together they are the path.
-            None => {
-                let part = |name| vars.get(name).unwrap_or_default();
-                self.place_decoded(&[part("SCRIPT_NAME"), part("PATH_INFO")].concat())?
-            }
+            None => self.place_decoded(&joined(vars))?,
         };
         vars.set("SCRIPT_NAME", place.script_name);
         vars.set("PATH_INFO", place.path_info);
@@ -132,6 +136,19 @@ fn plain_path(request_uri: &[u8]) -> Option<&[u8]> {
         }
     }
     Some(request_uri)
+}
+
+/// As the client wrote it, if the server has left it so.
+fn request_uri(vars: &Vars) -> Option<&[u8]> {
+    // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
+    let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
+    vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"))
+}
+
+/// Python's http.server has no REQUEST_URI. Wherever the two are cut, together they are the path.
+fn joined(vars: &Vars) -> Vec<u8> {
+    let part = |name| vars.get(name).unwrap_or_default();
+    [part("SCRIPT_NAME"), part("PATH_INFO")].concat()
 }
 
 /// The path of a request target (RFC 9112 section 3.2), still encoded.

@@ -125,6 +125,10 @@ impl<'c> Sender<'c> {
             self.out.clear();
             return Err(ClientGone.into());
         }
+        if self.request.deadline().is_some() && !self.request.begin_answer() {
+            self.out.clear();
+            return Err(ClientGone.into());
+        }
         Ok(())
     }
 }

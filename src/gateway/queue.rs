@@ -52,6 +52,11 @@ impl Queue {
         self.len.load(Ordering::Acquire) == 0
     }
 
+    /// Requests, and connections to be looked at.
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
     pub(super) fn push_look(&self, look: Look) {
         self.lock().looks.push_back(look);
         self.len.fetch_add(1, Ordering::Release);

@@ -57,7 +57,8 @@ use std::{
 ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
 ///     Ok("hello".into())
 /// });
-/// let plain = Plain(Attributes { preamble: Preamble::StatusLast, ..Attributes::BASE });
+/// let preamble = Preamble::StatusLast;
+/// let plain = Plain(Attributes { origin_server: false, preamble, ..Attributes::BASE });
 /// let (id, mut request) = (RequestId(NonZeroU16::MIN), Vec::new());
 /// fcgi::begin_request(&mut request, id, Role::Responder, false);
 /// fcgi::stream(&mut request, Params, id, b"");

@@ -48,6 +48,7 @@ impl Server {
         });
         let listeners = listeners.collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(listeners, apps, settings)?);
+        shared.settle();
         shared.epoll.add(shared.bell.as_raw_fd(), BELL, Ready::Once)?;
         for (listener, token) in shared.listeners.iter().zip(LISTENERS..) {
             shared.epoll.add(listener.socket.raw(), token, Ready::While)?;

@@ -14,7 +14,7 @@ use std::{
     collections::VecDeque,
     os::fd::OwnedFd,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -45,6 +45,8 @@ pub(super) struct Shared {
     /// Connections with answers that their peers have not taken.
     unsaid: Mutex<Vec<Token>>,
     started: Instant,
+    /// For whoever outlives the call in which it has this.
+    itself: OnceLock<Weak<Self>>,
 }
 
 /// Where connections come from, and what they speak.
@@ -88,9 +90,19 @@ impl Shared {
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
+            itself: OnceLock::new(),
             settings,
             apps,
         })
+    }
+
+    /// To be called once it is where it stays.
+    pub(super) fn settle(self: &Arc<Self>) {
+        let _ = self.itself.set(Arc::downgrade(self));
+    }
+
+    pub(super) fn itself(&self) -> Option<Arc<Self>> {
+        self.itself.get()?.upgrade()
     }
 
     /// What the clock says.

@@ -84,6 +84,8 @@ pub(super) struct Slot {
     pub(super) unsaid: AtomicBool,
     /// Sweeps of the steward since the peer took the last of what is in it.
     pub(super) stalled: AtomicU32,
+    /// Of the runs, those of requests that were ended because their applications took too long.
+    pub(super) lost: AtomicU32,
     /// Whether epoll knows of it, and tells of the peer's departure alone: its reading half's holder's
     /// to say, as the next is.
     registered: AtomicBool,
@@ -103,6 +105,7 @@ impl Slot {
             outbox: Mutex::new(Vec::new()),
             unsaid: AtomicBool::new(false),
             stalled: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
             registered: AtomicBool::new(false),
             hushed: AtomicBool::new(false),
             has_tail: AtomicBool::new(false),
@@ -247,6 +250,16 @@ impl Slot {
     pub(super) fn runs(&self) -> u64 {
         (self.state() & RUNS) / RUN
     }
+
+    /// Whether a request that somebody waits for is queued or runs.
+    pub(super) fn waits(&self) -> bool {
+        self.runs() > self.lost.load(Ordering::Acquire).into()
+    }
+
+    /// Whether nothing of it is left but runs that nobody waits for.
+    pub(super) fn is_lost(&self) -> bool {
+        self.state() & CLOSING != 0 && self.runs() > 0 && !self.waits()
+    }
 }
 
 fn generation_of(word: u64) -> u32 {
@@ -340,6 +353,7 @@ impl Table {
         slot.hushed.store(false, Ordering::Relaxed);
         slot.has_tail.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
+        slot.lost.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);

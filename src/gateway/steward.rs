@@ -96,6 +96,7 @@ impl Stewardship {
             self.calm = 0;
             shared.spares.calm_down();
         }
+        shared.apps.queued(shared.queue.len());
         let (mut busy, mut all_stay) = (false, true);
         for (number, line) in shared.lines.iter().enumerate() {
             let epoch = line.epoch.load(Ordering::Acquire);
@@ -285,6 +286,7 @@ impl Stewardship {
         let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
         if any {
             self.shared.say(token, &mut self.desk.sorting.answers);
+            self.desk.sorting.tell_refused(&*self.shared.apps);
             if slot.front().wants_end() {
                 slot.set_closing();
             }
@@ -340,7 +342,7 @@ impl Slot {
         let front = self.try_front().ok_or(())?;
         Ok(if front.has_incomplete() {
             Idle::Incomplete
-        } else if self.runs() > 0 || front.has_open() {
+        } else if self.waits() || front.has_open() {
             Idle::Busy
         } else if let Some(since) = front.discarding() {
             Idle::Discarding { since }

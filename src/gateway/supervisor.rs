@@ -12,16 +12,18 @@
 use super::{
     control::{Connection, Control, Inheritance, Word},
     executable::Executable,
+    scoreboard::{Place, Scoreboard},
 };
 use crate::{
     net,
-    sys::{self, Signal, Signals, say},
+    sys::{self, Level, Signal, Signals, say, say_at},
 };
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     path::PathBuf,
     process::{Child, ExitStatus},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -56,6 +58,8 @@ pub(crate) struct Plan {
     /// The descriptors that they accept connections on, with the names of what is spoken there;
     /// whoever made them keeps them.
     pub(crate) listeners: Vec<(String, OwnedFd)>,
+    /// Where the workers keep count, if they do.
+    pub(crate) board: Option<Arc<Scoreboard>>,
     /// How long requests in flight may take after a stop.
     pub(crate) graceful_timeout: Duration,
     /// What to do when all serve for the first time.
@@ -79,6 +83,8 @@ enum Stage {
 struct Worker {
     child: Child,
     control: Control,
+    /// Its block of the scoreboard.
+    _place: Option<Place>,
     generation: u32,
     stage: Stage,
     started: Instant,
@@ -105,6 +111,7 @@ struct Reload {
 pub(crate) struct Supervisor {
     count: usize,
     listeners: Vec<(String, OwnedFd)>,
+    board: Option<Arc<Scoreboard>>,
     graceful_timeout: Duration,
     ready: Option<Box<dyn FnOnce()>>,
     stopping: Option<Box<dyn FnOnce()>>,
@@ -144,6 +151,7 @@ impl Supervisor {
         Ok(Self {
             count: plan.workers,
             listeners: plan.listeners,
+            board: plan.board,
             graceful_timeout: plan.graceful_timeout,
             ready: Some(plan.ready),
             stopping: Some(plan.stopping),
@@ -212,7 +220,7 @@ impl Supervisor {
                 && matches!(worker.stage, Stage::Starting | Stage::Serving)
         };
         for _ in self.workers.iter().filter(counts).count()..self.count {
-            match start(&self.executable, &self.listeners, self.generation) {
+            match self.start(&self.executable, self.generation) {
                 Ok(worker) => self.workers.push(worker),
                 Err(error) => {
                     say(format_args!("cgigate: start {}: {error}", self.path.display()));
@@ -222,6 +230,23 @@ impl Supervisor {
             }
         }
         None
+    }
+
+    fn start(&self, executable: &Executable, generation: u32) -> io::Result<Worker> {
+        let (control, its) = Control::pair()?;
+        let listeners = self.listeners.iter().map(|(_, listener)| listener.as_raw_fd());
+        let mut keep: Vec<RawFd> = listeners.chain([its.as_raw_fd()]).collect();
+        let place = self.board.as_ref().and_then(|board| board.place(generation));
+        let board = self.board.as_ref().map(|board| board.as_fd().as_raw_fd());
+        let board = board.zip(place.as_ref().map(Place::number));
+        keep.extend(board.map(|(file, _)| file));
+        let description = Inheritance::describe(&its, &self.listeners, board);
+        let child = executable.start((Inheritance::NAME, &description), keep)?;
+        if let Some(place) = &place {
+            place.taken_by(child.id());
+        }
+        let (stage, started) = (Stage::Starting, Instant::now());
+        Ok(Worker { child, control, _place: place, generation, stage, started })
     }
 
     /// How long there is nothing to do but to wait.
@@ -400,6 +425,9 @@ impl Supervisor {
                     false => self.deaths = Deaths::default(),
                 }
                 say(format_args!("cgigate: worker {pid} died: {why}; another takes its place"));
+                if let Some(board) = &self.board {
+                    board.count_restart();
+                }
                 return if young { self.has_to_give_up(status) } else { None };
             }
         }
@@ -422,7 +450,10 @@ impl Supervisor {
             self.deaths.never_ready >= NEVER_READY || self.deaths.young >= READY_AND_DEAD;
         if hopeless && self.workers.is_empty() {
             let count = self.deaths.young;
-            say(format_args!("cgigate: give up: {count} workers in a row died young"));
+            say_at(
+                Level::Error,
+                format_args!("cgigate: give up: {count} workers in a row died young"),
+            );
             return Some(End::Failed(1));
         }
         None
@@ -441,7 +472,7 @@ impl Supervisor {
         }
         tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", sys::monotonic_micros()));
         let next = Executable::open(&self.path).and_then(|executable| {
-            let start = |_| start(&executable, &self.listeners, self.generation + 1);
+            let start = |_| self.start(&executable, self.generation + 1);
             let mut started: Vec<Worker> = Vec::new();
             for worker in (0..self.count).map(start) {
                 match worker {
@@ -470,6 +501,9 @@ impl Supervisor {
     fn end_reload(&mut self) {
         let Some(reload) = self.reload.take() else { return };
         self.generation += 1;
+        if let Some(board) = &self.board {
+            board.count_reload();
+        }
         self.executable = reload.executable;
         self.deaths = Deaths::default();
         for worker in &mut self.workers {
@@ -478,7 +512,10 @@ impl Supervisor {
             }
         }
         let count = self.count;
-        say(format_args!("cgigate: reload: {count} new workers serve, the old ones finish"));
+        say_at(
+            Level::Info,
+            format_args!("cgigate: reload: {count} new workers serve, the old ones finish"),
+        );
         tell_manager("READY=1");
         if reload.again {
             self.begin_reload();
@@ -509,20 +546,6 @@ impl Supervisor {
         say(format_args!("cgigate: reload: {why}; the old workers go on serving"));
         tell_manager("READY=1");
     }
-}
-
-fn start(
-    executable: &Executable,
-    listeners: &[(String, OwnedFd)],
-    generation: u32,
-) -> io::Result<Worker> {
-    let (control, its) = Control::pair()?;
-    let description = Inheritance::describe(&its, listeners);
-    let numbers = listeners.iter().map(|(_, listener)| listener.as_raw_fd());
-    let keep = numbers.chain([its.as_raw_fd()]).collect();
-    let child = executable.start((Inheritance::NAME, &description), keep)?;
-    let (stage, started) = (Stage::Starting, Instant::now());
-    Ok(Worker { child, control, generation, stage, started })
 }
 
 impl Worker {
@@ -583,5 +606,26 @@ pub(crate) fn tell_manager(state: &str) {
     if let Err(error) = net::notify(state) {
         let state = state.lines().next().unwrap_or_default();
         say(format_args!("cgigate: tell the service manager {state}: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_dies_young_again_and_again_is_replaced_more_and_more_slowly() {
+        let mut deaths = Deaths::default();
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            let before = Instant::now();
+            deaths.count(true);
+            let pause = deaths.pause.map_or(Duration::ZERO, |pause| pause - before);
+            pauses.push(pause.as_millis() / 100 * 100);
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!((deaths.young, deaths.never_ready), (9, 0));
+        deaths.count(false);
+        assert_eq!((deaths.young, deaths.never_ready), (10, 1));
     }
 }

@@ -14,6 +14,7 @@ use super::{
     filter::FilterInput,
     loan::Loan,
     outgoing::{Outgoing, Sender, Unframed},
+    overdue::Peer,
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Watch},
@@ -293,6 +294,10 @@ impl<'s> Thread<'s> {
     fn run_call(&mut self, slot: &Slot, mut call: Box<Call>) -> End {
         let (shared, line, token) = (self.shared, self.line, call.token);
         let desk = &mut self.desk;
+        if shared.settings.request_timeout.is_some() {
+            call.slate.client =
+                shared.itself().map(|shared| Box::new(Peer::of(shared, &call)) as _);
+        }
         let loan = Loan { shared, line, slot, token, id: call.id };
         let out = std::mem::take(&mut desk.out);
         let sender = Sender::new(out, loan, &call);
@@ -358,8 +363,8 @@ fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Out
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        let outcome =
-            handlers::run(shared.apps.handler(call.protocol), app, &mut call.slate, streams);
+        call.slate.came = Some(call.came);
+        let outcome = shared.apps.run(call.protocol, app, &mut call.slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
@@ -408,6 +413,11 @@ fn finish(
     ending: Ending,
 ) -> Finished {
     let slot = shared.table.slot(call.token);
+    if call.slate.request().is_overdue() {
+        // It was answered, and its id may be another's by now.
+        slot.lost.fetch_sub(1, Ordering::AcqRel);
+        return Finished { close: false, others: false, unread: false, next: None };
+    }
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut known = slot.front();
     let mut finished = known.finish_unsent(call.id);

@@ -6,7 +6,8 @@ use super::{
     panic::{caught_below, guard},
 };
 use crate::types::{
-    Application, Environ, ErrorStream, Exception, InputStream, Request, Vars, Wsgi, is_departure,
+    Application, Client, Environ, ErrorStream, Exception, InputStream, Request, Vars, Wsgi,
+    is_departure,
 };
 use std::{
     io::{BufRead, Write},
@@ -19,6 +20,10 @@ use std::{
 pub struct Slate {
     /// The variables of the request: filled by the server before [`run`](run()).
     pub vars: Vars,
+    /// When the request was complete enough to be run, where somebody wants to know.
+    pub(crate) came: Option<Instant>,
+    /// Who waits for the answer, where somebody may end the request before its application does.
+    pub(crate) client: Option<Box<dyn Client>>,
     head: Head,
     request: Arc<Request>,
 }
@@ -111,7 +116,7 @@ pub fn run(
     slate: &mut Slate,
     streams: Streams<'_>,
 ) -> Result<Outcome, Exception> {
-    let Slate { vars, head, request } = slate;
+    let Slate { vars, head, request, came: _, client: _ } = slate;
     let Streams { stdin, stdout, stderr } = streams;
     let wsgi = handler.setup_environ(vars);
     let mut exchange = Exchange::new(handler, vars, head, stdout);

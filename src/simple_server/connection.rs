@@ -2,8 +2,8 @@
 
 use super::{
     chunked::{Chunks, Piece},
-    handler::{Size, error_page},
-    request::{BODY_TOO_LONG, Framing, Refused, Rules, parse},
+    handler::Size,
+    request::{BODY_TOO_LONG, Framing, Refused, parse},
     response::Way,
     server::Serving,
     spooled::Spooled,
@@ -12,7 +12,7 @@ use crate::{
     handlers::{Content, ContentInput, Ending, Outcome, Slate, Streams},
     net::Peer,
     sys::{self, Readiness, SocketCell},
-    types::{ClientGone, Exception, RequestFault, Vars},
+    types::{self, Client, ClientGone, Exception, RequestFault, Vars},
 };
 use std::{
     cell::Cell,
@@ -20,6 +20,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpStream},
     ops::Range,
     os::fd::{AsFd, OwnedFd},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,7 +35,7 @@ pub(super) const UNWANTED: u64 = 256 << 10;
 
 /// A connected socket, and what came of the next request.
 pub(super) struct Connection {
-    pub(super) socket: SocketCell,
+    pub(super) socket: Arc<SocketCell>,
     pub(super) client: Peer,
     /// Where it came to: for a server that has several addresses, or all.
     local: Option<SocketAddr>,
@@ -61,8 +62,7 @@ impl Connection {
         let stream = TcpStream::from(socket);
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().ok();
-        let socket = SocketCell::empty();
-        socket.put(stream.into());
+        let socket = Arc::new(SocketCell::from(OwnedFd::from(stream)));
         Self { socket, client, local, buffer: Vec::new(), skip: 0 }
     }
 
@@ -98,9 +98,7 @@ impl Connection {
     ) -> After {
         serving.handler.log_error(self.client, refused);
         serving.handler.log_request(self.client, line, refused.code(), Size::Page);
-        let modern = serving.options.rules == Rules::Strict;
-        let software = serving.server_handler.0.server_software.as_deref();
-        let page = error_page(refused, software, modern, is_head);
+        let page = serving.page(refused, is_head);
         // It fits the socket's buffer, unless the client does not read its answers.
         match self.socket.send(&page) {
             Ok(n) if n == page.len() => After::Drain,
@@ -190,10 +188,16 @@ pub(super) fn answer(
         }
     };
     slate.wipe(None);
+    let limited = serving.handler.limits_time().then(|| Arc::clone(slate.request()));
+    if limited.is_some() {
+        let page = serving.page(&OVERDUE, request.command == "HEAD");
+        slate.client = Some(Box::new(Waiting { socket: Arc::clone(&connection.socket), page }));
+    }
     let vars = &mut slate.vars;
     connection.base_environ(serving, vars);
     serving.handler.get_environ(&request, connection.client, rules, vars);
-    let stdout = Way::new(&connection.socket, &request, serving, may_keep, &awaited, &left);
+    let stdout =
+        Way::new(&connection.socket, &request, serving, may_keep, &awaited, &left, limited);
     let at = wire.at;
     let (outcome, keep, at) = match chunked {
         Some(body) => {
@@ -242,6 +246,31 @@ pub(super) fn answer(
         }
         (Ending::Departed, _) => After::Close,
         _ => After::Drain,
+    }
+}
+
+const OVERDUE: Refused =
+    Refused { status: "504 Gateway Timeout", why: "the application did not answer in time" };
+
+/// A client whose request may be ended before its application has ended.
+struct Waiting {
+    socket: Arc<SocketCell>,
+    page: Vec<u8>,
+}
+
+impl Client for Waiting {
+    fn refuse(&self, _request: &Arc<types::Request>) {
+        // It fits the socket's buffer: nothing was sent yet, or all of it was taken.
+        let _ = self.socket.send(&self.page);
+        self.socket.shutdown_write();
+    }
+
+    fn cut(&self, _request: &Arc<types::Request>) {
+        // Without a length, and without chunks, any other end would look like that of the body.
+        let _gone_already = self.socket.with(|socket| {
+            sys::reset_now(socket);
+            Ok(())
+        });
     }
 }
 

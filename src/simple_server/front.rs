@@ -115,7 +115,7 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
         let job = loop {
             match jobs.waiting.pop_front() {
                 Some(job) => {
-                    serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
+                    serving.tell_waiting(jobs.waiting.len());
                     break job;
                 }
                 None if jobs.done => return,
@@ -130,6 +130,7 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
             connection.refuse(serving, &NO_THREAD, &line, false)
         } else {
             let may_keep = !serving.stopping.load(Ordering::Acquire);
+            slate.came = Some(came);
             let answer = || answer(&mut connection, head, serving, &mut slate, may_keep);
             // Of applications panics are caught closer by: this one is a handler's, or ours. It
             // costs the connection, and no thread.
@@ -520,7 +521,7 @@ impl<'s> Watcher<'s> {
         let connection = watched.connection;
         self.unfinished -= connection.buffer.len();
         jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
-        self.serving.waiting.store(jobs.waiting.len(), Ordering::Relaxed);
+        self.serving.tell_waiting(jobs.waiting.len());
         drop(jobs);
         self.pool.more.notify_one();
     }

@@ -79,7 +79,10 @@ pub trait WsgiRequestHandler: Send + Sync {
     /// A line of the log, on stderr.
     fn log_message(&self, client: Peer, message: fmt::Arguments<'_>) {
         let (client, date) = (self.address_string(client), log_date_time_string(SystemTime::now()));
-        crate::sys::say(format_args!("{client} - - [{date}] {message}"));
+        crate::sys::say_at(
+            crate::sys::Level::Info,
+            format_args!("{client} - - [{date}] {message}"),
+        );
     }
 
     /// The access line of a request: `requestline` as the client sent it, the status, and the
@@ -93,6 +96,14 @@ pub trait WsgiRequestHandler: Send + Sync {
     fn log_error(&self, client: Peer, refused: &Refused) {
         self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
     }
+
+    /// Whether [`handle`](Self::handle) may end a request before its application has ended.
+    fn limits_time(&self) -> bool {
+        false
+    }
+
+    /// So many requests wait for a thread: for whoever shows it.
+    fn queued(&self, _waiting: usize) {}
 
     /// `BaseServer.handle_error`: what even the error page could not answer. The server goes on.
     fn handle_error(&self, client: Peer, exc: &Exception) {

@@ -12,11 +12,13 @@ use super::{
 use crate::{
     handlers::Output,
     sys::{Readiness, SocketCell},
+    types::{self, ClientGone},
 };
 use std::{
     cell::Cell,
     fs::File,
     io::{self, IoSlice, Write},
+    sync::Arc,
 };
 
 /// Where the body of the response ends.
@@ -46,6 +48,8 @@ pub(super) struct Way<'c> {
     /// What was not read of the request's body.
     left: &'c Cell<u64>,
     serving: &'c Serving<'c>,
+    /// The request, if its application has to be done in time.
+    limited: Option<Arc<types::Request>>,
 }
 
 impl<'c> Way<'c> {
@@ -56,6 +60,7 @@ impl<'c> Way<'c> {
         may_keep: bool,
         awaited: &'c Cell<bool>,
         left: &'c Cell<u64>,
+        limited: Option<Arc<types::Request>>,
     ) -> Self {
         Self {
             socket,
@@ -67,6 +72,7 @@ impl<'c> Way<'c> {
             awaited,
             left,
             serving,
+            limited,
         }
     }
 
@@ -124,6 +130,9 @@ impl<'c> Way<'c> {
 
     /// Sends all of it, waiting for a slow reader.
     fn send(&self, parts: [&[u8]; 5]) -> io::Result<()> {
+        if self.limited.as_ref().is_some_and(|request| !request.begin_answer()) {
+            return Err(ClientGone.into());
+        }
         let mut slices = parts.map(IoSlice::new);
         let mut left = &mut slices[..];
         IoSlice::advance_slices(&mut left, 0);

@@ -4,6 +4,7 @@ use super::{
     DefaultHandler, Options, ServerHandler, WsgiRequestHandler,
     connection::{After, Connection, PIECE, answer},
     front,
+    handler::error_page,
     request::{HeadScan, Refused},
 };
 use crate::{
@@ -92,6 +93,18 @@ pub(super) struct Serving<'s> {
 }
 
 impl Serving<'_> {
+    /// The error page of this server.
+    pub(super) fn page(&self, refused: &Refused, is_head: bool) -> Vec<u8> {
+        let software = self.server_handler.0.server_software.as_deref();
+        error_page(refused, software, self.options.is_modern(), is_head)
+    }
+
+    /// So many requests wait for a thread.
+    pub(super) fn tell_waiting(&self, waiting: usize) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.handler.queued(waiting);
+    }
+
     /// Waits for a client that may take so long; false when it took longer. While others wait for
     /// a thread it has a tenth of the time: who stands still must not hold them all.
     pub(super) fn wait(

@@ -3,8 +3,10 @@
 //! One function a call, safe to call, each block with the rule that makes it so.
 #![allow(unsafe_code)]
 
+mod say;
 #[cfg(unix)]
 mod unix;
+pub(crate) use say::{Level, say, say_at, say_block, say_lines, say_text};
 #[cfg(windows)]
 mod windows;
 
@@ -42,11 +44,4 @@ impl fmt::Display for Peer {
             Self::User(uid) => write!(f, "user {uid}"),
         }
     }
-}
-
-/// One line on stderr, by one write. That nobody reads it must not end a server: `eprintln!` panics
-/// when the pipe is closed.
-pub(crate) fn say(line: std::fmt::Arguments<'_>) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

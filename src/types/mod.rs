@@ -22,6 +22,7 @@ pub use fault::RequestFault;
 pub(crate) use fault::causes;
 pub(crate) use native::repr;
 pub use native::{from_native, to_native};
+pub(crate) use request::Client;
 pub use request::{Extensions, Request};
 pub use stream::{ErrorStream, InputStream};
 pub use vars::Vars;

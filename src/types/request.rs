@@ -3,17 +3,34 @@
 use std::{
     any::{Any, TypeId},
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::atomic::{AtomicBool, AtomicU8, Ordering},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::Waker,
     time::Instant,
 };
+
+/// Whoever waits for an answer, for a thread other than the one that runs the request.
+pub(crate) trait Client: Send + Sync {
+    /// Nothing was sent: says 504.
+    fn refuse(&self, request: &Arc<Request>);
+
+    /// An answer has begun: ends it so that the client can tell that it is not whole.
+    fn cut(&self, request: &Arc<Request>);
+}
+
+const OPEN: u8 = 0;
+/// The application does.
+const BEGUN: u8 = 1;
+/// The gateway did, or has cut off what the application had begun.
+const OVERDUE: u8 = 2;
 
 /// The request behind an environ. The gateway sees it from other threads while the application runs.
 #[derive(Default)]
 pub struct Request {
     cancelled: AtomicBool,
-    deadline: Option<Instant>,
+    deadline: OnceLock<Instant>,
+    /// Who answers: [`OPEN`] and what comes after it.
+    answer: AtomicU8,
     waker: Mutex<Option<Waker>>,
     extensions: OnceLock<Extensions>,
 }
@@ -26,7 +43,30 @@ impl Request {
 
     /// When the gateway will answer 504 in the application's place.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.deadline.get().copied()
+    }
+
+    /// The application begins now, and has until then.
+    pub(crate) fn limit(&self, deadline: Instant) {
+        // Nobody else says so: `renew` has taken the last one's away.
+        let _ = self.deadline.set(deadline);
+    }
+
+    /// The application's answer is about to be sent. False: its time is over, and somebody else has
+    /// answered. Who begins the answer is decided here, once.
+    pub(crate) fn begin_answer(&self) -> bool {
+        let begun = self.answer.compare_exchange(OPEN, BEGUN, Ordering::AcqRel, Ordering::Acquire);
+        matches!(begun, Ok(_) | Err(BEGUN))
+    }
+
+    /// The application's time is over. True: it has not begun to answer, and will not.
+    pub(crate) fn take_answer(&self) -> bool {
+        self.answer.swap(OVERDUE, Ordering::AcqRel) == OPEN
+    }
+
+    /// Whether the gateway has ended this request in its application's place.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.answer.load(Ordering::Acquire) == OVERDUE
     }
 
     /// Wakes a task when the request is cancelled: for applications that wait for something else.
@@ -50,7 +90,8 @@ impl Request {
     /// As new, for the next request; keeps nothing of the last one.
     pub(crate) fn renew(&mut self, deadline: Option<Instant>) {
         *self.cancelled.get_mut() = false;
-        self.deadline = deadline;
+        *self.answer.get_mut() = OPEN;
+        self.deadline = deadline.map(OnceLock::from).unwrap_or_default();
         *self.waker.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         self.extensions.take();
     }
@@ -60,7 +101,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("cancelled", &self.is_cancelled())
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.deadline())
             .finish_non_exhaustive()
     }
 }

@@ -83,6 +83,16 @@ fn faults_are_a_500_and_in_the_log() {
     }
 }
 
+/// Which is compiled there.
+#[test]
+fn what_the_readme_shows_is_what_the_documentation_shows() {
+    let read = |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
+    let (readme, docs) = (read("README.md").unwrap(), read("docs/tower.md").unwrap());
+    let (_, block) = readme.split_once("```rust\nuse axum").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    assert!(docs.contains(&format!("```rust,no_run\nuse axum{block}```")), "{block}");
+}
+
 /// Runs the gateway as a web server runs a CGI program.
 fn cgi(vars: &[(&str, &str)], body: &[u8]) -> (String, String, Option<i32>) {
     let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/towered");

@@ -34,7 +34,13 @@ pub(super) struct Config {
     #[arg(long, env = "CGIGATE_APP")]
     app: Option<String>,
     /// One of several machines that answer; repeatable, for nginx and haproxy
-    #[arg(long = "node", value_name = "HOST:PORT", conflicts_with = "listen")]
+    #[arg(
+        long = "node",
+        env = "CGIGATE_NODE",
+        value_name = "HOST:PORT",
+        value_delimiter = ' ',
+        conflicts_with = "listen"
+    )]
     nodes: Vec<Node>,
 }
 

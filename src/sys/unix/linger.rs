@@ -5,6 +5,20 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
+/// Resets the connection of `socket` now; whoever uses the socket meanwhile finds none. A Unix
+/// socket has no such thing: its peer reads the end.
+pub(crate) fn reset_now(socket: BorrowedFd<'_>) {
+    // SAFETY: all zeroes is a valid sockaddr, whose family is AF_UNSPEC; for TCP that dissolves the
+    // connection (connect(2)).
+    unsafe {
+        let nowhere: libc::sockaddr = std::mem::zeroed();
+        let len = size_of_val(&nowhere) as libc::socklen_t; // Sixteen.
+        if libc::connect(socket.as_raw_fd(), &raw const nowhere, len) != 0 {
+            libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR);
+        }
+    }
+}
+
 /// Closing `socket` will reset its connection; what is still unsent is dropped (SO_LINGER, socket(7)).
 pub(crate) fn reset_on_close(socket: BorrowedFd<'_>) -> io::Result<()> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };

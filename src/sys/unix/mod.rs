@@ -1,5 +1,7 @@
 //! Unix: Linux for all of it, other systems for what they share with it.
 
+#[cfg(target_os = "linux")]
+mod accept_queue;
 mod accounts;
 mod beneath;
 #[cfg(target_os = "linux")]
@@ -13,10 +15,16 @@ mod limits;
 mod linger;
 mod peer;
 mod process;
+#[cfg(target_os = "linux")]
+mod shared_words;
 mod socket;
+#[cfg(target_os = "linux")]
+mod stack;
 #[cfg(target_os = "linux")]
 mod thread;
 
+#[cfg(target_os = "linux")]
+pub(crate) use accept_queue::{AcceptQueue, ListenerId};
 pub(crate) use accounts::{become_user, group, user};
 pub(crate) use beneath::open_beneath;
 #[cfg(target_os = "linux")]
@@ -29,12 +37,18 @@ pub(crate) use file::{nameless, path, private_folders, read_exact_at, write_all_
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
-pub(crate) use linger::reset_on_close;
+pub(crate) use linger::{reset_now, reset_on_close};
 pub(crate) use peer::peer;
+#[cfg(target_os = "linux")]
+pub(crate) use process::replace_descriptor;
 pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, set_var, stdout,
     try_lock, wait_stdio,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use shared_words::SharedWords;
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
+#[cfg(target_os = "linux")]
+pub(crate) use stack::{Stack, ThreadId};
 #[cfg(target_os = "linux")]
 pub(crate) use thread::ThreadState;

@@ -105,6 +105,23 @@ pub(crate) fn stdout() -> ManuallyDrop<File> {
     ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDOUT_FILENO) })
 }
 
+/// Makes the number `old` stand for what `new` stands for, at one moment: who uses it meanwhile uses
+/// the one or the other. Whether it closes on exec stays as it was.
+///
+/// # Errors
+/// The system refuses.
+#[cfg(target_os = "linux")]
+pub(crate) fn replace_descriptor(old: BorrowedFd<'_>, new: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open for as long as they are borrowed; no memory is touched. Whoever owns
+    // `old` goes on to own it.
+    let done = unsafe {
+        let flags = libc::fcntl(old.as_raw_fd(), libc::F_GETFD);
+        let flags = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
+        libc::dup3(new.as_raw_fd(), old.as_raw_fd(), flags)
+    };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Takes the lock of an open file or folder (flock(2)), until it is closed; false when another has it.
 pub(crate) fn try_lock(fd: BorrowedFd<'_>) -> bool {
     // SAFETY: no pointers; the descriptor is open for as long as it is borrowed.
