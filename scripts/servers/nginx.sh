@@ -9,6 +9,7 @@ if installed nginx; then
     for mount in plain keep now stock; do
         base=http://127.0.0.1:$port/$mount name="nginx /$mount"
         answers_as_it_should
+        check "$name: a body of 64 MiB comes back" echoes "$base/echo" 67108864
     done
     base=http://127.0.0.1:$port/now
     check "nginx /now: a stream is seen while it goes on" is_streamed "$base"
