@@ -39,7 +39,8 @@
 //!
 //! [`docs::names`] has every name of the Python package, [`docs::differences`] what is different on
 //! purpose, [`docs::statics`] what became the compiler's business; [`docs::replay`] how a request that
-//! went wrong becomes a test, [`docs::files`] how files are served.
+//! went wrong becomes a test, [`docs::files`] how files are served, [`docs::cluster`] how several
+//! machines are one.
 //!
 //! A layer imports only from those above it; `scripts/layers` checks that.
 #![deny(unsafe_code)]
@@ -79,6 +80,9 @@ pub mod docs {
 
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
+
+    #[doc = include_str!("../docs/cluster.md")]
+    pub mod cluster {}
 
     #[doc = include_str!("../docs/replay.md")]
     pub mod replay {}

@@ -17,6 +17,9 @@ use crate::{
 use anyhow::Context as _;
 use std::{
     env,
+    ffi::OsString,
+    fs::File,
+    io::Write as _,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -65,8 +68,9 @@ pub(super) fn run(
         max_requests_per_connection: server.max_multiplexed.into(),
         ..Settings::default()
     };
+    let log = env::var_os("CGIGATE_ERROR_LOG").map(ErrorLog::open).transpose()?;
     let pipe = Pipe::of_stdin().context("serve the pipe on stdin")?;
-    serve(pipe, Arc::new(Behind { dispatcher, handler: Plain(attributes) }), &settings)
+    serve(pipe, Arc::new(Behind { dispatcher, handler: Plain(attributes), log }), &settings)
 }
 
 /// One web server after the other, until IIS says that it is enough.
@@ -103,6 +107,8 @@ fn serve(mut pipe: Pipe, apps: Arc<Behind>, settings: &Settings) -> anyhow::Resu
 struct Behind {
     dispatcher: Dispatcher,
     handler: Plain,
+    /// Where there is none nobody hears: IIS leaves the process no stderr, and allows none on the wire.
+    log: Option<ErrorLog>,
 }
 
 impl Dispatch for Behind {
@@ -116,5 +122,31 @@ impl Dispatch for Behind {
 
     fn handler(&self, _protocol: Protocol) -> &(dyn Handler + Sync) {
         &self.handler
+    }
+
+    fn errors(&self, lines: &[u8]) {
+        if let Some(log) = &self.log {
+            log.add(lines);
+        }
+    }
+
+    fn log(&self, line: &str) {
+        self.errors(format!("cgigate: {line}").as_bytes());
+    }
+}
+
+/// `--error-log`, which several processes may have in common.
+struct ErrorLog(File);
+
+impl ErrorLog {
+    fn open(path: OsString) -> anyhow::Result<Self> {
+        let file = File::options().append(true).create(true).open(&path);
+        let file = file.with_context(|| format!("--error-log {}", path.display()))?;
+        Ok(Self(file))
+    }
+
+    /// By one write: others add to the file as well. A full disk is no reason to stop.
+    fn add(&self, lines: &[u8]) {
+        let _ = (&self.0).write_all(&[lines, b"\n"].concat());
     }
 }

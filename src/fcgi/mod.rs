@@ -30,6 +30,7 @@ mod words;
 
 pub use client::{Client, IdInUse, Reply, ReplyError, Request, abort_request, get_values};
 pub use connection::{Answer, Connection, Event, Limits, ProtocolError};
+pub(crate) use pairs::usual_pair_at;
 pub use pairs::{Pair, PairError, Pairs, VALUES, Values, pair, pair_at, pairs, values_result};
 pub use record::{
     HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId, Role, begin_request,

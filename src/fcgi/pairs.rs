@@ -57,17 +57,20 @@ impl Iterator for Pairs<'_> {
 /// assert_eq!(cgigate::fcgi::pair_at(stream, 5), Some(Ok((7..8, 8..8))));
 /// assert_eq!(cgigate::fcgi::pair_at(stream, 8), None);
 /// ```
-#[inline]
 pub fn pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
-    // What `parse_lengths` makes of nearly every pair, at a fifth of the instructions.
-    if let [name @ ..=SHORT, value @ ..=SHORT, ..] = stream.get(at..)? {
-        let name = at + 2..at + 2 + usize::from(*name);
-        let value = name.end..name.end + usize::from(*value);
-        if value.end <= stream.len() {
-            return Some(Ok((name, value)));
-        }
-    }
-    other_pair_at(stream, at)
+    usual_pair_at(stream, at).map(Ok).or_else(|| other_pair_at(stream, at))
+}
+
+/// The same, if neither is longer than one byte can say: what `parse_lengths` makes of nearly every
+/// pair, at a fifth of the instructions.
+#[inline]
+pub(crate) fn usual_pair_at(stream: &[u8], at: usize) -> Option<Pair> {
+    let [name, value, ..] = *stream.get(at..)? else { return None };
+    let (name_len, value_len) = (usize::from(name), usize::from(value));
+    let name = at + 2..at + 2 + name_len;
+    let value = name.end..name.end + value_len;
+    let is_short = (name_len | value_len) <= usize::from(SHORT);
+    (is_short && value.end <= stream.len()).then_some((name, value))
 }
 
 #[cold]

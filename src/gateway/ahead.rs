@@ -15,11 +15,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A body that is to be whole before the first byte of its answer is sent.
 pub(super) struct Ahead<'c> {
     loan: Loan<'c>,
-    spool: Arc<Spool>,
+    spool: &'c Arc<Spool>,
 }
 
 impl<'c> Ahead<'c> {
-    pub(super) fn new(loan: Loan<'c>, spool: Arc<Spool>) -> Self {
+    pub(super) fn new(loan: Loan<'c>, spool: &'c Arc<Spool>) -> Self {
         Self { loan, spool }
     }
 
@@ -30,7 +30,7 @@ impl<'c> Ahead<'c> {
         while self.is_wanted(request) {
             if self.loan.take() {
                 let drained = self.receive(desk.get_or_insert_with(Desk::new), request);
-                self.loan.release(&self.spool, matches!(drained, Ok(true)));
+                self.loan.release(self.spool, matches!(drained, Ok(true)));
                 if drained.is_err() {
                     return;
                 }

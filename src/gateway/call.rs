@@ -4,9 +4,9 @@ use super::{Protocol, Settings, spool::Spool, token::Token};
 use crate::{
     fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
     handlers::{Content, Preamble, Slate},
-    head::{Pair, Wire as _},
+    head::Wire as _,
     scgi::Scgi,
-    types::{RequestFault, Vars},
+    types::{Request, RequestFault, Unindexed, Vars},
     uwsgi::Uwsgi,
 };
 use std::{sync::Arc, time::Instant};
@@ -96,10 +96,19 @@ impl Call {
         Ok(())
     }
 
+    /// What an application may change, and what its streams go on using meanwhile. `request` is its
+    /// own, held apart from the slate.
+    pub(super) fn split<'c>(&'c mut self, request: &'c Request) -> (&'c mut Slate, Given<'c>) {
+        let wants_body_first = self.wants_body_first();
+        let Self { protocol, role, slate, content, spool, data, .. } = self;
+        let (protocol, role, content, data) = (*protocol, *role, *content, data.as_ref());
+        (slate, Given { protocol, role, content, spool, data, request, wants_body_first })
+    }
+
     /// nginx stops sending a body that it has buffered as soon as the response's header block has
     /// gone on to its client: an application that answers while it reads would wait for the rest
     /// for ever. Of SCGI and uwsgi its stock parameters do not say whose they are.
-    pub(super) fn wants_body_first(&self) -> bool {
+    fn wants_body_first(&self) -> bool {
         matches!(self.content, Content::Length(1..)) && {
             let software = self.slate.vars.get("SERVER_SOFTWARE");
             software.map_or(self.protocol != Protocol::FastCgi, |name| name.starts_with(b"nginx/"))
@@ -107,32 +116,40 @@ impl Call {
     }
 }
 
+/// What the streams of a call use.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'c> {
+    pub(super) protocol: Protocol,
+    pub(super) role: Role,
+    pub(super) content: Content,
+    pub(super) spool: &'c Arc<Spool>,
+    pub(super) data: Option<&'c Data>,
+    pub(super) request: &'c Request,
+    /// The body has to be whole before the first byte of the answer is sent.
+    pub(super) wants_body_first: bool,
+}
+
 /// Finds the variables, of which there may be so many.
-// The loop in here is most of what a request costs: in a function of its own it has the registers.
+// The loops in here are most of what a request costs: in a function of their own they have the
+// registers.
 #[inline(never)]
 fn index(vars: &mut Vars, protocol: Protocol, settings: &Settings) -> Result<(), Refusal> {
     let most = settings.max_variables;
+    let none_is_usual = |_: &[u8], _| None;
     match protocol {
-        Protocol::FastCgi => vars.index_by(few(most, fcgi::pair_at)),
-        Protocol::Scgi => vars.index_by(few(most, Scgi::pair_at)),
-        Protocol::Uwsgi => vars.index_by(few(most, Uwsgi::pair_at)),
+        Protocol::FastCgi => vars.index_few(most, fcgi::usual_pair_at, fcgi::pair_at)?,
+        Protocol::Scgi => vars.index_few(most, none_is_usual, Scgi::pair_at)?,
+        Protocol::Uwsgi => vars.index_few(most, none_is_usual, Uwsgi::pair_at)?,
     }
+    Ok(())
 }
 
-/// `pair_at`, so many times.
-#[inline]
-fn few<E>(
-    most: usize,
-    pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
-) -> impl FnMut(&[u8], usize) -> Option<Result<Pair, Refusal>> {
-    let mut left = most;
-    move |head, at| {
-        let Ok(pair) = pair_at(head, at)? else { return Some(Err(Refusal::MALFORMED)) };
-        match left.checked_sub(1) {
-            Some(fewer) => left = fewer,
-            None => return Some(Err(Refusal::TOO_LONG)),
+impl<E> From<Unindexed<E>> for Refusal {
+    fn from(unindexed: Unindexed<E>) -> Self {
+        match unindexed {
+            Unindexed::TooMany => Self::TOO_LONG,
+            Unindexed::Pair(_) => Self::MALFORMED,
         }
-        Some(Ok(pair))
     }
 }
 

@@ -93,14 +93,6 @@ enum Body {
     Ended,
 }
 
-/// One reading of the clock.
-#[derive(Clone, Copy)]
-pub(super) struct Now {
-    pub(super) instant: Instant,
-    /// Of the clock of the deadlines.
-    pub(super) millis: u32,
-}
-
 /// What a thread has at hand while it takes in what came, and what comes of that.
 #[derive(Default)]
 #[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
@@ -177,7 +169,9 @@ pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
     pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
-    pub(super) now: Now,
+    /// When what came was received: by the clock of the deadlines, and by that of what waits.
+    pub(super) now: u32,
+    pub(super) came: Instant,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
     /// thread is going to run it.
     pub(super) direct: bool,
@@ -264,7 +258,7 @@ impl Front {
         match event {
             Event::Begin { id, role, keep_conn } => {
                 let stage = Stage::Params(None);
-                self.open.push(Open { id, role, keep_conn, since: rules.now.millis, stage });
+                self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
                 if !rules.apps.serves(role) && self.incoming.protocol() == Protocol::FastCgi {
                     let status = ProtocolStatus::UnknownRole;
                     fcgi::end_request(&mut sorting.answers, id, 0, status);
@@ -311,7 +305,7 @@ impl Front {
         let Stage::Params(call) = &mut open.stage else { return };
         let role = open.role;
         let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
-        let mut prepared = call.prepare(rules.settings, rules.now.instant);
+        let mut prepared = call.prepare(rules.settings, rules.came);
         if overloaded {
             prepared = Err(Refusal::OVERLOADED);
             // A connection too many ends, however long its peer would keep it.
@@ -655,7 +649,7 @@ mod tests {
         handlers::Handler,
         types::{Application, Vars},
     };
-    use std::{num::NonZeroU16, time::Instant};
+    use std::num::NonZeroU16;
 
     struct Responders;
 
@@ -679,8 +673,9 @@ mod tests {
     fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
         let id = RequestId(NonZeroU16::MIN);
         let settings = Settings::default();
-        let (token, now) = (Token(1 << 32), Now { instant: Instant::now(), millis: 0 });
-        let rules = Rules { settings: &settings, apps: &Responders, token, now, direct: false };
+        let (token, came) = (Token(1 << 32), Instant::now());
+        let rules =
+            Rules { settings: &settings, apps: &Responders, token, now: 0, came, direct: false };
         let (mut front, mut sorting) =
             (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
         let mut wire = Vec::new();

@@ -10,7 +10,7 @@ use super::{
     token::Token,
 };
 use crate::sys::Happened;
-use std::{io, sync::atomic::Ordering};
+use std::{io, sync::atomic::Ordering, time::Instant};
 
 /// A thread's buffers. A connection that says nothing owns none.
 pub(super) struct Desk {
@@ -163,10 +163,11 @@ impl Desk {
         run: Run,
         len: usize,
     ) -> Result<(), PeerError> {
-        let (now, direct) = (shared.clock(), run == Run::Mine);
-        slot.touched.store(now.millis, Ordering::Relaxed);
+        let (came, direct) = (Instant::now(), run == Run::Mine);
+        let now = shared.at(came);
+        slot.touched.store(now, Ordering::Relaxed);
         let (settings, sorting) = (&shared.settings, &mut self.sorting);
-        let rules = Rules { settings, apps: &*shared.apps, token, now, direct };
+        let rules = Rules { settings, apps: &*shared.apps, token, now, came, direct };
         let mut known = slot.front();
         let front = known.hear(sorting, settings);
         let fed = front.feed(&self.input[..len], sorting, &rules);
@@ -180,7 +181,7 @@ impl Desk {
         if end || fed.is_err() {
             // Closing with bytes unread would reset the connection, and what was said on it last:
             // it is read over until the peer is done.
-            front.discard(now.millis);
+            front.discard(now);
         }
         slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
         known.rest(sorting);

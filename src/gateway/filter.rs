@@ -31,8 +31,8 @@ impl<S: BufRead + StartData> FilterInput<S> {
         Self { input, part: Part::Stdin, data }
     }
 
-    pub(super) fn into_stream(self) -> S {
-        self.input.into_stream()
+    pub(super) fn stream_mut(&mut self) -> &mut S {
+        self.input.stream_mut()
     }
 }
 

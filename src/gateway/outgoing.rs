@@ -1,7 +1,7 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::streams::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, ahead::Ahead, call::Call, loan::Loan, slot::Slot};
+use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, slot::Slot};
 use crate::{
     fcgi::RequestId,
     types::{ClientGone, Request},
@@ -9,7 +9,6 @@ use crate::{
 use std::{
     fs::File,
     io::{self, IoSlice},
-    sync::Arc,
     time::Duration,
 };
 
@@ -37,7 +36,7 @@ pub(super) trait Outgoing {
     }
 
     /// The buffer, for the next request.
-    fn give_back(self) -> Vec<u8>;
+    fn give_back(&mut self) -> Vec<u8>;
 }
 
 /// The buffer of an answer, and where it goes.
@@ -46,20 +45,19 @@ pub(super) struct Sender<'c> {
     pub(super) slot: &'c Slot,
     pub(super) id: RequestId,
     limit: Option<Duration>,
-    request: Arc<Request>,
+    request: &'c Request,
     gone: bool,
     /// If the body has to be whole before the first byte is sent.
     body_first: Option<Ahead<'c>>,
 }
 
 impl<'c> Sender<'c> {
-    pub(super) fn new(mut out: Vec<u8>, loan: Loan<'c>, call: &Call) -> Self {
+    pub(super) fn new(mut out: Vec<u8>, loan: Loan<'c>, given: Given<'c>) -> Self {
         out.clear();
+        let Given { request, spool, .. } = given;
         let limit = loan.shared.settings.write_timeout;
-        let request = Arc::clone(call.slate.request());
-        let body_first = call.wants_body_first();
-        let body_first = body_first.then(|| Ahead::new(loan, Arc::clone(&call.spool)));
-        Self { out, slot: loan.slot, id: call.id, limit, request, gone: false, body_first }
+        let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
+        Self { out, slot: loan.slot, id: loan.id, limit, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -68,7 +66,7 @@ impl<'c> Sender<'c> {
 
     pub(super) fn await_body(&mut self) {
         if let Some(ahead) = self.body_first.take() {
-            ahead.read(&self.request);
+            ahead.read(self.request);
         }
     }
 
@@ -112,8 +110,8 @@ impl<'c> Sender<'c> {
     }
 
     /// The buffer, with at most so many bytes of memory.
-    pub(super) fn give_back(self, most: usize) -> Vec<u8> {
-        let mut out = self.out;
+    pub(super) fn give_back(&mut self, most: usize) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.out);
         out.clear();
         out.shrink_to(most);
         out
@@ -186,7 +184,7 @@ impl Outgoing for Unframed<'_> {
         }
     }
 
-    fn give_back(self) -> Vec<u8> {
+    fn give_back(&mut self) -> Vec<u8> {
         if !self.line.is_empty() {
             self.apps.errors(&self.line);
         }

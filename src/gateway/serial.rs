@@ -11,7 +11,7 @@
 use super::{
     Dispatch, Protocol, Settings,
     call::Call,
-    connection::{Finished, Front, Now, Rules, Sorting},
+    connection::{Finished, Front, Rules, Sorting},
     filter::{FilterInput, StartData},
     spool::{End, Spool},
     token::Token,
@@ -220,8 +220,8 @@ impl<S: Read + Write> Line<S> {
     fn feed(&mut self, len: usize) {
         let Self { apps, settings, front, sorting, input, .. } = self;
         // A connection that is waited for alone has no deadlines.
-        let now = Now { instant: Instant::now(), millis: 0 };
-        let rules = Rules { settings, apps: &**apps, token: TOKEN, now, direct: false };
+        let (now, came) = (0, Instant::now());
+        let rules = Rules { settings, apps: &**apps, token: TOKEN, now, came, direct: false };
         if let Err(error) = front.feed(&input[..len], sorting, &rules) {
             front.give_up(error, sorting);
             apps.log(&format!("a connection was closed: {error}"));

@@ -1,10 +1,7 @@
 //! What the threads of one worker process share: its connections, its queue, and what each thread
 //! shows of itself to the steward.
 
-use super::{
-    Dispatch, Protocol, Settings, call::Call, connection::Now, queue::Queue, slot::Table,
-    token::Token,
-};
+use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     net::Succession,
     sys::{Bell, Epoll, SocketCell, ThreadState},
@@ -105,16 +102,15 @@ impl Shared {
         self.itself.get()?.upgrade()
     }
 
-    /// What the clock says.
-    pub(super) fn clock(&self) -> Now {
-        let instant = Instant::now();
-        Now { instant, millis: instant.duration_since(self.started).as_millis() as u32 }
-    }
-
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
-        self.clock().millis
+        self.at(Instant::now())
+    }
+
+    /// What it says at an instant.
+    pub(super) fn at(&self, instant: Instant) -> u32 {
+        instant.duration_since(self.started).as_millis() as u32
     }
 
     /// Says something short on a connection, now or when its peer has room for it.

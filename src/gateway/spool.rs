@@ -62,9 +62,12 @@ impl Spool {
     /// As new.
     pub(super) fn clear(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut memory = std::mem::take(&mut state.memory);
-        memory.clear();
-        *state = State { memory, ..State::default() };
+        // Most requests have no body, or leave it where it was received.
+        if state.total > 0 || state.end.is_some() || state.failed.is_some() {
+            let mut memory = std::mem::take(&mut state.memory);
+            memory.clear();
+            *state = State { memory, ..State::default() };
+        }
     }
 
     /// Adds a piece; beyond `max` bytes the body ends as too long.

@@ -1,7 +1,7 @@
 //! `wsgi.input`, the response and `wsgi.errors` of one request, over its connection.
 
 use super::{
-    call::Call,
+    call::Given,
     desk::{Desk, Intake, Run, Short},
     filter::StartData,
     loan::Loan,
@@ -27,10 +27,10 @@ use std::{
 pub(super) struct Stdin<'c> {
     loan: Loan<'c>,
     desk: &'c mut Desk,
-    spool: Arc<Spool>,
+    spool: &'c Arc<Spool>,
     /// A filter's: its body is in spools wherever it was received.
-    data: Option<Arc<Spool>>,
-    request: Arc<Request>,
+    data: Option<&'c Arc<Spool>>,
+    request: &'c Request,
     /// The reading half is held just now.
     held: bool,
     /// How often nothing had come yet.
@@ -41,13 +41,13 @@ pub(super) struct Stdin<'c> {
 }
 
 impl<'c> Stdin<'c> {
-    pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, call: &Call) -> Self {
-        let direct = desk.sorting.mine == Some(call.id);
+    pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, given: Given<'c>) -> Self {
+        let direct = desk.sorting.mine == Some(loan.id);
         Self {
             loan,
-            spool: Arc::clone(&call.spool),
-            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
-            request: Arc::clone(call.slate.request()),
+            spool: given.spool,
+            data: given.data.map(|data| &data.spool),
+            request: given.request,
             held: false,
             waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
@@ -57,7 +57,7 @@ impl<'c> Stdin<'c> {
     }
 
     /// Gives the memory back.
-    pub(super) fn give_back(mut self) {
+    pub(super) fn give_back(&mut self) {
         if self.held {
             // Receiving panicked, under the application that wanted to read.
             self.loan.slot.give_up();
@@ -190,7 +190,7 @@ impl<'c> Stdin<'c> {
 
     fn release(&mut self, drained: bool) {
         self.held = false;
-        self.loan.release(&self.spool, drained);
+        self.loan.release(self.spool, drained);
     }
 }
 
@@ -233,8 +233,8 @@ impl Read for Stdin<'_> {
 
 impl StartData for Stdin<'_> {
     fn start_data(&mut self) {
-        if let Some(data) = &self.data {
-            self.spool = Arc::clone(data);
+        if let Some(data) = self.data {
+            self.spool = data;
             self.ended = false;
             self.desk.sorting.pieces.clear();
         }
@@ -381,7 +381,7 @@ impl Outgoing for Records<'_> {
         self.sender.send_last();
     }
 
-    fn give_back(self) -> Vec<u8> {
+    fn give_back(&mut self) -> Vec<u8> {
         self.sender.give_back(2 * FULL)
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{
     Protocol,
-    call::Call,
+    call::{Call, Given},
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
     filter::FilterInput,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     fcgi::RequestId,
-    handlers::{self, ContentInput, Ending, Streams},
+    handlers::{self, ContentInput, Ending, Slate, Streams},
     sys::{Epoll, Happened, Ready, ThreadState, accept},
 };
 use std::{
@@ -32,7 +32,7 @@ use std::{
     io::{self, BufRead},
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 /// One thread.
@@ -300,13 +300,17 @@ impl<'s> Thread<'s> {
         }
         let loan = Loan { shared, line, slot, token, id: call.id };
         let out = std::mem::take(&mut desk.out);
-        let sender = Sender::new(out, loan, &call);
-        let close = match call.protocol {
-            Protocol::FastCgi => run_over(loan, desk, &mut call, Records::new(sender)),
+        call.slate.came = Some(call.came);
+        let request = Arc::clone(call.slate.request());
+        let (slate, given) = call.split(&request);
+        let sender = Sender::new(out, loan, given);
+        let close = match given.protocol {
+            Protocol::FastCgi => run_over(loan, desk, slate, given, Records::new(sender)),
             Protocol::Scgi | Protocol::Uwsgi => {
-                run_over(loan, desk, &mut call, Unframed::new(sender, &*shared.apps))
+                run_over(loan, desk, slate, given, Unframed::new(sender, &*shared.apps))
             }
         };
+        drop(request);
         let held = line.loan().is_some() && {
             line.end_loan();
             slot.take_back()
@@ -343,37 +347,43 @@ struct End {
     word: u64,
 }
 
-fn run_over(loan: Loan<'_>, desk: &mut Desk, call: &mut Call, outgoing: impl Outgoing) -> bool {
+/// True: the connection ends with the request.
+fn run_over(
+    loan: Loan<'_>,
+    desk: &mut Desk,
+    slate: &mut Slate,
+    given: Given<'_>,
+    outgoing: impl Outgoing,
+) -> bool {
     let shared = loan.shared;
-    let outgoing = RefCell::new(outgoing);
+    let mut outgoing = RefCell::new(outgoing);
     let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-    let stdin = Stdin::new(loan, desk, call);
-    let stdin = ContentInput::new(stdin, call.content, max_body);
-    let mut stdin = match &call.data {
+    let stdin = ContentInput::new(Stdin::new(loan, desk, given), given.content, max_body);
+    let mut stdin = match given.data {
         None => Input::Usual(stdin),
         Some(data) => Input::Filter(FilterInput::new(stdin, data.content)),
     };
-    let ending = if call.slate.request().is_cancelled() {
+    let ending = if given.request.is_cancelled() {
         Ending::Departed
     } else {
-        let app = shared.apps.dispatch(call.role, &mut call.slate.vars);
+        let app = shared.apps.dispatch(given.role, &mut slate.vars);
         let stdin: &mut dyn BufRead = match &mut stdin {
             Input::Usual(stdin) => stdin,
             Input::Filter(stdin) => stdin,
         };
         let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
         let streams = Streams { stdin, stdout, stderr };
-        call.slate.came = Some(call.came);
-        let outcome = shared.apps.run(call.protocol, app, &mut call.slate, streams);
+        let outcome = shared.apps.run(given.protocol, app, slate, streams);
         // An error page that failed: whatever was sent is all there is.
         outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
     };
-    match stdin {
-        Input::Usual(stdin) => stdin.into_stream().give_back(),
-        Input::Filter(stdin) => stdin.into_stream().give_back(),
+    match &mut stdin {
+        Input::Usual(stdin) => stdin.stream_mut().give_back(),
+        Input::Filter(stdin) => stdin.stream_mut().give_back(),
     }
-    let mut outgoing = outgoing.into_inner();
-    let finished = finish(shared, desk, call, &mut outgoing, ending);
+    drop(stdin);
+    let outgoing = outgoing.get_mut();
+    let finished = finish(loan, desk, outgoing, ending, given.request.is_overdue());
     desk.out = outgoing.give_back();
     desk.hand_on_next(shared, finished.next);
     finished.close
@@ -406,21 +416,21 @@ pub(super) fn report(shared: &Shared, panic: &(dyn Any + Send)) {
 
 /// Ends a request on the wire, so that the client can tell how it ended.
 fn finish(
-    shared: &Shared,
+    loan: Loan<'_>,
     desk: &mut Desk,
-    call: &Call,
     outgoing: &mut impl Outgoing,
     ending: Ending,
+    overdue: bool,
 ) -> Finished {
-    let slot = shared.table.slot(call.token);
-    if call.slate.request().is_overdue() {
+    let Loan { shared, slot, id, .. } = loan;
+    if overdue {
         // It was answered, and its id may be another's by now.
         slot.lost.fetch_sub(1, Ordering::AcqRel);
         return Finished { close: false, others: false, unread: false, next: None };
     }
     // Before END_REQUEST goes out: its id may come again the moment that it arrives.
     let mut known = slot.front();
-    let mut finished = known.finish_unsent(call.id);
+    let mut finished = known.finish_unsent(id);
     known.rest(&mut desk.sorting);
     drop(known);
     finished.close |= shared.keeps_none() && !finished.others;

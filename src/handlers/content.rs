@@ -90,10 +90,6 @@ impl<R: BufRead> ContentInput<R> {
         self.ended = left == 0 && content != Content::Chunked;
     }
 
-    pub(crate) fn into_stream(self) -> R {
-        self.stream
-    }
-
     /// What it reads from.
     pub(crate) fn stream_mut(&mut self) -> &mut R {
         &mut self.stream

@@ -79,7 +79,11 @@ impl<'x> Exchange<'x> {
         head: &'x mut Head,
         stdout: &'x mut dyn Output,
     ) -> Self {
-        let protocol = vars.get("SERVER_PROTOCOL").unwrap_or_default();
+        // Only whoever speaks to the client itself has to know.
+        let protocol = match handler.attributes().origin_server {
+            true => vars.get("SERVER_PROTOCOL").unwrap_or_default(),
+            false => b"",
+        };
         Self {
             handler,
             head,

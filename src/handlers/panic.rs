@@ -21,6 +21,8 @@ thread_local! {
     /// How many guards this thread is under.
     static GUARDED: Cell<usize> = const { Cell::new(0) };
     static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+    /// Whether there is one in it, which is quicker asked.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
 static HOOK: Once = Once::new();
@@ -31,7 +33,10 @@ pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, Exception>) -> Result<T, Ex
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| match GUARDED.get() {
             0 => others(info),
-            _ => LAST.set(Some(Panicked::capture(info))),
+            _ => {
+                LAST.set(Some(Panicked::capture(info)));
+                CAUGHT.set(true);
+            }
         }));
     });
     GUARDED.set(GUARDED.get() + 1);
@@ -40,7 +45,7 @@ pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, Exception>) -> Result<T, Ex
     let caught = catch_unwind(AssertUnwindSafe(f));
     GUARDED.set(GUARDED.get() - 1);
     caught.unwrap_or_else(|payload| {
-        let panicked = LAST.take().unwrap_or_else(|| Panicked {
+        let panicked = caught_below().unwrap_or_else(|| Panicked {
             message: message(&*payload),
             place: "an unknown place".into(),
             backtrace: String::new(),
@@ -53,7 +58,7 @@ pub(super) fn guard<T>(f: impl FnOnce() -> Result<T, Exception>) -> Result<T, Ex
 
 /// A panic under a guard that somebody else has caught: the application, or the task that it was in.
 pub(super) fn caught_below() -> Option<Panicked> {
-    LAST.take()
+    if CAUGHT.replace(false) { LAST.take() } else { None }
 }
 
 impl Panicked {

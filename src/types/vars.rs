@@ -45,6 +45,18 @@ pub struct Vars {
     second_letters: u64,
 }
 
+/// Where a name and its value lie.
+type Pair = (Range<usize>, Range<usize>);
+
+/// Why pairs did not become variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unindexed<E> {
+    /// There are more than there may be.
+    TooMany,
+    /// One of them cannot be read.
+    Pair(E),
+}
+
 /// One for each value of a byte.
 const BUCKETS: usize = 1 << 8;
 
@@ -262,20 +274,43 @@ impl Vars {
     /// When `pair_at` names a place outside of what was appended.
     pub fn index_by<E>(
         &mut self,
-        mut pair_at: impl FnMut(&[u8], usize) -> Option<Result<(Range<usize>, Range<usize>), E>>,
+        pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
     ) -> Result<(), E> {
+        match self.index_few(usize::MAX, |_, _| None, pair_at) {
+            Ok(()) | Err(Unindexed::TooMany) => Ok(()),
+            Err(Unindexed::Pair(error)) => Err(error),
+        }
+    }
+
+    /// The same of so many pairs at the most. `usual_at` knows the usual pair, and no error.
+    #[inline]
+    pub(crate) fn index_few<E>(
+        &mut self,
+        most: usize,
+        usual_at: impl Fn(&[u8], usize) -> Option<Pair>,
+        pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
+    ) -> Result<(), Unindexed<E>> {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
         let mut at = 0;
         // Apart from each other, for the compiler to see that they are.
         let (bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
         let noted = loop {
+            // Half of what a request costs: nothing is called in here, so all registers are its own.
+            let room = entries.capacity().min(most);
+            while entries.len() < room
+                && let Some((name, value)) = usual_at(&bytes, at)
+            {
+                at = value.end;
+                entries.push(Entry::new(&name, &value));
+            }
             match pair_at(&bytes, at) {
+                None => break Ok(()),
+                Some(Err(error)) => break Err(Unindexed::Pair(error)),
+                Some(Ok(_)) if entries.len() >= most => break Err(Unindexed::TooMany),
                 Some(Ok((name, value))) => {
                     at = value.end;
                     entries.push(Entry::new(&name, &value));
                 }
-                Some(Err(error)) => break Err(error),
-                None => break Ok(()),
             }
         };
         (self.bytes, self.entries) = (bytes, entries);

@@ -277,8 +277,10 @@ fn a_kept_connection_takes_the_next_request() {
 
 /// IIS answers 500 where there is anything on STDERR.
 #[test]
-fn what_is_for_the_log_is_not_on_the_wire() {
-    let responder = Responder::start(0, &[]);
+fn what_is_for_the_log_is_in_the_log_and_not_on_the_wire() {
+    let log = std::env::temp_dir().join(format!("cgigate-log-{}", std::process::id()));
+    let name = log.display().to_string();
+    let responder = Responder::start(0, &[("CGIGATE_ERROR_LOG", &name)]);
     let mut connection = responder.connect();
     connection.write_all(&request("/stderr", "", b"", true)).unwrap();
     assert_eq!(body_of(&answer(&mut connection)), b"logged\n");
@@ -286,6 +288,11 @@ fn what_is_for_the_log_is_not_on_the_wire() {
     assert!(String::from_utf8_lossy(&answer(&mut connection)).contains("Status: 500 "));
     connection.write_all(&request("/hello", "", b"", false)).unwrap();
     assert_eq!(body_of(&answer(&mut connection)), b"Hello World\n");
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.starts_with("a line for the log\n"), "{logged}");
+    assert!(logged.contains("panicked at"), "{logged}");
+    // The responder has it open: it may be left behind, in the folder of temporary files.
+    let _ = std::fs::remove_file(log);
 }
 
 #[test]

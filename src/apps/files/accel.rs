@@ -91,6 +91,7 @@ pub(super) fn uri_path(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(unix)] // By its paths.
     #[test]
     fn each_server_is_told_in_its_own_words() {
         let field = |accel: &str, path: &str| {

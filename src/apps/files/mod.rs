@@ -420,6 +420,7 @@ mod tests {
         fs::remove_dir_all(app.root.parent().unwrap()).unwrap();
     }
 
+    #[cfg(unix)] // By its paths.
     #[test]
     fn a_server_that_sends_files_itself_is_told_which() {
         let app = root("accel");

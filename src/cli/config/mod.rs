@@ -34,13 +34,7 @@ pub(super) struct Config {
     #[arg(long, env = "CGIGATE_APP")]
     app: Option<String>,
     /// One of several machines that answer; repeatable, for nginx and haproxy
-    #[arg(
-        long = "node",
-        env = "CGIGATE_NODE",
-        value_name = "HOST:PORT",
-        value_delimiter = ' ',
-        conflicts_with = "listen"
-    )]
+    #[arg(long = "node", env = "CGIGATE_NODE", value_name = "HOST:PORT", value_delimiter = ' ')]
     nodes: Vec<Node>,
 }
 
