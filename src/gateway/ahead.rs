@@ -29,7 +29,7 @@ impl<'c> Ahead<'c> {
         let mut desk = None;
         while self.is_wanted(request) {
             if self.loan.take() {
-                let drained = self.receive(desk.get_or_insert_with(Desk::wide), request);
+                let drained = self.receive(desk.get_or_insert_with(Desk::new), request);
                 self.loan.release(self.spool, matches!(drained, Ok(true)));
                 if drained.is_err() {
                     return;

@@ -55,12 +55,17 @@ impl Call {
     /// Nothing of the last request stays but the memory it was in.
     pub(super) fn renew(&mut self, protocol: Protocol, token: Token, id: RequestId, role: Role) {
         self.slate.wipe(None);
+        self.protocol = protocol;
+        (self.token, self.id, self.role, self.data) = (token, id, role, None);
+    }
+
+    /// It has been answered: whatever is left of its body goes at once, for it may be in a file.
+    pub(super) fn forget_body(&mut self) {
         match Arc::get_mut(&mut self.spool) {
             Some(spool) => spool.clear(),
             None => self.spool = Arc::default(),
         }
-        self.protocol = protocol;
-        (self.token, self.id, self.role, self.data) = (token, id, role, None);
+        self.data = None;
     }
 
     /// Finds the variables in what came before the body, and how long that is.

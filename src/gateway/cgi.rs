@@ -161,12 +161,8 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.block.len() {
             let ahead = &mut *self.ahead.borrow_mut();
-            let taken = ahead.spool.take(&mut self.block);
-            if !matches!(taken, Ok(true)) {
-                self.block.clear();
-            }
             self.at = 0;
-            if !taken? && ahead.left > 0 {
+            if !ahead.spool.take_block(&mut self.block)? && ahead.left > 0 {
                 ahead.read(|there| self.block.extend_from_slice(there))?;
             }
         }

@@ -139,7 +139,8 @@ impl Sorting {
     }
 
     /// Keeps a call that is done with.
-    pub(super) fn put_away(&mut self, call: Box<Call>) {
+    pub(super) fn put_away(&mut self, mut call: Box<Call>) {
+        call.forget_body();
         if self.pool.len() < POOL {
             self.pool.push(call);
         }

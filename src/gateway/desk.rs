@@ -23,8 +23,6 @@ pub(super) struct Desk {
     pub(super) sorting: Sorting,
     /// What is going to be sent.
     pub(super) out: Vec<u8>,
-    /// What came out of a spool.
-    pub(super) chunk: Vec<u8>,
 }
 
 /// What one read of a connection came to.
@@ -65,31 +63,21 @@ impl Short {
 
 const INPUT: usize = 80 << 10;
 
-/// More than Linux keeps in a Unix socket for its reader by default (net.core.wmem_default), so that
-/// one read takes all of it.
-const WIDE_INPUT: usize = 256 << 10;
+/// About as much as a Unix socket holds for its reader by default (net.core.wmem_default counts what
+/// is around the bytes, too).
+const WIDE_INPUT: usize = 192 << 10;
 
 /// Pieces of a body in one read, while its records are not very short.
 const FEW: usize = 256;
 
 impl Desk {
     pub(super) fn new() -> Self {
-        Self::with_input(INPUT)
-    }
-
-    /// For a long body.
-    pub(super) fn wide() -> Self {
-        Self::with_input(WIDE_INPUT)
-    }
-
-    fn with_input(size: usize) -> Self {
         Self {
-            input: vec![0; size].into_boxed_slice(),
+            input: vec![0; INPUT].into_boxed_slice(),
             usual: None,
             is_full: false,
             sorting: Sorting::default(),
             out: Vec::new(),
-            chunk: Vec::new(),
         }
     }
 
@@ -99,6 +87,14 @@ impl Desk {
             let wide = vec![0; WIDE_INPUT].into_boxed_slice();
             self.usual = Some(std::mem::replace(&mut self.input, wide));
         }
+    }
+
+    /// Room for so many bytes out of a spool, or for as many as a socket holds.
+    pub(super) fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if wanted > self.input.len() {
+            self.widen();
+        }
+        &mut self.input
     }
 
     /// Gives that room back.

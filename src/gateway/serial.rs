@@ -187,7 +187,7 @@ impl<S: Read + Write> Serial<S> {
         // An error page that failed: whatever was sent is all there is.
         let ending = outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending);
         answer.into_inner().finish(&call, ending);
-        self.line.get_mut().sorting.pool.push(call);
+        self.line.get_mut().sorting.put_away(call);
     }
 }
 
@@ -319,7 +319,7 @@ impl<S: Read + Write> BufRead for Stdin<'_, S> {
             if line.state == State::TooSlow {
                 return Err(RequestFault::TooSlow.into());
             }
-            if self.spool.take(&mut self.chunk)? {
+            if self.spool.take_block(&mut self.chunk)? {
                 self.ended = self.chunk.is_empty();
             } else {
                 line.receive();

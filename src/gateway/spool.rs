@@ -17,10 +17,7 @@ use std::{
 };
 
 /// Bytes kept in memory before the rest goes to a file.
-pub(super) const IN_MEMORY: usize = 64 << 10;
-
-/// Bytes that come out of the file at once: as much as a Unix socket takes at once.
-const AT_ONCE: usize = 256 << 10;
+const IN_MEMORY: usize = 64 << 10;
 
 /// How a body came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +42,8 @@ pub(super) struct Spool {
 #[derive(Default)]
 struct State {
     memory: Vec<u8>,
+    /// How much of it was read.
+    taken: usize,
     file: Option<Scratch>,
     written: u64,
     read: u64,
@@ -114,27 +113,34 @@ impl Spool {
         !waited.timed_out()
     }
 
-    /// Moves what is there into `into`, in the place of what was in it. `Ok(false)`: nothing yet,
-    /// and `into` is as it was. `Ok(true)` with nothing in `into`: the end.
+    /// Moves what is there into what `room` gives for so many bytes, as far as it fits. `None`:
+    /// nothing yet; 0: the end.
     ///
     /// # Errors
     /// The body ended before its end.
-    pub(super) fn take(&self, into: &mut Vec<u8>) -> io::Result<bool> {
-        let mut state = self.lock();
-        state.take(into)
+    pub(super) fn take<'b>(
+        &self,
+        room: impl FnOnce(usize) -> &'b mut [u8],
+    ) -> io::Result<Option<usize>> {
+        self.lock().take(room)
     }
 
-    /// As `take`, but waits for something to happen; `Ok(false)` after `limit`.
-    pub(super) fn wait(&self, into: &mut Vec<u8>, limit: Duration) -> io::Result<bool> {
+    /// The same, into a block of its own length, which is empty at the end. False: nothing yet.
+    pub(super) fn take_block(&self, block: &mut Vec<u8>) -> io::Result<bool> {
+        block.clear();
+        let taken = self.take(|there| {
+            block.resize(there.min(IN_MEMORY), 0);
+            block
+        })?;
+        Ok(taken.is_some())
+    }
+
+    /// Waits until there is something to take, up to `limit`.
+    pub(super) fn wait(&self, limit: Duration) {
         let mut state = self.lock();
-        if state.take(into)? {
-            return Ok(true);
-        }
         state.waiting += 1;
-        let waited = self.changed.wait_timeout(state, limit);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
-        state.take(into)
+        let waited = self.changed.wait_timeout_while(state, limit, |state| state.has_nothing());
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
     }
 }
 
@@ -153,25 +159,39 @@ impl State {
         Ok(())
     }
 
-    fn take(&mut self, into: &mut Vec<u8>) -> io::Result<bool> {
+    fn has_nothing(&self) -> bool {
+        self.memory.is_empty()
+            && self.read == self.written
+            && self.end.is_none()
+            && self.failed.is_none()
+    }
+
+    fn take<'b>(&mut self, room: impl FnOnce(usize) -> &'b mut [u8]) -> io::Result<Option<usize>> {
         if self.end == Some(End::Gone) {
             return Err(ClientGone.into());
         }
         // What is in memory came first.
-        if !self.memory.is_empty() {
-            std::mem::swap(&mut self.memory, into);
-            self.memory.clear();
-            return Ok(true);
+        let there = &self.memory[self.taken..];
+        if !there.is_empty() {
+            let into = room(there.len());
+            let n = there.len().min(into.len());
+            into[..n].copy_from_slice(&there[..n]);
+            self.taken += n;
+            if self.taken == self.memory.len() {
+                self.taken = 0;
+                self.memory.clear();
+            }
+            return Ok(Some(n));
         }
         if let Some(file) = &self.file
             && self.read < self.written
         {
-            // The smaller of the two fits in usize, since AT_ONCE does.
-            let n = (self.written - self.read).min(AT_ONCE as u64) as usize;
-            into.resize(n, 0);
-            sys::read_exact_at(file, into, self.read)?;
+            let there = usize::try_from(self.written - self.read).unwrap_or(usize::MAX);
+            let into = room(there);
+            let n = there.min(into.len());
+            sys::read_exact_at(file, &mut into[..n], self.read)?;
             self.read += n as u64;
-            return Ok(true);
+            return Ok(Some(n));
         }
         if self.file.is_some() {
             // All of it was read: what comes now may stay in memory again.
@@ -182,11 +202,8 @@ impl State {
             return Err(error);
         }
         match self.end {
-            None => Ok(false),
-            Some(End::Whole) => {
-                into.clear();
-                Ok(true)
-            }
+            None => Ok(None),
+            Some(End::Whole) => Ok(Some(0)),
             Some(End::CutShort) => Err(RequestFault::BodyCutShort { missing: 0 }.into()),
             Some(End::TooLong) => Err(RequestFault::BodyTooLong { limit: self.total }.into()),
             Some(End::Gone) => Err(ClientGone.into()),
@@ -199,13 +216,12 @@ mod tests {
     use super::*;
 
     fn drain(spool: &Spool) -> Vec<u8> {
-        let (mut all, mut piece) = (Vec::new(), Vec::new());
+        let (mut all, mut room) = (Vec::new(), [0; 50_000]);
         loop {
-            assert!(spool.take(&mut piece).expect("a body"), "it has ended");
-            if piece.is_empty() {
-                return all;
+            match spool.take(|_| &mut room).expect("a body").expect("it has ended") {
+                0 => return all,
+                n => all.extend_from_slice(&room[..n]),
             }
-            all.extend_from_slice(&piece);
         }
     }
 
@@ -220,30 +236,29 @@ mod tests {
 
     #[test]
     fn what_came_before_an_early_end_is_still_read_and_then_the_fault() {
-        let (spool, mut piece) = (Spool::default(), Vec::new());
+        let (spool, mut room) = (Spool::default(), [0; 10]);
         spool.push(b"half", None);
         spool.end(End::CutShort);
-        assert!(spool.take(&mut piece).is_ok_and(|there| there));
-        piece.clear();
-        let error = spool.take(&mut piece).expect_err("cut short");
+        assert_eq!(spool.take(|_| &mut room).ok(), Some(Some(4)));
+        let error = spool.take(|_| &mut room).expect_err("cut short");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
     fn a_departure_holds_at_once() {
-        let (spool, mut piece) = (Spool::default(), Vec::new());
+        let spool = Spool::default();
         spool.push(b"half", None);
         spool.end(End::Whole);
         spool.end(End::Gone);
-        let error = spool.take(&mut piece).expect_err("gone");
+        let error = spool.take(|_| &mut []).expect_err("gone");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
     }
 
     #[test]
     fn a_body_over_the_limit_is_not_kept() {
-        let (spool, mut piece) = (Spool::default(), Vec::new());
+        let spool = Spool::default();
         spool.push(&[0; 11], Some(10));
-        let error = spool.take(&mut piece).expect_err("too long");
+        let error = spool.take(|_| &mut []).expect_err("too long");
         assert!(RequestFault::find(&error.into()).is_some());
     }
 }

@@ -6,7 +6,7 @@ use super::{
     filter::StartData,
     loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
-    spool::{End, IN_MEMORY, Spool},
+    spool::{End, Spool},
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
@@ -37,17 +37,12 @@ pub(super) struct Stdin<'c> {
     waits: u32,
     /// Some of the body may be in the spool.
     shared_body: bool,
-    /// A piece out of the spool, and how much of it was read.
-    chunk: Vec<u8>,
-    at: usize,
     ended: bool,
 }
 
 impl<'c> Stdin<'c> {
     pub(super) fn new(loan: Loan<'c>, desk: &'c mut Desk, given: Given<'c>) -> Self {
         let direct = desk.sorting.mine == Some(loan.id);
-        let mut chunk = std::mem::take(&mut desk.chunk);
-        chunk.clear();
         Self {
             loan,
             spool: given.spool,
@@ -57,8 +52,6 @@ impl<'c> Stdin<'c> {
             waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
             desk,
-            chunk,
-            at: 0,
             ended: false,
         }
     }
@@ -71,24 +64,16 @@ impl<'c> Stdin<'c> {
             self.release(true);
         }
         self.desk.narrow();
-        self.chunk.clear();
-        self.chunk.shrink_to(IN_MEMORY);
-        self.desk.chunk = std::mem::take(&mut self.chunk);
     }
 
-    /// Whether the spool had something, or has come to its end; what was in the chunk was read.
+    /// Whether the spool had something, or has come to its end; nothing lies in the buffer.
     fn take_spooled(&mut self) -> io::Result<bool> {
-        let taken = self.spool.take(&mut self.chunk);
-        self.took(taken)
-    }
-
-    fn took(&mut self, taken: io::Result<bool>) -> io::Result<bool> {
-        if !matches!(taken, Ok(true)) {
-            self.chunk.clear();
+        let taken = self.spool.take(|there| self.desk.room(there))?;
+        if let Some(n) = taken {
+            self.ended = n == 0;
+            self.desk.sorting.pieces.extend((n > 0).then_some(0..n));
         }
-        self.at = 0;
-        self.ended = matches!(taken, Ok(true)) && self.chunk.is_empty();
-        taken
+        Ok(taken.is_some())
     }
 
     /// Waits until some of the body is there, or its end.
@@ -116,8 +101,8 @@ impl<'c> Stdin<'c> {
             } else {
                 // Another thread receives. It may also stop without a word: then it is our turn.
                 const TURN: Duration = Duration::from_millis(20);
-                let taken = self.spool.wait(&mut self.chunk, TURN);
-                if self.took(taken)? {
+                self.spool.wait(TURN);
+                if self.take_spooled()? {
                     return Ok(());
                 }
             }
@@ -216,11 +201,8 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // What was in the buffer came first, then what others received, then what comes now; the
         // spool is only used while nothing lies in the buffer.
-        while self.at == self.chunk.len() && self.desk.sorting.pieces.is_empty() && !self.ended {
+        while self.desk.sorting.pieces.is_empty() && !self.ended {
             self.more()?;
-        }
-        if self.at < self.chunk.len() {
-            return Ok(&self.chunk[self.at..]);
         }
         if self.desk.sorting.pieces.len() > 1 {
             self.desk.gather();
@@ -232,9 +214,7 @@ impl BufRead for Stdin<'_> {
     }
 
     fn consume(&mut self, n: usize) {
-        if self.at < self.chunk.len() {
-            self.at += n;
-        } else if let Some(piece) = self.desk.sorting.pieces.front_mut() {
+        if let Some(piece) = self.desk.sorting.pieces.front_mut() {
             piece.start += n;
             if piece.start == piece.end {
                 self.desk.sorting.pieces.pop_front();
@@ -256,7 +236,7 @@ impl StartData for Stdin<'_> {
         if let Some(data) = self.data {
             self.spool = data;
             self.ended = false;
-            self.at = self.chunk.len();
+            self.desk.sorting.pieces.clear();
         }
     }
 }

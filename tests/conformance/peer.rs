@@ -76,9 +76,19 @@ impl Testbed {
         self.child.wait().unwrap().code()
     }
 
-    /// A number of bytes or of threads that proc(5) says of the process.
+    /// The process that serves: the only child of the one that was started, which supervises it.
+    fn worker(&self) -> u32 {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let mut children = children.split_whitespace().map(|child| child.parse().unwrap());
+        let worker = children.next().unwrap_or(pid);
+        assert_eq!(children.next(), None, "one worker");
+        worker
+    }
+
+    /// A number of bytes or of threads that proc(5) says of the worker.
     pub(crate) fn status(&self, name: &str) -> u64 {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/status", self.worker())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let mut words = line.trim_start_matches(':').split_whitespace();
         let number: u64 = words.next().unwrap().parse().unwrap();
@@ -86,7 +96,14 @@ impl Testbed {
     }
 
     pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/fd", self.worker())).unwrap().count()
+    }
+
+    /// Open files of the worker that have no name any more.
+    pub(crate) fn nameless_files(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.worker())).unwrap().flatten();
+        let targets = open.flat_map(|entry| fs::read_link(entry.path()));
+        targets.filter(|target| target.to_string_lossy().ends_with(" (deleted)")).count()
     }
 }
 

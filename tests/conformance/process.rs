@@ -2,7 +2,7 @@
 
 use crate::{
     peer::{Came, Testbed},
-    wire::{KEEP, RESPONDER, STDIN, begin, get, head, post, record},
+    wire::{KEEP, RESPONDER, STDIN, begin, get, head, post, record, stream},
 };
 use std::{
     thread,
@@ -91,6 +91,45 @@ fn a_gibibyte_up_and_a_gibibyte_down_grow_nothing() {
     assert!(came > mib * MIB, "{came} bytes");
     let down = testbed.status("VmRSS").saturating_sub(before);
     assert!(up < 1 << 20 && down < 1 << 20, "{up} bytes more up, {down} down");
+}
+
+/// nginx has to send all of a body before its answer begins: it goes through a file then.
+#[test]
+fn a_body_there_and_back_takes_half_a_mebibyte_and_leaves_no_file() {
+    const LENGTH: usize = 32 << 20;
+    let body: Vec<u8> = (0..LENGTH as u32).map(|n| (n >> 3) as u8).collect();
+    for server in ["Apache/2.4.66", "nginx/1.22.1"] {
+        // One thread: of several each takes its buffers when it first works, whatever it does.
+        let testbed = Testbed::start(&["--threads", "1"]);
+        let mut peer = testbed.unix();
+        peer.send(&get(1, "/hello"));
+        peer.answer(1);
+        let (idle, length) = (testbed.status("RssAnon"), LENGTH.to_string());
+        let vars = [("CONTENT_LENGTH", &length[..]), ("SERVER_SOFTWARE", server)];
+        let mut wire = head(1, "/echo", &vars);
+        wire.extend(stream(STDIN, 1, &body, 32 << 10));
+        peer.send_aside(wire.clone());
+        let (mut peak, mut back, mut files) = (0, Vec::new(), 0);
+        while peer.answers.get(&1).is_none_or(|answer| answer.end.is_none()) {
+            assert_eq!(peer.next(), Came::Record);
+            if let Some(answer) = peer.answers.get_mut(&1) {
+                back.append(&mut answer.stdout);
+            }
+            peak = peak.max(testbed.status("RssAnon"));
+            files = files.max(testbed.nameless_files());
+        }
+        assert!(back.ends_with(&body), "{server}: {} bytes", back.len());
+        let above = peak.saturating_sub(idle);
+        assert!(above <= 512 << 10, "{server}: {above} bytes above idle");
+        // A peer that reads slowly may make one necessary.
+        assert!(files == 1 || (server.starts_with("Apache") && files == 0), "{files} files");
+        until("the file is gone", || testbed.nameless_files() == 0);
+        peer.answers.clear();
+        peer.send_aside(wire[..LENGTH / 2].to_vec());
+        until("it is in a file again", || testbed.nameless_files() == 1);
+        drop(peer);
+        until("the file is gone with its peer", || testbed.nameless_files() == 0);
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ struct Bytes {
 impl Blocks for Bytes {
     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
         // What is in memory already is best sent in few and long blocks.
-        static BLOCK: [u8; 1 << 20] = [b'x'; 1 << 20];
+        static BLOCK: [u8; 512 << 10] = [b'x'; 512 << 10];
         let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(BLOCK.len());
         self.left -= n as u64;
         Ok(if n == 0 { None } else { Some(&BLOCK[..n]) })
