@@ -9,10 +9,10 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, Gate, House, Peer, post, request};
+use fastcgi_peer::{Apps, Gate, House, Peer, echo, post, request};
 use std::{
     fs,
-    io::{self, BufRead, Read, Write},
+    io::{self, Read, Write},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
@@ -29,20 +29,6 @@ fn count<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -
     let length = io::copy(&mut environ.input, &mut io::sink())?;
     start_response.call("200 OK", &[PLAIN])?;
     Ok(format!("{length}\n").into())
-}
-
-/// The body, block by block as it comes.
-fn echo<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    let mut write = start_response.call("200 OK", &[PLAIN])?;
-    loop {
-        let piece = environ.input.fill_buf()?;
-        let n = piece.len();
-        if n == 0 {
-            return Ok(Body::Empty);
-        }
-        write.write_all(piece)?;
-        environ.input.consume(n);
-    }
 }
 
 fn fault<'r>(_: Environ<'r>, _: &mut dyn StartResponse) -> Response<'r> {

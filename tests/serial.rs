@@ -6,7 +6,7 @@
 mod fastcgi_peer;
 
 use cgigate::{
-    Body, Environ, Response, StartResponse,
+    Environ, Response, StartResponse,
     fcgi::Role,
     gateway::{
         Protocol::{self, FastCgi, Scgi, Uwsgi},
@@ -14,11 +14,13 @@ use cgigate::{
     },
     types::is_departure,
 };
-use fastcgi_peer::{Apps, House, abort, begin, get_values, head, params, post, request, stdin};
+use fastcgi_peer::{
+    Apps, House, abort, begin, echo, get_values, head, params, post, request, stdin,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,
-    io::{self, BufRead, Read, Write},
+    io::{self, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -118,20 +120,6 @@ fn mirror<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) 
     let answer = format!("{method} {} bytes {}\n", body.len(), body.escape_ascii());
     start_response.call("200 OK", &[PLAIN])?;
     Ok(answer.into())
-}
-
-/// The body, block by block as it comes.
-fn echo<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    let mut write = start_response.call("200 OK", &[PLAIN])?;
-    loop {
-        let piece = environ.input.fill_buf()?;
-        let n = piece.len();
-        if n == 0 {
-            return Ok(Body::Empty);
-        }
-        write.write_all(piece)?;
-        environ.input.consume(n);
-    }
 }
 
 fn logged<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

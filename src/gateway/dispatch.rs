@@ -271,7 +271,7 @@ impl Dispatcher {
                 mounts.find(|mount| mount.name.as_bytes() == name)?
             }
             // Authorizers and filters are chosen by their role alone: no path comes for them.
-            _ if role != Role::Responder || mounts.clone().count() == 1 => mounts.next()?,
+            _ if role != Role::Responder || mounts.clone().nth(1).is_none() => mounts.next()?,
             _ => {
                 let path = vars.get("PATH_INFO").unwrap_or_default();
                 if path.is_empty() || path == b"/" {

@@ -3,14 +3,14 @@
 #![allow(dead_code)]
 
 use cgigate::{
-    Application, Vars, app,
+    Application, Body, Environ, Response, StartResponse, Vars, app,
     fcgi::{self, RecordType, RequestId, Role},
     gateway::{Dispatch, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Plain, Preamble},
 };
 use std::{
     fs,
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     num::NonZeroU16,
     os::{
@@ -132,6 +132,23 @@ impl Dispatch for Apps {
 
     fn log(&self, line: &str) {
         self.log.lock().expect("no panic while logging").push_str(line);
+    }
+}
+
+/// An application: the body, block by block as it comes.
+pub(crate) fn echo<'r>(
+    mut environ: Environ<'r>,
+    start_response: &mut dyn StartResponse,
+) -> Response<'r> {
+    let mut write = start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    loop {
+        let piece = environ.input.fill_buf()?;
+        let n = piece.len();
+        if n == 0 {
+            return Ok(Body::Empty);
+        }
+        write.write_all(piece)?;
+        environ.input.consume(n);
     }
 }
 
