@@ -16,6 +16,7 @@ mod protocol;
 mod recorder;
 mod serial;
 mod settings;
+mod sorting;
 mod spool;
 mod token;
 
