@@ -86,6 +86,7 @@ fn is(header: &Header, kind: RecordType, id: u16) -> bool {
 }
 
 /// A record that is there to its last byte: its header, its content, and what follows.
+#[inline]
 fn record(input: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     let (rest, header) = parse_header(input).ok()?;
     let (content, rest) = rest.split_at_checked(header.content_len.into())?;

@@ -150,7 +150,9 @@ impl Desk {
             Err(_) => self.end(slot, true),
         };
         shared.say(token, &mut self.sorting.answers);
-        self.sorting.tell_refused(&*shared.apps);
+        if !self.sorting.refused.is_empty() {
+            self.sorting.tell_refused(&*shared.apps);
+        }
         self.is_full = full && self.sorting.pieces.len() < FEW;
         intake
     }
@@ -185,7 +187,9 @@ impl Desk {
             front.discard(now);
         }
         slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
-        known.rest(sorting);
+        if sorting.first.is_none() {
+            known.rest(sorting);
+        }
         drop(known);
         shared.say(token, &mut sorting.answers);
         if end {

@@ -81,6 +81,7 @@ impl Headers {
     }
 
     /// Gives back memory beyond `bytes`, after a response that was larger than most.
+    #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.lines.shrink_to(bytes);
         self.fields.shrink_to(bytes / 16);
@@ -292,12 +293,25 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
 }
 
 pub(crate) fn check_value(value: &[u8]) -> Result<(), Violation> {
-    // As above, and it looks at many at a time.
-    let bad = |byte: u8| byte.is_ascii_control() && byte != b'\t';
-    match value.iter().fold(false, |any, &byte| any | bad(byte)) {
+    let bad = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    match has_control(value) && value.iter().any(bad) {
         true => Err(Violation::HeaderControl(HeaderPart::Value)),
         false => Ok(()),
     }
+}
+
+/// Whether any of the bytes is a control character, eight looked at together.
+pub(crate) fn has_control(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A byte that is smaller borrows: it has the highest bit then, and had not before.
+    let smaller = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
+    let control = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        smaller(word, 0x20) | smaller(word ^ (EACH * 0x7f), 1) != 0
+    };
+    let Some(last) = bytes.last_chunk() else { return bytes.iter().any(u8::is_ascii_control) };
+    let (words, _) = bytes.as_chunks();
+    words.iter().chain([last]).any(control)
 }
 
 fn latin1(text: &str) -> Result<Vec<u8>, Violation> {

@@ -146,17 +146,23 @@ impl Vars {
         self.put(name.as_ref(), value);
     }
 
-    /// Sets `name` to a part of the value of `whole`, which is there, and copies nothing.
+    /// Sets names to parts of the value of `whole`, which is there, and copies nothing.
     ///
     /// # Panics
     /// When the value has no such part.
-    pub(crate) fn set_part(&mut self, name: &str, whole: &str, part: Range<usize>) {
+    pub(crate) fn set_parts<const N: usize>(
+        &mut self,
+        whole: &str,
+        parts: [(&str, Range<usize>); N],
+    ) {
         let Some(at) = self.position(whole.as_bytes()) else { return };
-        let value = self.entries[at].value;
-        assert!(part.start <= part.end && part.end <= value.len as usize);
-        // Both are within the value.
-        let (start, len) = (value.start + part.start as u32, part.len() as u32);
-        self.put(name.as_bytes(), Span { start, len });
+        let whole = self.entries[at].value;
+        for (name, part) in parts {
+            assert!(part.start <= part.end && part.end <= whole.len as usize);
+            // Both are within the value.
+            let (start, len) = (whole.start + part.start as u32, part.len() as u32);
+            self.put(name.as_bytes(), Span { start, len });
+        }
     }
 
     /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
@@ -745,8 +751,7 @@ mod tests {
     #[test]
     fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
         let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
-        vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..4);
-        vars.set_part("PATH_INFO", "REQUEST_URI", 4..6);
+        vars.set_parts("REQUEST_URI", [("SCRIPT_NAME", 0..4), ("PATH_INFO", 4..6)]);
         let before = vars.appended().len();
         vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
         assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));
