@@ -141,10 +141,7 @@ impl Desk {
             Ok(n) => match self.understand(shared, slot, token, run, stood_over + n) {
                 Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
                 Ok(()) => Intake::More,
-                Err(error) => {
-                    shared.apps.log(&format!("a connection was closed: {error}"));
-                    Intake::Ended
-                }
+                Err(_) => Intake::Ended,
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
             Err(_) => self.end(slot, true),
@@ -191,6 +188,10 @@ impl Desk {
             known.rest(sorting);
         }
         drop(known);
+        if let Err(error) = fed {
+            shared.apps.log(&format!("a connection was closed: {error}"));
+        }
+        // Who has the answer finds the line in the log.
         shared.say(token, &mut sorting.answers);
         if end {
             slot.socket.shutdown_write();
