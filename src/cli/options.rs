@@ -191,6 +191,10 @@ pub(super) struct Server {
     /// How long requests in flight may take after a stop
     #[arg(long, env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
     pub(super) graceful_timeout: Duration,
+    /// How long a worker that takes another's place may take until it is ready
+    #[arg(long, env = "CGIGATE_START_TIMEOUT", value_parser = duration, value_name = "D",
+          default_value = "60s")]
+    pub(super) start_timeout: Duration,
     /// Rights of a Unix socket's file
     #[arg(long, env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
     pub(super) socket_mode: u32,
