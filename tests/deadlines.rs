@@ -83,10 +83,10 @@ fn who_waits_for_too_long_is_answered_504_and_the_worker_is_replaced() {
     assert!(text.contains("Status: 504 Gateway Timeout\r\n"), "{text}");
     assert_eq!(end, [0, 0, 0, 0, 0, 0, 0, 0]);
     assert!(began.elapsed() >= Duration::from_millis(300), "not before its time");
-    // The log says what it was, and where the thread is: in the testbed's own function.
+    // The log says what it was, and where the thread is: in the testbed's own file.
     server.until("cgigate: overdue: GET /sleep: ");
     server.until("no answer has begun: 504");
-    server.until(" testbed::faults::sleep at ");
+    server.until("/testbed/faults.rs:");
     // Its id is free, on the same connection, although its thread sleeps on.
     for _ in 0..4 {
         kept.write_all(&request(1, "/hello", true)).unwrap();
