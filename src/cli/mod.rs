@@ -58,6 +58,14 @@ const UWSGI: Served = Served::WebServers(Protocol::Uwsgi);
 
 impl Gateway {
     /// Answers the request that this process was started for, or does what the command line says.
+    ///
+    /// ```no_run
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Gateway::new().responder("hello", apps::hello).main()
+    /// }
+    /// ```
     pub fn main(self) -> ExitCode {
         main(self)
     }

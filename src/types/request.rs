@@ -25,6 +25,20 @@ const BEGUN: u8 = 1;
 const OVERDUE: u8 = 2;
 
 /// The request behind an environ. The gateway sees it from other threads while the application runs.
+///
+/// ```
+/// let patient = cgigate::app(|environ, start_response| {
+///     for _ in 0..3 {
+///         if environ.request.is_cancelled() {
+///             return Err("nobody waits for this any more".into());
+///         }
+///         // ... a part of the work ...
+///     }
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("done\n".into())
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&patient).text(), "done\n");
+/// ```
 #[derive(Default)]
 pub struct Request {
     cancelled: AtomicBool,
