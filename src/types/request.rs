@@ -50,7 +50,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the client, or the web server for it, has gone away.
+    /// Whether the client, or the web server for it, has gone away. In CGI nobody sees it before
+    /// something is written. Over HTTP a client that sends no more counts as gone, and is answered
+    /// all the same by whoever does not ask.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
