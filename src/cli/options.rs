@@ -358,10 +358,13 @@ pub(super) enum LogFormat {
 
 impl Server {
     /// The options of a server that nobody gave a command line, as a web server spawns it.
-    pub(super) fn of_environment() -> Self {
-        let options = Options::parse_from(["cgigate", "fastcgi"]);
+    ///
+    /// # Errors
+    /// A variable holds what its option cannot be.
+    pub(super) fn of_environment() -> Result<Self, clap::Error> {
+        let options = Options::try_parse_from(["cgigate", "fastcgi"])?;
         match options.command {
-            Some(Command::Fastcgi(server)) => server,
+            Some(Command::Fastcgi(server)) => Ok(server),
             _ => unreachable!("the command is the one just given"),
         }
     }
