@@ -14,6 +14,7 @@ mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod roll;
 mod serial;
 mod settings;
 mod spool;
