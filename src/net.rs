@@ -108,6 +108,14 @@ impl fmt::Display for Address {
 
 impl Address {
     /// Whether others than this machine can reach it.
+    ///
+    /// ```
+    /// use cgigate::net::Address;
+    ///
+    /// let [loopback, every] = ["127.0.0.1:80", "0.0.0.0:80"].map(|text| text.parse::<Address>());
+    /// assert!(!loopback?.is_exposed() && every?.is_exposed());
+    /// # Ok::<_, cgigate::net::AddressError>(())
+    /// ```
     pub fn is_exposed(&self) -> bool {
         matches!(self, Self::Tcp(address) if !address.ip().to_canonical().is_loopback())
     }

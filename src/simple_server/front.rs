@@ -13,7 +13,7 @@
 
 use super::{
     chunked::{Chunks, Piece},
-    connection::{After, Connection, PIECE, answer, first_line},
+    connection::{After, Connection, PIECE, UnderWay, answer, first_line},
     request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
     server::{Serving, TOO_SLOW, accept, admit},
 };
@@ -28,7 +28,7 @@ use std::{
     ops::Range,
     os::fd::AsRawFd,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -193,9 +193,11 @@ struct Watched {
 
 enum Slot {
     Free,
-    /// A thread has the connection.
-    Lent,
+    /// A thread has the connection; its client is watched all the same.
+    Lent(Arc<UnderWay>),
     Watched(Box<Watched>),
+    /// It is being looked at.
+    Held,
 }
 
 /// What a look at a connection came to.
@@ -293,7 +295,7 @@ impl<'s> Watcher<'s> {
                 match one.token {
                     BELL => {}
                     listener @ LISTENERS.. => self.accept((listener - LISTENERS) as usize)?,
-                    token => self.event(token),
+                    token => self.event(token, one.ended),
                 }
             }
             let back = std::mem::take(&mut *lock(&self.pool.back));
@@ -456,16 +458,21 @@ impl<'s> Watcher<'s> {
     fn close_idlest(&mut self) -> bool {
         let idle = |(at, (_, slot)): (usize, &(u32, Slot))| match slot {
             Slot::Watched(w) if matches!(w.phase, Phase::Idle) => Some((w.deadline, at)),
-            Slot::Free | Slot::Lent | Slot::Watched(_) => None,
+            Slot::Free | Slot::Lent(_) | Slot::Held | Slot::Watched(_) => None,
         };
         let idlest = self.slots.iter().enumerate().filter_map(idle).min();
         idlest.inspect(|&(_, at)| self.close(at)).is_some()
     }
 
-    fn event(&mut self, token: u64) {
+    /// Something came of a connection; `ended`: nothing more will.
+    fn event(&mut self, token: u64, ended: bool) {
         let (slot, generation) = ((token >> 32) as usize, token as u32);
-        if self.slots.get(slot).is_some_and(|(current, _)| *current == generation) {
-            self.look(slot);
+        match self.slots.get(slot) {
+            Some((current, Slot::Lent(under_way))) if *current == generation && ended => {
+                under_way.cancel();
+            }
+            Some((current, _)) if *current == generation => self.look(slot),
+            _ => {}
         }
     }
 
@@ -532,7 +539,7 @@ impl<'s> Watcher<'s> {
         if !matches!(place, Slot::Watched(_)) {
             return; // A thread has it, and it will be looked at when it comes back.
         }
-        let Slot::Watched(mut watched) = std::mem::replace(place, Slot::Lent) else { return };
+        let Slot::Watched(mut watched) = std::mem::replace(place, Slot::Held) else { return };
         let before = watched.connection.buffer.len();
         let look = self.read(&mut watched);
         self.unfinished = self.unfinished - before + watched.connection.buffer.len();
@@ -581,7 +588,7 @@ impl<'s> Watcher<'s> {
     }
 
     fn take(&mut self, slot: usize) -> Option<Watched> {
-        match std::mem::replace(&mut self.slots[slot].1, Slot::Lent) {
+        match std::mem::replace(&mut self.slots[slot].1, Slot::Held) {
             Slot::Watched(watched) => {
                 self.unfinished -= watched.connection.buffer.len();
                 Some(*watched)
@@ -599,10 +606,10 @@ impl<'s> Watcher<'s> {
             drop(jobs);
             return self.refuse(slot, &NO_THREAD);
         }
-        let Slot::Watched(watched) = std::mem::replace(&mut self.slots[slot].1, Slot::Lent) else {
-            return;
-        };
+        let place = &mut self.slots[slot].1;
+        let Slot::Watched(watched) = std::mem::replace(place, Slot::Held) else { return };
         let connection = watched.connection;
+        *place = Slot::Lent(Arc::clone(&connection.under_way));
         self.unfinished -= connection.buffer.len();
         self.lent += 1;
         jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
