@@ -71,7 +71,7 @@ def build_rig():
 
 
 def build_cgigate():
-    command = ["cargo", "build", "--release", "--quiet", "--bins", "--examples"]
+    command = ["cargo", "build", "--release", "--quiet", "--bin", "cgigate", "--example", "testbed"]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
