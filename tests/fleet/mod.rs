@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod load;
+pub(crate) mod talk;
 
 use std::{
     fs,
@@ -152,7 +153,11 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// The executable that CGIGATE names, as for the scripts, or else that of this build.
 pub(crate) fn testbed() -> PathBuf {
+    if let Some(given) = std::env::var_os("CGIGATE") {
+        return std::path::absolute(given).unwrap();
+    }
     let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
     assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
     built
