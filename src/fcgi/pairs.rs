@@ -58,19 +58,25 @@ impl Iterator for Pairs<'_> {
 /// assert_eq!(cgigate::fcgi::pair_at(stream, 8), None);
 /// ```
 pub fn pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
-    usual_pair_at(stream, at).map(Ok).or_else(|| other_pair_at(stream, at))
+    let Some((name, value, _)) = stream.get(at..).and_then(usual_pair) else {
+        return other_pair_at(stream, at);
+    };
+    let value = at + USUAL_LENGTHS + name.len()..at + USUAL_LENGTHS + name.len() + value.len();
+    Some(Ok((at + USUAL_LENGTHS..value.start, value)))
 }
 
-/// The same, if neither is longer than one byte can say: what `parse_lengths` makes of nearly every
-/// pair, at a fifth of the instructions.
+/// Of a pair whose lengths are of one byte each.
+const USUAL_LENGTHS: usize = 2;
+
+/// The name and the value at the front, and what follows, if neither is longer than one byte can
+/// say: what `parse_lengths` makes of nearly every pair, at a fifth of the instructions.
 #[inline]
-pub(crate) fn usual_pair_at(stream: &[u8], at: usize) -> Option<Pair> {
-    let [name, value, ..] = *stream.get(at..)? else { return None };
-    let (name_len, value_len) = (usize::from(name), usize::from(value));
-    let name = at + 2..at + 2 + name_len;
-    let value = name.end..name.end + value_len;
-    let is_short = (name_len | value_len) <= usize::from(SHORT);
-    (is_short && value.end <= stream.len()).then_some((name, value))
+pub(crate) fn usual_pair(stream: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (&[name, value], rest) = stream.split_first_chunk::<USUAL_LENGTHS>()?;
+    let len = usize::from(name) + usize::from(value);
+    let (pair, behind) = rest.split_at_checked(len).filter(|_| name | value <= SHORT)?;
+    let (name, value) = pair.split_at_checked(name.into())?;
+    Some((name, value, behind))
 }
 
 #[cold]

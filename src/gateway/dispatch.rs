@@ -5,7 +5,7 @@ use crate::{
     fcgi::Role,
     handlers::{self, Content, Handler, Outcome, Slate, Streams},
     types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
-    util::{shift_segment, split_path_info},
+    util::{first_segment, shift_segment},
 };
 use std::{io::Write as _, sync::Arc};
 
@@ -179,13 +179,14 @@ impl Dispatcher {
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
-        self.dispatch_within(self.max_body, role, vars)
+        self.dispatch_within(Some(self.max_body), role, vars)
     }
 
-    /// The same for a request that has a limit of its own.
+    /// The same for a request that has a limit of its own; `None` if its length is known to be a
+    /// good one.
     pub(crate) fn dispatch_within(
         &self,
-        max_body: u64,
+        max_body: Option<u64>,
         role: Role,
         vars: &mut Vars,
     ) -> &dyn Application {
@@ -200,17 +201,8 @@ impl Dispatcher {
         for (name, value) in &self.passed {
             vars.set_default(name, value);
         }
-        match Content::length(vars) {
-            Ok(Some(length)) if length > max_body => {
-                let limit = max_body.to_string();
-                let said = Some(("CGIGATE_MAX_BODY", limit.as_bytes()));
-                return self.refuse(Refusal::TooLong, role, vars, said);
-            }
-            Ok(_) => {}
-            Err(RequestFault::BodyTooLong { .. }) => {
-                return self.refuse(Refusal::TooLong, role, vars, None);
-            }
-            Err(_) => return self.refuse(Refusal::BadRequest, role, vars, None),
+        if let Some(refused) = max_body.and_then(|max_body| self.measure(max_body, role, vars)) {
+            return refused;
         }
         // Authorizers are asked about the paths of others, which are below no mount.
         if role == Role::Responder {
@@ -235,6 +227,18 @@ impl Dispatcher {
                 self.refuse(Refusal::NotFound, role, vars, said)
             }
         }
+    }
+
+    /// What answers a request whose body is too long, or of no length that makes sense.
+    fn measure(&self, max_body: u64, role: Role, vars: &mut Vars) -> Option<&dyn Application> {
+        let (limit, refusal) = match Content::length(vars) {
+            Ok(Some(length)) if length > max_body => (Some(max_body.to_string()), Refusal::TooLong),
+            Ok(_) => return None,
+            Err(RequestFault::BodyTooLong { .. }) => (None, Refusal::TooLong),
+            Err(_) => (None, Refusal::BadRequest),
+        };
+        let said = limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()));
+        Some(self.refuse(refusal, role, vars, said))
     }
 
     /// What answers in an application's place. Of a recorded request the record needs what was
@@ -277,9 +281,10 @@ impl Dispatcher {
                 if path.is_empty() || path == b"/" {
                     Gateway::index_of(mounts, self.http)?
                 } else {
-                    let (segment, _) = split_path_info(path).ok()??;
-                    let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
-                    shift_segment(vars).ok()?;
+                    let segment = first_segment(path).ok()??;
+                    let name = &path[segment.clone()];
+                    let mount = mounts.find(|mount| mount.name.as_bytes() == name)?;
+                    shift_segment(vars, segment);
                     mount
                 }
             }

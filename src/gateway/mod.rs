@@ -17,6 +17,7 @@ mod recorder;
 mod roll;
 mod serial;
 mod settings;
+mod sorting;
 mod spool;
 mod token;
 
