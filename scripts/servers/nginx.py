@@ -1,8 +1,9 @@
 """nginx, by each protocol that it speaks; and in front of gateways that others start."""
 
-from checks import logged, many
+from checks import gathered, gathered_up, logged, looks_whole, many
 from rig import AS_ROOT, listener, program, web_group
 from setups import R, S, set_up
+from table import FAULT
 
 # What Debian's nginx.conf says where another's would not do here.
 MAIN = """
@@ -26,8 +27,11 @@ http {{
 """
 
 # A connection that is not kept is at its end when it is closed, whatever came before.
-UNSEEN = {"a fault cuts the answer": R(12)}
-GATHERED = {"blocks seen one by one": S(4), "chunks seen one by one": S(4)}
+UNSEEN = {"a fault cuts the answer": R(12, looks_whole(FAULT))}
+GATHERED = {
+    "blocks seen one by one": S(4, gathered),
+    "chunks seen one by one": S(4, gathered_up),
+}
 
 
 def nginx(rig, printed, also="", base=None):
