@@ -61,6 +61,14 @@ impl Default for BindOptions {
 }
 
 /// A socket that listens; what it put into the file system goes when it is dropped.
+///
+/// ```
+/// use cgigate::net::{Address, BindOptions, Listener};
+///
+/// let listeners = Listener::bind(&"127.0.0.1:0".parse()?, &BindOptions::default())?;
+/// assert!(matches!(listeners[0].address(), Address::Tcp(at) if at.port() > 0));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     fd: OwnedFd,

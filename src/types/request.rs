@@ -25,6 +25,20 @@ const BEGUN: u8 = 1;
 const OVERDUE: u8 = 2;
 
 /// The request behind an environ. The gateway sees it from other threads while the application runs.
+///
+/// ```
+/// let patient = cgigate::app(|environ, start_response| {
+///     for _ in 0..3 {
+///         if environ.request.is_cancelled() {
+///             return Err("nobody waits for this any more".into());
+///         }
+///         // ... a part of the work ...
+///     }
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("done\n".into())
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&patient).text(), "done\n");
+/// ```
 #[derive(Default)]
 pub struct Request {
     cancelled: AtomicBool,
@@ -36,7 +50,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the client, or the web server for it, has gone away.
+    /// Whether the client, or the web server for it, has gone away. In CGI nobody sees it before
+    /// something is written. Over HTTP a client that sends no more counts as gone, and is answered
+    /// all the same by whoever does not ask.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }

@@ -115,6 +115,14 @@ impl Vars {
     }
 
     /// The value of `name`, if it is there: an empty value is there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", "/a"), ("QUERY_STRING", "")].into_iter().collect();
+    /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/a"[..]));
+    /// assert_eq!((vars.get("QUERY_STRING"), vars.get("REMOTE_USER")), (Some(&b""[..]), None));
+    /// ```
     // Inlined up to the search: the bucket of a name that is written out is known then.
     #[inline]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
@@ -123,11 +131,25 @@ impl Vars {
     }
 
     /// The value of `name`, unless it is absent or empty: what RFC 3875 means by "not set".
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("QUERY_STRING", ""), ("REMOTE_USER", "ann")].into_iter().collect();
+    /// assert_eq!((vars.filled("QUERY_STRING"), vars.filled("REMOTE_USER")), (None, Some(&b"ann"[..])));
+    /// ```
     pub fn filled(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
     /// The value of `name` as PEP 3333's native string.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", &b"/caf\xe9"[..])].into_iter().collect();
+    /// assert_eq!(vars.native("PATH_INFO").as_deref(), Some("/caf\u{e9}"));
+    /// ```
     pub fn native(&self, name: impl AsRef<[u8]>) -> Option<Cow<'_, str>> {
         self.get(name).map(to_native)
     }
@@ -138,6 +160,16 @@ impl Vars {
     }
 
     /// Sets `name`, in its old place if it was there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.set("SCRIPT_NAME", "/app");
+    /// vars.set("SCRIPT_NAME", "/site");
+    /// vars.set_default("SCRIPT_NAME", "");
+    /// assert_eq!((vars.get("SCRIPT_NAME"), vars.len()), (Some(&b"/site"[..]), 1));
+    /// ```
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let value = self.push(value.as_ref());
         self.put(name.as_ref(), value);
@@ -201,6 +233,14 @@ impl Vars {
     }
 
     /// Takes `name` out; whether it was there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_PROXY", "evil:80")].into_iter().collect();
+    /// assert!(vars.remove("HTTP_PROXY") && vars.is_empty());
+    /// assert!(!vars.remove("HTTP_PROXY"));
+    /// ```
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let Some(at) = self.position(name.as_ref()) else { return false };
         self.entries.remove(at);
@@ -210,6 +250,14 @@ impl Vars {
     }
 
     /// Keeps the variables for which `keep(name, value)` says so.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_HOST", "a"), ("PATH_INFO", "/")].into_iter().collect();
+    /// vars.retain(|name, _value| name.starts_with(b"HTTP_"));
+    /// assert!(vars.names().eq([b"HTTP_HOST"]));
+    /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         self.entries.retain(|entry| keep(cut(bytes, entry.name), cut(bytes, entry.value)));
@@ -218,6 +266,13 @@ impl Vars {
     }
 
     /// Names and values, in the order they came.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", "/"), ("HTTP_HOST", "a")].into_iter().collect();
+    /// assert!(vars.iter().eq([(&b"PATH_INFO"[..], &b"/"[..]), (b"HTTP_HOST", b"a")]));
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + '_ {
         self.entries.iter().map(|at| (self.slice(at.name), self.slice(at.value)))
     }
