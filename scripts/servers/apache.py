@@ -56,8 +56,8 @@ def modules():
     raise Missing("Apache's modules")
 
 
-def apache(rig, printed, mpm, load, also="", base=None):
-    """Apache with what `config apache` printed among its files."""
+def command(rig, printed, mpm, load, also=""):
+    """What starts Apache with what `config apache` printed among its files."""
     place = modules()
     rig.folder_for("apache")
     rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
@@ -78,8 +78,11 @@ def apache(rig, printed, mpm, load, also="", base=None):
         folder=rig.folder, web=rig.web, user=user, modules="\n".join(lines), also=also
     )
     main = rig.write("apache.conf", text)
-    command = [program("apache2", "httpd"), "-DFOREGROUND", "-f", main]
-    return rig.serve("apache", command, base)
+    return [program("apache2", "httpd"), "-DFOREGROUND", "-f", main]
+
+
+def apache(rig, printed, mpm, load, also="", base=None):
+    return rig.serve("apache", command(rig, printed, mpm, load, also), base)
 
 
 @set_up("apache", "cgi (mod_cgi)", {**ITS_WAYS, **UNSEEN, **COUNTED}, EACH_A_PROCESS)

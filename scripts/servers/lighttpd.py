@@ -32,15 +32,18 @@ ITS_WAYS = {
 }
 
 
-def lighttpd(rig, printed, base=None):
-    """lighttpd with what `config lighttpd` printed among its files."""
+def command(rig, printed):
+    """What starts lighttpd with what `config lighttpd` printed among its files."""
     rig.folder_for("lighttpd")
     rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
     rig.write("cgigate.conf", printed)
     user = f'server.username = "www-data"\nserver.groupname = "{web_group()}"' if AS_ROOT else ""
     main = rig.write("lighttpd.conf", MAIN.format(port=rig.port, folder=rig.folder, user=user))
-    command = [program("lighttpd"), "-D", "-f", main]
-    return rig.serve("lighttpd", command, base, env=rig.environment)
+    return [program("lighttpd"), "-D", "-f", main]
+
+
+def lighttpd(rig, printed, base=None):
+    return rig.serve("lighttpd", command(rig, printed), base, env=rig.environment)
 
 
 @set_up("lighttpd", "cgi", ITS_WAYS, EACH_A_PROCESS)

@@ -34,14 +34,17 @@ GATHERED = {
 }
 
 
-def nginx(rig, printed, also="", base=None):
-    """nginx with what `config nginx` printed among its files."""
+def command(rig, printed, also=""):
+    """What starts nginx with what `config nginx` printed among its files."""
     rig.folder_for("tmp")
     rig.write("cgigate.conf", printed)
     user = f"user www-data {web_group()};" if AS_ROOT else ""
     main = rig.write("nginx.conf", MAIN.format(user=user, folder=rig.folder, also=also))
-    command = [program("nginx"), "-p", rig.folder, "-c", main, "-e", rig.path("nginx.log")]
-    return rig.serve("nginx", command, base)
+    return [program("nginx"), "-p", rig.folder, "-c", main, "-e", rig.path("nginx.log")]
+
+
+def nginx(rig, printed, also="", base=None):
+    return rig.serve("nginx", command(rig, printed, also), base)
 
 
 def unbuffered(printed):
