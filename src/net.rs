@@ -9,6 +9,8 @@ mod listener;
 mod notify;
 mod owner;
 #[cfg(unix)]
+mod siblings;
+#[cfg(unix)]
 mod succession;
 
 pub use crate::sys::Peer;
@@ -22,6 +24,8 @@ pub(crate) use listener::{handed_over, stdin_listens};
 #[cfg(unix)]
 pub(crate) use notify::notify;
 pub use owner::{Owner, OwnerError};
+#[cfg(unix)]
+pub(crate) use siblings::{Counter, Lodging, Siblings, Vacancies};
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},

@@ -165,6 +165,31 @@ fn a_request_that_waits_too_long_for_a_thread_is_answered_503() {
     is_well(&mut peer);
 }
 
+/// Spares were called for threads that slept, and for no others: as many applications that compute
+/// as there are CPUs kept everybody waiting, whatever `threads` said.
+#[test]
+fn who_computes_for_long_keeps_nobody_waiting_while_there_are_spare_threads() {
+    let over = Arc::new(AtomicBool::new(false));
+    let (begun, ends) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&over));
+    let begins = Arc::clone(&begun);
+    let compute = cgigate::app(move |_, start_response| {
+        begins.fetch_add(1, Ordering::SeqCst);
+        while !ends.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
+        start_response.call("200 OK", &[PLAIN])?;
+        Ok("computed\n".into())
+    });
+    let apps = Apps::default().with("/hello", hello).with("/compute", compute);
+    let house = House::open(apps, Settings { threads: 3, waiters: 1, ..Settings::default() });
+    let mut busy = [house.unix(), house.unix()];
+    busy.iter_mut().for_each(|peer| peer.send(&request(1, "/compute", true)));
+    is_well(&mut house.unix());
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+    over.store(true, Ordering::SeqCst);
+    busy.iter_mut().for_each(|peer| assert_eq!(peer.answer(1).body(), b"computed\n"));
+}
+
 #[test]
 fn a_connection_too_many_is_answered_503_and_ends() {
     let (house, _) = open(Settings { max_connections: 2, ..Settings::default() });

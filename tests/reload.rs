@@ -192,6 +192,26 @@ fn a_new_executable_that_does_not_start_leaves_the_old_one_serving() {
     assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
 }
 
+/// Whoever waits for it would wait for ever.
+#[test]
+fn a_new_executable_that_never_gets_ready_leaves_the_old_one_serving() {
+    let executable = Replaceable::new("slow-executable");
+    let options = ["--workers", "2", "--threads", "4", "--start-timeout", "300ms"];
+    let mut server = Server::of("slow", "fastcgi", &executable.path, &options);
+    server.until("fastcgi on");
+    let (before, load) = (server.workers(), Load::on(&directly(&server)));
+    executable.put_script("#!/bin/sh\nexec sleep 600\n", 0o755);
+    server.signal("-HUP");
+    let line = server.until("reload: ");
+    let why = "cgigate: reload: it is not ready after 300 ms; the old workers go on serving";
+    assert_eq!(line, why);
+    until_true("those that never got ready are gone", || server.workers() == before);
+    load.go_on(20);
+    assert_whole(load);
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 fn workers_that_have_served_enough_are_replaced_and_lose_nothing() {
     let options = ["--workers", "2", "--threads", "4", "--max-requests", "100"];

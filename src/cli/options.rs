@@ -200,6 +200,9 @@ pub(super) struct Server {
     /// How long requests in flight may take after a stop
     #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
     pub(super) graceful_timeout: Duration,
+    /// How long a worker that takes another's place may take until it is ready
+    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_START_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) start_timeout: Duration,
     /// Run as this user, by name, once the sockets are bound
     #[arg(long, help_heading = "Processes", value_name = "USER", env = "CGIGATE_USER")]
     pub(super) user: Option<String>,

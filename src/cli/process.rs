@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
-    net::{Address, Listener},
+    net::{Address, Counter, Listener, Siblings, Vacancies},
     sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
 };
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ pub(super) enum Process {
     /// There is no other; where its `--admin` listens.
     Lone(Option<Address>),
     /// A supervisor has started it, and listens at the other end.
-    Worker(Control, Option<Block>),
+    Worker(Control, Option<Block>, Option<(Arc<Vacancies>, usize)>),
 }
 
 impl Process {
@@ -40,20 +40,32 @@ impl Process {
     /// The variable that a supervisor sets is there, and no supervisor.
     pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Door>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        let Some(Inheritance { control, listeners, block }) = inherited else { return Ok(None) };
+        let Some(Inheritance { control, listeners, block, vacancies }) = inherited else {
+            return Ok(None);
+        };
         let door = |(name, fd): (String, _)| {
             let served: Served = name.parse().with_context(|| format!("serve {name}"))?;
             Ok(Door { served, listener: Listener::lent(fd) })
         };
         let doors = listeners.into_iter().map(door).collect::<anyhow::Result<_>>()?;
-        Ok(Some((Self::Worker(control, block), doors)))
+        Ok(Some((Self::Worker(control, block, vacancies), doors)))
     }
 
     /// Where this worker keeps count, if it does.
     pub(super) fn take_block(&mut self) -> Option<Block> {
         match self {
             Self::Lone(_) => None,
-            Self::Worker(_, block) => block.take(),
+            Self::Worker(_, block, _) => block.take(),
+        }
+    }
+
+    /// The servers of that kind in other workers.
+    pub(super) fn siblings(&self, counter: Counter) -> Siblings {
+        match self {
+            Self::Worker(_, _, Some((vacancies, at))) => {
+                Siblings::new(Arc::clone(vacancies), *at, counter)
+            }
+            Self::Lone(_) | Self::Worker(..) => Siblings::default(),
         }
     }
 
@@ -97,7 +109,7 @@ impl Process {
                 // Whoever started it starts another.
                 wear.then(move || house.stop());
             }
-            Self::Worker(control, _) => {
+            Self::Worker(control, ..) => {
                 house.observed.logs().begin(|| {});
                 let control = Arc::new(control);
                 let asks = Arc::clone(&control);
@@ -232,6 +244,7 @@ pub(super) fn supervise(
         listeners: sockets,
         board,
         graceful_timeout: server.graceful_timeout,
+        start_timeout: server.start_timeout,
         ready: Box::new(ready),
         // A socket's file goes at once, as when there is one process.
         stopping: Box::new(move || lock(&doors).clear()),

@@ -94,6 +94,7 @@ fn serve(
         http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
+        siblings: &|counter| process.siblings(counter),
         wear: Arc::clone(&wear),
         observed: Arc::clone(&observed),
     };

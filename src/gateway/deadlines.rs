@@ -183,7 +183,7 @@ impl Chair {
 }
 
 /// A time as options have it.
-struct Time(Duration);
+pub(super) struct Time(pub(super) Duration);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

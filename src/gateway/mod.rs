@@ -14,6 +14,7 @@ mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod roll;
 mod serial;
 mod settings;
 mod spool;
@@ -42,6 +43,8 @@ mod known;
 mod loan;
 #[cfg(target_os = "linux")]
 mod log_file;
+#[cfg(target_os = "linux")]
+mod manager;
 #[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
@@ -74,6 +77,8 @@ mod turns;
 mod watch;
 #[cfg(target_os = "linux")]
 mod wire;
+#[cfg(target_os = "linux")]
+mod worker;
 
 use crate::{
     fcgi::Role,
@@ -90,6 +95,8 @@ pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
+#[cfg(target_os = "linux")]
+pub(crate) use manager::tell_manager;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
@@ -100,7 +107,7 @@ pub use serial::Serial;
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
+pub(crate) use supervisor::{End, Plan, Supervisor};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
 

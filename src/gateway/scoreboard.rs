@@ -37,6 +37,8 @@ mod head {
     pub(super) const STARTED: usize = 4;
     pub(super) const RESTARTS: usize = 5;
     pub(super) const RELOADS: usize = 6;
+    /// The same moment in microseconds of the monotonic clock.
+    pub(super) const BEGAN: usize = 7;
     pub(super) const LEN: usize = 16;
 }
 
@@ -98,6 +100,7 @@ impl Scoreboard {
             (head::SEATS, seats as u64),
             (head::THREADS, threads as u64),
             (head::STARTED, now.as_millis() as u64),
+            (head::BEGAN, monotonic_micros()),
         ] {
             words[at].store(value, Relaxed);
         }
@@ -197,6 +200,7 @@ impl Scoreboard {
             started: UNIX_EPOCH
                 .checked_add(Duration::from_millis(self.head(head::STARTED).load(Relaxed)))
                 .unwrap_or(UNIX_EPOCH),
+            uptime: Duration::from_micros(now.saturating_sub(self.head(head::BEGAN).load(Relaxed))),
             supervisor: None,
             processes,
             doors: Vec::new(),

@@ -6,7 +6,10 @@ use super::{
     steward::Stewardship,
     threads::{Thread, report},
 };
-use crate::{net::Heir, sys::Ready};
+use crate::{
+    net::{Heir, Siblings},
+    sys::Ready,
+};
 use std::{
     io,
     net::TcpListener,
@@ -93,6 +96,13 @@ impl Server {
     /// What it is told by.
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Says who shares the listeners: then it leaves connections that it has no thread for to those
+    /// who have one.
+    pub(crate) fn know(&self, siblings: Siblings) {
+        siblings.tell(true);
+        let _known_already = self.shared.siblings.set(siblings);
     }
 
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.

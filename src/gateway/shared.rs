@@ -3,7 +3,7 @@
 
 use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
-    net::Succession,
+    net::{Siblings, Succession},
     sys::{Bell, Epoll, SocketCell, ThreadState},
     types::Vars,
 };
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) stopping: AtomicBool,
     /// While it stops: who gets the connections without a request.
     pub(super) succession: Succession,
+    /// The servers of other workers that share the listeners.
+    pub(super) siblings: OnceLock<Siblings>,
     /// The threads end.
     pub(super) done: AtomicBool,
     /// Connections with answers that their peers have not taken.
@@ -84,6 +86,7 @@ impl Shared {
             steward: Steward::default(),
             stopping: AtomicBool::new(false),
             succession: Succession::default(),
+            siblings: OnceLock::new(),
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
@@ -166,7 +169,7 @@ pub(super) struct Line {
     backlog_len: AtomicUsize,
     /// What the kernel says of the thread, where it says anything.
     pub(super) thread: OnceLock<ThreadState>,
-    /// The steward has counted it out: it sleeps in an application.
+    /// The steward has counted it out: it sleeps in an application, or stays there for long.
     pub(super) stuck: AtomicBool,
     /// How many threads were wanted when it last looked.
     pub(super) wanted: AtomicUsize,
@@ -244,7 +247,7 @@ pub(super) fn take(held: &AtomicU64) -> Option<Token> {
     Some(held.swap(0, Ordering::AcqRel)).filter(|token| *token != 0).map(Token)
 }
 
-/// How many threads wait or work without sleeping; the others are spare, and parked.
+/// How many threads wait, or work and are soon done; the others are spare, and parked.
 pub(super) struct Spares {
     awake: Mutex<usize>,
     bell: Condvar,
@@ -302,8 +305,7 @@ impl Spares {
         spare
     }
 
-    /// Counts a sleeping thread out and calls a spare in its place. One sleeps now, more will
-    /// soon: what was called stays until nobody has slept for a while.
+    /// Counts a thread out and calls a spare in its place. One sleeps now, more will soon: what was called stays until nobody has slept for a while.
     pub(super) fn call_for(&self, line: &Line) {
         let mut awake = self.awake();
         line.stuck.store(true, Ordering::Relaxed);

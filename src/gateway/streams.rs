@@ -6,6 +6,7 @@ use super::{
     filter::StartData,
     loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
+    roll::Roll,
     spool::{End, Spool},
 };
 use crate::{
@@ -27,6 +28,8 @@ use std::{
 pub(super) struct Stdin<'c> {
     loan: Loan<'c>,
     desk: &'c mut Desk,
+    /// What was received ahead, and comes behind what lies in the buffer.
+    roll: Roll,
     spool: &'c Arc<Spool>,
     /// A filter's: its body is in spools wherever it was received.
     data: Option<&'c Arc<Spool>>,
@@ -48,6 +51,7 @@ impl<'c> Stdin<'c> {
             spool: given.spool,
             data: given.data.map(|data| &data.spool),
             request: given.request,
+            roll: Roll::default(),
             held: false,
             waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
@@ -68,6 +72,10 @@ impl<'c> Stdin<'c> {
 
     /// Whether the spool had something, or has come to its end; nothing lies in the buffer.
     fn take_spooled(&mut self) -> io::Result<bool> {
+        if let Some(roll) = self.spool.take_roll() {
+            self.roll = roll;
+            return Ok(true);
+        }
         let taken = self.spool.take(|there| self.desk.room(there))?;
         if let Some(n) = taken {
             self.ended = n == 0;
@@ -201,7 +209,7 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // What was in the buffer came first, then what others received, then what comes now; the
         // spool is only used while nothing lies in the buffer.
-        while self.desk.sorting.pieces.is_empty() && !self.ended {
+        while self.desk.sorting.pieces.is_empty() && self.roll.is_empty() && !self.ended {
             self.more()?;
         }
         if self.desk.sorting.pieces.len() > 1 {
@@ -209,7 +217,7 @@ impl BufRead for Stdin<'_> {
         }
         match self.desk.sorting.pieces.front() {
             Some(piece) => Ok(&self.desk.input[piece.clone()]),
-            None => Ok(&[]),
+            None => Ok(self.roll.front()),
         }
     }
 
@@ -219,6 +227,8 @@ impl BufRead for Stdin<'_> {
             if piece.start == piece.end {
                 self.desk.sorting.pieces.pop_front();
             }
+        } else {
+            self.roll.consume(n);
         }
     }
 }
@@ -237,6 +247,7 @@ impl StartData for Stdin<'_> {
             self.spool = data;
             self.ended = false;
             self.desk.sorting.pieces.clear();
+            self.roll = Roll::default();
         }
     }
 }

@@ -44,6 +44,8 @@ const MAX_UNWANTED: u64 = 4 << 20;
 const TURNED_AWAY: usize = 64;
 /// How long an heir that has its hands full is left alone.
 const OFFER: Duration = Duration::from_millis(5);
+/// How often it is looked whether another process still has a thread to spare.
+const LOOK_AROUND: Duration = Duration::from_millis(5);
 /// How often accept is tried again when no descriptor was free.
 const RETRY: Duration = Duration::from_millis(50);
 
@@ -63,6 +65,12 @@ struct Job {
     connection: Connection,
     head: Range<usize>,
     came: Instant,
+}
+
+impl Job {
+    fn is_late(&self, limit: Option<Duration>) -> bool {
+        limit.is_some_and(|limit| self.came.elapsed() > limit)
+    }
 }
 
 /// What the watcher and the threads share.
@@ -123,11 +131,10 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
             }
         };
         drop(jobs);
+        let late = job.is_late(serving.options.queue_timeout);
         let Job { slot, mut connection, head, came } = job;
-        let late = serving.options.queue_timeout.is_some_and(|limit| came.elapsed() > limit);
         let after = if late {
-            let line = first_line(&connection.buffer[head]).to_vec();
-            connection.refuse(serving, &NO_THREAD, &line, false)
+            turn_away(&mut connection, head, serving)
         } else {
             let may_keep = !serving.stopping.load(Ordering::Acquire);
             slate.came = Some(came);
@@ -142,6 +149,13 @@ fn work(serving: &Serving<'_>, pool: &Pool) {
         lock(&pool.back).push((slot, connection, after));
         serving.bell.ring();
     }
+}
+
+/// Refuses a request that has waited for a thread for too long.
+fn turn_away(connection: &mut Connection, head: Range<usize>, serving: &Serving<'_>) -> After {
+    let line = first_line(&connection.buffer[head]).to_vec();
+    let is_head = line.starts_with(b"HEAD ");
+    connection.refuse(serving, &NO_THREAD, &line, is_head)
 }
 
 /// How far the next request of a connection has come.
@@ -207,6 +221,12 @@ struct Watcher<'s> {
     unfinished: usize,
     /// Until when accept is not tried.
     full_until: Option<Instant>,
+    /// When the first of the requests that wait for a thread has waited for too long.
+    late_at: Option<Instant>,
+    /// Connections that are in a thread, or wait for one.
+    lent: usize,
+    /// New ones are left to another process, which has a thread for them.
+    leaves_new: bool,
     /// Until when no connection is offered to the heir.
     succession_at: Option<Instant>,
     stopping: bool,
@@ -224,6 +244,9 @@ impl<'s> Watcher<'s> {
             next_deadline: None,
             unfinished: 0,
             full_until: None,
+            late_at: None,
+            lent: 0,
+            leaves_new: false,
             succession_at: None,
             stopping: false,
             scratch: vec![0; PIECE],
@@ -267,6 +290,7 @@ impl<'s> Watcher<'s> {
                 return Ok(());
             }
             let n = self.epoll.wait(&mut happened, self.millis(give_up));
+            let all = n < happened.len();
             for one in &happened[..n] {
                 match one.token {
                     BELL => {}
@@ -276,18 +300,56 @@ impl<'s> Watcher<'s> {
             }
             let back = std::mem::take(&mut *lock(&self.pool.back));
             for (slot, connection, after) in back {
+                self.lent -= 1;
                 self.take_back(slot, connection, after);
             }
             self.expire()?;
+            if self.serving.options.queue_timeout.is_some() {
+                self.turn_away_late();
+            }
+            if !self.stopping {
+                self.mind_the_door(all)?;
+            }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lent < self.serving.options.threads.max(1)
+    }
+
+    /// With every thread at work, new connections are left in the kernel's queue while another process
+    /// has a thread for them. What it was woken for alone (EPOLLEXCLUSIVE) it takes before: `all`
+    /// says that it has seen all events that there were.
+    fn mind_the_door(&mut self, all: bool) -> io::Result<()> {
+        let has_room = self.has_room();
+        let siblings = self.serving.siblings;
+        siblings.tell(has_room);
+        let leaves_new = !has_room && siblings.have_room();
+        if leaves_new == self.leaves_new || leaves_new && !all {
+            return Ok(());
+        }
+        self.leaves_new = leaves_new;
+        match leaves_new {
+            true => self.be_deaf(),
+            false if self.full_until.is_none() => self.listen()?,
+            false => {}
+        }
+        Ok(())
     }
 
     /// How long to wait for an event.
     fn millis(&self, give_up: Option<Instant>) -> i32 {
-        let next = [self.next_deadline, self.full_until, self.succession_at, give_up]
-            .into_iter()
-            .flatten()
-            .min();
+        let looks_around = !self.has_room() && self.serving.siblings.are_known();
+        let look_around = looks_around.then(|| Instant::now() + LOOK_AROUND);
+        let next = [
+            self.next_deadline,
+            self.late_at,
+            self.full_until,
+            self.succession_at,
+            look_around,
+            give_up,
+        ];
+        let next = next.into_iter().flatten().min();
         let left = next.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
         left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX))
     }
@@ -295,6 +357,7 @@ impl<'s> Watcher<'s> {
     /// Nobody new.
     fn begin_to_stop(&mut self) {
         self.stopping = true;
+        self.serving.siblings.tell(false);
         self.be_deaf();
     }
 
@@ -442,6 +505,27 @@ impl<'s> Watcher<'s> {
         self.look(slot);
     }
 
+    /// Refuses those that have waited for a thread for too long.
+    fn turn_away_late(&mut self) {
+        let limit = self.serving.options.queue_timeout;
+        loop {
+            // Those that came first are the first.
+            let mut jobs = lock(&self.pool.jobs);
+            let first = jobs.waiting.front();
+            self.late_at = first.zip(limit).map(|(job, limit)| job.came + limit);
+            if !first.is_some_and(|job| job.is_late(limit)) {
+                return;
+            }
+            let Some(job) = jobs.waiting.pop_front() else { return };
+            self.serving.tell_waiting(jobs.waiting.len());
+            drop(jobs);
+            let Job { slot, mut connection, head, .. } = job;
+            let after = turn_away(&mut connection, head, self.serving);
+            self.lent -= 1;
+            self.take_back(slot, connection, after);
+        }
+    }
+
     /// A deadline from now, that the watcher will wake for.
     fn after(&mut self, limit: Option<Duration>) -> Option<Instant> {
         let deadline = Instant::now() + limit?;
@@ -527,6 +611,7 @@ impl<'s> Watcher<'s> {
         let connection = watched.connection;
         *place = Slot::Lent(Arc::clone(&connection.under_way));
         self.unfinished -= connection.buffer.len();
+        self.lent += 1;
         jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
         self.serving.tell_waiting(jobs.waiting.len());
         drop(jobs);
@@ -567,7 +652,7 @@ impl<'s> Watcher<'s> {
         let now = Instant::now();
         if self.full_until.is_some_and(|at| at <= now) {
             self.full_until = None;
-            if !self.stopping {
+            if !self.stopping && !self.leaves_new {
                 self.listen()?;
             }
         }
