@@ -109,6 +109,12 @@ fn parse_length(input: &[u8]) -> IResult<&[u8], usize> {
 
 /// Appends a pair.
 ///
+/// ```
+/// let mut stream = Vec::new();
+/// cgigate::fcgi::pair(&mut stream, b"A", b"hi");
+/// assert_eq!(stream, b"\x01\x02Ahi");
+/// ```
+///
 /// # Panics
 /// When the name or the value is of 2 GiB or more, which the wire cannot say.
 pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -154,6 +160,15 @@ pub(super) fn asked(body: &[u8]) -> Result<u8, PairError> {
 }
 
 /// Appends a GET_VALUES_RESULT record with the values asked for, each once.
+///
+/// ```
+/// use cgigate::fcgi::{Values, values_result};
+///
+/// let values = Values { max_conns: 100, max_reqs: 1000, mpxs_conns: true };
+/// let (mut wire, asked) = (Vec::new(), 0b100); // the third of `VALUES`
+/// values_result(&mut wire, asked, &values);
+/// assert_eq!(&wire[8..], b"\x0f\x01FCGI_MPXS_CONNS1");
+/// ```
 pub fn values_result(out: &mut Vec<u8>, asked: u8, values: &Values) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);
