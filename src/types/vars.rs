@@ -126,7 +126,6 @@ impl Vars {
     /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/a"[..]));
     /// assert_eq!((vars.get("QUERY_STRING"), vars.get("REMOTE_USER")), (Some(&b""[..]), None));
     /// ```
-    // Inlined up to the search: the bucket of a name that is written out is known then.
     // Inlined up to the search: the key of a name that is written out is known then.
     #[inline]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
