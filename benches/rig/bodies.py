@@ -1,4 +1,5 @@
-"""Bodies of 64 MiB: out of memory, out of a file, there and back."""
+"""Bodies of 64 MiB: out of memory, out of a file, there and back. nginx sends no more of a body once
+an answer has begun: for it cgigate waits with the answer until it has all of the body."""
 
 import threading
 
@@ -12,13 +13,17 @@ def legs(size):
     return {
         "down, from memory": ("bytes", ["--path", f"/bytes?n={size}"]),
         "down, from a file": ("file", ["--path", "/file", "--expect", size]),
-        "up and down again": ("echo", ["--path", "/echo", "--body", size, "--verify"]),
+        "up and down again, nginx in front":
+            ("echo", ["--path", "/echo", "--body", size, "--verify"]),
+        "up and down again, another web server in front":
+            ("echo", ["--path", "/echo", "--body", size, "--verify", "--software", "Apache/2.4"]),
     }
 
 
 def run(rig):
     size = rig.file_size
     for title, (mode, arguments) in legs(size).items():
+        rig.progress(f"bodies: {title}")
         names = list(rig.peers)
         if mode == "file":
             rig.peers["canned, sendfile"] = rig.peers["canned"].replace("{mode}", "sendfile")

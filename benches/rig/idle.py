@@ -10,6 +10,7 @@ BUSY = ["--keep", "--connections", 16]
 
 def run(rig):
     for idle in [100] if rig.quick else [1000, 10000]:
+        rig.progress(f"idle: {idle:,}")
         names, why = list(rig.peers), {}
         rounds = rig.rounds if idle < 10000 else max(2, rig.rounds // 2)
         data = {name: [] for name in names}

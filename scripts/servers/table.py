@@ -14,6 +14,7 @@ from checks import (
 MIB = os.urandom(1 << 20)
 FORM = "Content-Type: application/x-www-form-urlencoded"
 BINARY = "Content-Type: application/octet-stream"
+FAULT = "/fault?when=after&how=error"
 SORRY = "A server error occurred.  Please contact the administrator."
 
 
@@ -145,8 +146,8 @@ BELOW_A_PATH = {
     "blocks seen one by one": streamed,
     "an error is a 500": asked("GET", "/fault?how=error", comes(500, body=SORRY)),
     "a panic is a 500": asked("GET", "/fault?how=panic", comes(500, body=SORRY)),
-    "a fault cuts the answer": is_cut("/fault?when=after&how=error"),
-    "and one with a length": is_cut("/fault?when=after&how=error&length=100"),
+    "a fault cuts the answer": is_cut(FAULT),
+    "and one with a length": is_cut(FAULT + "&length=100"),
     "a line for the log": asked("GET", "/stderr", comes(body="logged\n")),
     # Connections.
     "two requests, one connection": kept,

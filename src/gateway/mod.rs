@@ -17,6 +17,7 @@ mod recorder;
 mod roll;
 mod serial;
 mod settings;
+mod sorting;
 mod spool;
 mod token;
 
@@ -155,6 +156,11 @@ type Greet = dyn Fn(Vec<(&'static str, &'static str)>) -> Ready + Send + Sync;
 type Make = dyn Fn() -> Result<Ready, Exception> + Send + Sync;
 
 /// An application could not be built.
+///
+/// ```
+/// let error = cgigate::gateway::BuildError { name: "shop", error: "no database".into() };
+/// assert_eq!(error.to_string(), "build the application shop: no database");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("build the application {name}: {error}")]
 pub struct BuildError {

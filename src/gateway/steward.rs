@@ -90,7 +90,8 @@ impl Stewardship {
                 quiet = 0;
             }
             if quiet > QUIET {
-                let limit = if shared.table.live() > 0 { 1 } else { 3600 };
+                let idle = shared.table.live() == 0 && SHELF.is_empty();
+                let limit = if idle { 3600 } else { 1 };
                 shared.steward.park(Duration::from_secs(limit));
                 quiet = 0;
             }
@@ -126,10 +127,10 @@ impl Stewardship {
         if all_stay {
             self.stand_in();
         }
-        busy |= self.say_more() | !SHELF.is_empty();
+        busy |= self.say_more();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
-            SHELF.sweep();
+            SHELF.sweep(self.swept);
             self.sweep();
         }
         busy
