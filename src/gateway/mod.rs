@@ -95,6 +95,8 @@ pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
+pub(crate) use executable::Executable;
+#[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
 #[cfg(target_os = "linux")]
 pub(crate) use manager::tell_manager;
@@ -108,7 +110,7 @@ pub use serial::Serial;
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use supervisor::{End, Plan, Supervisor};
+pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
 
