@@ -35,7 +35,7 @@ Include {folder}/cgigate.conf
 """
 
 # The path with %2F in it, and what CGI and mod_proxy make of it.
-NO_SLASH = {"%2F": R(17, 404)}
+NO_SLASH = {"%2F": R(17, 404), "/%2F..%2F": R(17, 404)}
 JOINED = {"Cookie twice": R(25, variables(HTTP_COOKIE="a=1, b=2; c=3"))}
 # Answers are read when the body has been sent.
 ONE_WAY = {"chunks seen one by one": R(21, gathered_up)}

@@ -18,6 +18,8 @@ import {folder}/cgigate.caddy
     "caddy",
     "fastcgi",
     {
+        # One of both, by chance.
+        "X_User spoofs X-User": R(26, variables(HTTP_X_USER="evil")),
         "Cookie twice": R(25, variables(HTTP_COOKIE="a=1, b=2; c=3")),
         "a fault cuts the answer": R(12, looks_whole(FAULT)),
         "chunks seen one by one": R(21, gathered_up),

@@ -22,8 +22,12 @@ def cgi_bin(rig):
 
 @set_up("others", "busybox", {
     "a field twice": R(25, variables(HTTP_X_DUP="two")),
+    "a field 50 times": R(25, variables(HTTP_X_DUP="49")),
     "Cookie twice": R(25, variables(HTTP_COOKIE="b=2; c=3")),
     "GET with a body": S(8, comes(body="0\n")),
+    # The later of two lengths holds, and any before chunks.
+    "two lengths": R(21, comes(body="abcd")),
+    "a length, and chunks": R(21, comes(body="5\r\n")),
     # Of a body without a length it hands over what came with the head.
     "64 KiB in chunks": R(21, 400),
     "1 MiB in chunks": R(21, a_part(MIB)),
@@ -31,6 +35,7 @@ def cgi_bin(rig):
     "the mount and /": S(6, 404),
     "at the root: /": S(6, 404),
     "%2F": R(17, 404),
+    "/%2F..%2F": R(17, 404),
     "//": R(17, 404),
     "an absolute target": R(31, 400),
     "a fault cuts the answer": R(12, looks_whole(FAULT)),
@@ -45,12 +50,15 @@ def busybox(rig):
 ERROR = "500 Internal Server Error"
 # It hands over four fields of its own choice, and says 200 whatever comes.
 PYTHON = {
-    **{row: R(32, 501) for row in ("PUT", "DELETE", "OPTIONS", "FROB")},
+    **{row: R(32, 501) for row in ("PUT", "DELETE", "OPTIONS", "PATCH", "FROB")},
     "/caf%E9, no UTF-8": R(17, contains("PATH_INFO=/caf\xef\xbf\xbd\n")),
     "raw bytes": R(17, contains("PATH_INFO=/caf\xc3\x83\xc2\xa9-\xc3\xa9\n")),
     "%25": R(17, contains("PATH_INFO=/aA%\n")),
     "%252F": R(17, contains("PATH_INFO=/a/b\n")),
+    "%3F and %23": R(17, contains("PATH_INFO=/a\n")),
     "%00": R(17, NO_ANSWER),
+    "two lengths": R(21, comes(body="abc")),
+    "a length, and chunks": R(21, comes(body="5\r\n")),
     "12 bytes in chunks": R(21, comes(body="")),
     "64 KiB in chunks": R(21, comes(body="0\n")),
     "1 MiB in chunks": R(21, comes(body="")),
@@ -63,6 +71,7 @@ PYTHON = {
         "a 100 is no answer": ERROR, "an error is a 500": ERROR, "a panic is a 500": ERROR,
     }.items()},
     "a field twice": S(8, variables(HTTP_X_DUP=None)),
+    "a field 50 times": S(8, variables(HTTP_X_DUP=None)),
     "an empty field": S(8, variables(HTTP_X_EMPTY=None)),
     "a field in Latin-1": S(8, variables(HTTP_X_LATIN1=None)),
     "X_User spoofs X-User": S(8, variables(HTTP_X_USER=None)),

@@ -132,10 +132,12 @@ def has_no_body(*lengths):
     return check
 
 
-def all_of(*checks):
+def either(one, other):
     def check(answer, site):
-        for one in checks:
+        try:
             one(answer, site)
+        except Wrong:
+            other(answer, site)
 
     return check
 
