@@ -18,6 +18,7 @@ ENVIRON = {
 
 
 def run(rig):
+    rig.progress("cgi")
     candidates = build(rig)
     rounds = 5 if rig.quick else max(100, rig.rounds * 30)
     command = [peers.BUILT + "/starts", "--rounds", str(rounds), "--cpu", "0",

@@ -1,8 +1,7 @@
 //! Files without a name, for what is too long for memory.
 //!
 //! To write a page that a file has already takes half the time of a new one, and it is not to be
-//! freed either. So the files of one body are kept for the next, for a moment: until the steward has
-//! swept twice and nobody has wanted them.
+//! freed either. So the files of one body are kept for those that come in the next seconds.
 
 use crate::sys::{self, Mapped};
 use std::{
@@ -16,6 +15,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// A file that goes away with its descriptor.
@@ -29,13 +29,13 @@ fn name() -> PathBuf {
     env::temp_dir().join(format!("cgigate-{}-{count}", process::id()))
 }
 
-/// Bytes kept at one time: that much of the disk may be taken for a moment.
+/// Bytes kept at one time, and for how long: that much of the disk may be taken for a moment.
 const MOST: usize = 256 << 20;
+const KEPT: Duration = Duration::from_secs(5);
 
 struct Kept {
     memory: Mapped,
-    /// A sweep has seen it.
-    seen: bool,
+    since: Instant,
 }
 
 /// Where files are kept.
@@ -43,14 +43,16 @@ pub(super) struct Shelf {
     kept: Mutex<Vec<Kept>>,
     /// How many, for whoever only looks.
     count: AtomicUsize,
+    /// Bytes of them, at most.
+    most: usize,
 }
 
 /// Those of this process.
-pub(super) static SHELF: Shelf = Shelf::new();
+pub(super) static SHELF: Shelf = Shelf::new(MOST);
 
 impl Shelf {
-    const fn new() -> Self {
-        Self { kept: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+    const fn new(most: usize) -> Self {
+        Self { kept: Mutex::new(Vec::new()), count: AtomicUsize::new(0), most }
     }
 
     /// One that is kept, however long it is, or a new one of `len` bytes. What lies in it is of no
@@ -65,18 +67,18 @@ impl Shelf {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Told every now and then: what has been there since the last time goes.
-    pub(super) fn sweep(&self) {
+    /// Told every now and then: what nobody has wanted goes.
+    pub(super) fn sweep(&self, now: Instant) {
         if !self.is_empty() {
-            self.change(|kept| kept.retain_mut(|kept| !std::mem::replace(&mut kept.seen, true)));
+            self.change(|kept| kept.retain(|kept| now.duration_since(kept.since) < KEPT));
         }
     }
 
     fn put(&self, memory: Mapped) {
         self.change(|kept| {
             let there: usize = kept.iter().map(|kept| kept.memory.len()).sum();
-            if there + memory.len() <= MOST {
-                kept.push(Kept { memory, seen: false });
+            if there + memory.len() <= self.most {
+                kept.push(Kept { memory, since: Instant::now() });
             }
         });
     }
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_file_is_used_again_and_goes_when_nobody_wants_it() {
-        static OWN: Shelf = Shelf::new();
+        static OWN: Shelf = Shelf::new(MOST);
         let (mut first, other) = (OWN.scratch(4096).unwrap(), OWN.scratch(4096).unwrap());
         assert_ne!(first.as_ptr(), other.as_ptr());
         first[4095] = 7;
@@ -134,17 +136,17 @@ mod tests {
         let first = OWN.scratch(1 << 20).unwrap();
         assert_eq!((first.as_ptr(), first.len(), first[4095]), (again, 4096, 7));
         drop((first, other));
-        OWN.sweep();
-        assert!(!OWN.is_empty(), "for the bodies that come in the next moment");
-        OWN.sweep();
+        let now = Instant::now();
+        OWN.sweep(now);
+        assert!(!OWN.is_empty(), "for the bodies that come in the next seconds");
+        OWN.sweep(now + KEPT);
         assert!(OWN.is_empty());
     }
 
     #[test]
     fn no_more_than_so_much_is_kept() {
-        static OWN: Shelf = Shelf::new();
-        // Holes: nothing is written to them.
-        let files: Vec<_> = (0..3).map(|_| OWN.scratch(MOST / 2).unwrap()).collect();
+        static OWN: Shelf = Shelf::new(8192);
+        let files: Vec<_> = (0..3).map(|_| OWN.scratch(4096).unwrap()).collect();
         drop(files);
         assert_eq!(OWN.count.load(Ordering::Relaxed), 2);
     }

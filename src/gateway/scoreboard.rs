@@ -411,6 +411,22 @@ mod tests {
     }
 
     #[test]
+    fn no_two_threads_write_into_one_pair_of_cache_lines() {
+        const PAIR: usize = 128;
+        let board = Scoreboard::new(2, 3).unwrap();
+        let mut pairs = std::collections::HashSet::new();
+        for block in 0..board.blocks {
+            // Its first words are the steward's; the seats are a thread's each.
+            let head = &board.block(block)[..block::LEN];
+            for own in (0..board.seats).map(|at| board.seat(block, at)).chain([head]) {
+                let range = own.as_ptr_range();
+                assert_eq!((range.start.addr() % PAIR, range.end.addr() % PAIR), (0, 0));
+                assert!(pairs.insert(range.start), "two have one place");
+            }
+        }
+    }
+
+    #[test]
     fn what_a_worker_counted_stays_when_it_dies_and_the_next_one_goes_on() {
         let board = Arc::new(Scoreboard::new(2, 3).unwrap());
         let place = board.place(1).unwrap();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
     handlers::Output,
-    sys::Readiness,
+    sys::{Pages, Readiness},
     types::{ClientGone, Request, RequestFault},
 };
 use std::{
@@ -258,6 +258,8 @@ pub(super) struct Records<'c> {
     /// Where in its buffer the STDOUT record begins that is still being filled.
     open: Option<usize>,
     stderr_used: bool,
+    /// For a long file.
+    pages: Option<Pages>,
 }
 
 /// The content of a full record: a multiple of eight, so that no padding is wanted.
@@ -267,9 +269,22 @@ const FULL: usize = MAX_CONTENT & !7;
 const PAGE: u64 = 4 << 10;
 const PAGES: u64 = FULL as u64 / PAGE * PAGE;
 
+/// Slots of a pipe that one record takes, with its header; and records that leave in one call: a pipe
+/// of 1 MiB holds them, which is as large as anybody may make one (pipe(7), pipe-max-size).
+const SLOTS: usize = 1 + FULL / PAGE as usize;
+const RECORDS: usize = 16;
+
+/// A file that is worth a pipe.
+const LONG_FILE: u64 = 512 << 10;
+
+/// The next record's content, of `left` bytes at `from` in a file. It is no more than FULL, which fits.
+fn in_pages(from: u64, left: u64) -> usize {
+    left.min(PAGES - from % PAGE) as usize
+}
+
 impl<'c> Records<'c> {
     pub(super) fn new(sender: Sender<'c>) -> Self {
-        Self { sender, open: None, stderr_used: false }
+        Self { sender, open: None, stderr_used: false, pages: None }
     }
 
     fn open_len(&self) -> usize {
@@ -322,6 +337,35 @@ impl<'c> Records<'c> {
     }
 }
 
+impl Records<'_> {
+    /// Sends as many records of a file as there are slots for; how many bytes of it these are. 0: it
+    /// has shrunk.
+    fn send_pages(&mut self, file: &File, from: u64, len: u64) -> io::Result<u64> {
+        let Some(pages) = &mut self.pages else { return Ok(0) };
+        let mut sent = 0;
+        for _ in 0..pages.slots() / SLOTS {
+            let content = in_pages(from + sent, len - sent);
+            if content == 0 {
+                break;
+            }
+            let id = self.sender.id.0.get();
+            let header = fcgi::header(RecordType::Stdout, id, content as u16);
+            let put = pages.put(&header).and_then(|()| pages.put_file(file, from + sent, content));
+            match put {
+                Ok(()) => sent += content as u64,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    // Nothing of it is out yet.
+                    self.pages = None;
+                    return Ok(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.sender.send_pages(pages)?;
+        Ok(sent)
+    }
+}
+
 impl Outgoing for Records<'_> {
     fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
         if data.len() >= LARGE {
@@ -368,8 +412,13 @@ impl Outgoing for Records<'_> {
             return Ok(None);
         }
         self.flush()?;
-        // No more than FULL, which fits.
-        let len = len.min(PAGES - from % PAGE) as usize;
+        if self.pages.is_none() && len >= LONG_FILE {
+            self.pages = Pages::new(RECORDS * SLOTS).ok().filter(|pages| pages.slots() >= SLOTS);
+        }
+        if self.pages.is_some() {
+            return self.send_pages(file, from, len).map(Some);
+        }
+        let len = in_pages(from, len);
         let header = fcgi::header(RecordType::Stdout, id.0.get(), len as u16);
         self.sender.send_file(&header, file, from, len)?;
         Ok(Some(len as u64))

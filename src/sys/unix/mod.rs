@@ -14,6 +14,8 @@ mod landlock;
 mod limits;
 mod linger;
 mod mapped;
+#[cfg(target_os = "linux")]
+mod pages;
 mod peer;
 mod process;
 #[cfg(target_os = "linux")]
@@ -40,6 +42,8 @@ pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::{reset_now, reset_on_close};
 pub(crate) use mapped::Mapped;
+#[cfg(target_os = "linux")]
+pub(crate) use pages::Pages;
 pub(crate) use peer::peer;
 #[cfg(target_os = "linux")]
 pub(crate) use process::replace_descriptor;
