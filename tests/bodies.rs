@@ -10,7 +10,7 @@ use cgigate::{
     gateway::Settings,
     types::{Blocks, Exception, FileWrapper, InputStream, Request},
 };
-use fastcgi_peer::{Apps, Gate, House, Peer, head_with, request, stdin};
+use fastcgi_peer::{Apps, Gate, House, PLAIN, Peer, head_with, hello, request, stdin};
 use std::{
     fs,
     io::{BufRead, Read, Seek, SeekFrom, Write},
@@ -23,16 +23,10 @@ use std::{
     time::Duration,
 };
 
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 const MIB: usize = 1 << 20;
 
 /// Web servers that send a body while they read its answer, and one that does not.
 const SERVERS: [&str; 2] = ["Apache/2.4.66", "nginx/1.22.1"];
-
-fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok("Hello World\n".into())
-}
 
 /// The body, from where it was received.
 fn echo<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

@@ -141,7 +141,9 @@ fn neighbours_finish_first() {
 #[test]
 fn an_answer_that_has_begun_is_cut_so_that_it_shows() {
     let stream = "/stream?chunks=1000000&size=10&delay_ms=20";
-    let server = Server::start("fastcgi", &LIMIT);
+    let options = [&LIMIT[..], &["--access-log", "{folder}/access", "--log-format", "json"]];
+    let server = Server::start("fastcgi", &options.concat());
+    let logged = || std::fs::read_to_string(server.path("access")).unwrap().lines().count();
     // Alone on its connection: no END_REQUEST, and the end.
     let mut alone = server.connect();
     alone.write_all(&request(1, stream, true)).unwrap();
@@ -159,6 +161,7 @@ fn an_answer_that_has_begun_is_cut_so_that_it_shows() {
     while let Some((kind, _, content)) = record(&mut shared) {
         if kind == 3 {
             assert_eq!(content, failed);
+            assert!(logged() >= 2, "whoever has its end finds it in the log");
             ended += 1;
         }
     }

@@ -113,7 +113,8 @@ struct Behind {
 
 impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
-        self.dispatcher.dispatch(role, vars)
+        // How long its body is was looked at when it came.
+        self.dispatcher.dispatch_within(None, role, vars)
     }
 
     fn serves(&self, role: Role) -> bool {

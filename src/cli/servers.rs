@@ -276,7 +276,8 @@ impl Dispatch for Behind {
     fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
         self.wear.count();
         let page = if role == Role::Responder { self.observed.page(vars) } else { None };
-        page.unwrap_or_else(|| self.dispatcher.dispatch(role, vars))
+        // How long its body is was looked at when it came.
+        page.unwrap_or_else(|| self.dispatcher.dispatch_within(None, role, vars))
     }
 
     fn run(

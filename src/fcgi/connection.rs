@@ -137,12 +137,12 @@ pub enum ProtocolError {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Open {
-    id: RequestId,
-    role: Role,
-    keep_conn: bool,
-    phase: Phase,
-    params_left: usize,
+pub(super) struct Open {
+    pub(super) id: RequestId,
+    pub(super) role: Role,
+    pub(super) keep_conn: bool,
+    pub(super) phase: Phase,
+    pub(super) params_left: usize,
 }
 
 impl Open {
@@ -159,7 +159,7 @@ impl Open {
 
 /// Where in a record the next byte lies.
 #[derive(Clone, Copy, Debug)]
-enum Decode {
+pub(super) enum Decode {
     Header,
     Content {
         kind: RecordType,
@@ -202,9 +202,9 @@ enum Step<'i> {
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    limits: Limits,
-    decode: Decode,
-    open: Vec<Open>,
+    pub(super) limits: Limits,
+    pub(super) decode: Decode,
+    pub(super) open: Vec<Open>,
 }
 
 /// GET_VALUES asks for three short names; what is much longer is no honest question.
@@ -428,7 +428,7 @@ impl Connection {
         Step::Event(HEADER_LEN + usize::from(used), Event::Answer(answer))
     }
 
-    fn position(&self, id: RequestId) -> Option<usize> {
+    pub(super) fn position(&self, id: RequestId) -> Option<usize> {
         self.open.iter().position(|open| open.id == id)
     }
 }

@@ -1,6 +1,6 @@
 //! Conversations fed whole, byte by byte and cut at each place.
 
-use super::super::{begin_request, pair, stream};
+use super::super::{Whole, begin_request, pair, stream};
 use super::*;
 use proptest::prelude::*;
 
@@ -17,11 +17,28 @@ enum Seen {
     Other(String),
 }
 
+/// By events alone.
 fn feed(pieces: &[&[u8]]) -> (Vec<Seen>, Option<ProtocolError>) {
+    feed_by(pieces, false)
+}
+
+/// `wholes`: requests that lie in one piece are asked for first.
+fn feed_by(pieces: &[&[u8]], wholes: bool) -> (Vec<Seen>, Option<ProtocolError>) {
     let (mut connection, mut seen, mut held) = (Connection::new(LIMITS), Vec::new(), Vec::new());
     for piece in pieces {
         held.extend_from_slice(piece);
         loop {
+            if wholes && let Some((used, whole)) = connection.whole(&held) {
+                let Whole { id, keep_conn, params, ended } = whole;
+                let begin = Event::Begin { id, role: Role::Responder, keep_conn };
+                seen.push(Seen::Other(format!("{begin:?}")));
+                seen.push(Seen::Bytes("params", id.0.get(), params.to_vec()));
+                seen.push(Seen::Other(format!("{:?}", Event::ParamsEnd { id })));
+                let end = ended.then(|| format!("{:?}", Event::StdinEnd { id }));
+                seen.extend(end.map(Seen::Other));
+                held.drain(..used);
+                continue;
+            }
             let (used, event) = match connection.next(&held) {
                 Ok(progress) => progress,
                 Err(error) => return (seen, Some(error)),
@@ -55,9 +72,10 @@ fn feed(pieces: &[&[u8]]) -> (Vec<Seen>, Option<ProtocolError>) {
 /// The same events whole, byte by byte and cut at every place; returns them.
 fn the_same_however_cut(wire: &[u8]) -> (Vec<Seen>, Option<ProtocolError>) {
     let whole = feed(&[wire]);
+    assert_eq!(feed_by(&[wire], true), whole, "in one piece");
     assert_eq!(feed(&wire.chunks(1).collect::<Vec<_>>()), whole, "byte by byte");
     for cut in 0..=wire.len() {
-        assert_eq!(feed(&[&wire[..cut], &wire[cut..]]), whole, "cut at {cut}");
+        assert_eq!(feed_by(&[&wire[..cut], &wire[cut..]], true), whole, "cut at {cut}");
     }
     whole
 }
@@ -275,6 +293,30 @@ proptest! {
         }
         pieces.push(&wire[at..]);
         prop_assert_eq!(feed(&pieces), feed(&[&wire]));
+        prop_assert_eq!(feed_by(&pieces, true), feed(&[&wire]));
+    }
+
+    /// Two requests of the usual shape, and some bytes that are not as they should be.
+    #[test]
+    fn a_request_in_one_piece_is_the_same_as_its_events(
+        ids in (1u16..=2, 1u16..=2), roles in (0u8..=4, 1u8..=1), params in 0usize..120,
+        paddings in proptest::collection::vec(0u8..3, 8), body in 0usize..3,
+        changes in proptest::collection::vec((0usize..400, any::<u8>()), 0..3), cut in 0usize..800,
+    ) {
+        let mut wire = Vec::new();
+        for (n, role, padding) in [(ids.0, roles.0, &paddings[..4]), (ids.1, roles.1, &paddings[4..])] {
+            padded(&mut wire, 1, n, &[0, role, 1, 0, 0, 0, 0, 0], padding[0]);
+            padded(&mut wire, 4, n, &vec![b'x'; params], padding[1]);
+            padded(&mut wire, 4, n, b"", padding[2]);
+            padded(&mut wire, 5, n, &vec![b'y'; body], padding[3]);
+        }
+        for (at, byte) in changes {
+            if let Some(changed) = wire.get_mut(at) {
+                *changed = byte;
+            }
+        }
+        let (before, behind) = wire.split_at(cut.min(wire.len()));
+        prop_assert_eq!(feed_by(&[before, behind], true), feed(&[&wire]));
     }
 
     #[test]

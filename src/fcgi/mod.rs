@@ -18,6 +18,7 @@
 //! | 3.4 name-value pairs | `pairs.rs` |
 //! | 4 management records | `connection.rs`, [`Answer`] |
 //! | 5 application records, 6 roles | `phase.rs`: the table of what may follow what |
+//! | a request that lies in one piece | `whole.rs`, [`Whole`] |
 //! | the web server's side of all that | `client.rs`, [`Client`] |
 //! | a capture in words | [`words`] |
 
@@ -26,14 +27,16 @@ mod connection;
 mod pairs;
 mod phase;
 mod record;
+mod whole;
 mod words;
 
 pub use client::{Client, IdInUse, Reply, ReplyError, Request, abort_request, get_values};
 pub use connection::{Answer, Connection, Event, Limits, ProtocolError};
-pub(crate) use pairs::usual_pair_at;
+pub(crate) use pairs::usual_pair;
 pub use pairs::{Pair, PairError, Pairs, VALUES, Values, pair, pair_at, pairs, values_result};
 pub use record::{
     HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId, Role, begin_request,
     end_request, header, stream, unknown_type,
 };
+pub use whole::Whole;
 pub use words::{Words, words};

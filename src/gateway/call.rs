@@ -138,11 +138,10 @@ pub(super) struct Given<'c> {
 #[inline(never)]
 fn index(vars: &mut Vars, protocol: Protocol, settings: &Settings) -> Result<(), Refusal> {
     let most = settings.max_variables;
-    let none_is_usual = |_: &[u8], _| None;
     match protocol {
-        Protocol::FastCgi => vars.index_few(most, fcgi::usual_pair_at, fcgi::pair_at)?,
-        Protocol::Scgi => vars.index_few(most, none_is_usual, Scgi::pair_at)?,
-        Protocol::Uwsgi => vars.index_few(most, none_is_usual, Uwsgi::pair_at)?,
+        Protocol::FastCgi => vars.index_few(most, fcgi::usual_pair, fcgi::pair_at)?,
+        Protocol::Scgi => vars.index_few(most, |_| None, Scgi::pair_at)?,
+        Protocol::Uwsgi => vars.index_few(most, |_| None, Uwsgi::pair_at)?,
     }
     Ok(())
 }

@@ -41,7 +41,9 @@ pub(crate) struct Connection {
 pub(crate) struct Control(OwnedFd);
 
 impl Control {
-    pub(super) fn pair() -> io::Result<(Self, Self)> {
+    /// # Errors
+    /// The system has no more descriptors.
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (here, there) = sys::packet_pair()?;
         Ok((Self(here), Self(there)))
     }
@@ -114,6 +116,8 @@ pub(crate) struct Inheritance {
     pub(crate) block: Option<Block>,
     /// What the workers know of each other, and which of them this one is, if there are several.
     pub(crate) vacancies: Option<(Arc<Vacancies>, usize)>,
+    /// Others than the supervisor's may serve the listeners.
+    pub(crate) shares: bool,
 }
 
 /// Memory that a worker shares with others, and the number of its part.
@@ -158,7 +162,7 @@ impl Inheritance {
         let Ok(text) = env::var(Self::NAME) else { return Ok(None) };
         sys::remove_var(Self::NAME);
         let (mut control, mut listeners, mut board, mut block) = (None, Vec::new(), None, None);
-        let (mut vacancies, mut vacancy) = (None, None);
+        let (mut vacancies, mut vacancy, mut shares) = (None, None, false);
         for part in text.split_whitespace() {
             let Some((name, number)) = part.split_once('=') else { continue };
             let Ok(number) = number.parse() else { continue };
@@ -167,6 +171,7 @@ impl Inheritance {
                 "scoreboard" => board = Some(sys::adopt(number)?),
                 "block" => block = usize::try_from(number).ok(),
                 "vacancies" => vacancies = Some(sys::adopt(number)?),
+                "shares" => shares = number != 0,
                 "vacancy" => vacancy = usize::try_from(number).ok(),
                 _ if sys::is_listening(number) => {
                     listeners.push((name.into(), sys::adopt(number)?));
@@ -181,7 +186,7 @@ impl Inheritance {
         let vacancies = vacancies.zip(vacancy);
         match control {
             Some(control) if !listeners.is_empty() => {
-                Ok(Some(Self { control, listeners, block, vacancies }))
+                Ok(Some(Self { control, listeners, block, vacancies, shares }))
             }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,

@@ -162,13 +162,14 @@ impl Deadlines {
         run.overdue = Some(how);
         // Before anybody hears of it: what the application still reads or writes fails.
         run.request.cancel();
+        // Whoever has its end finds it in the log, and counted.
+        ended(run, how);
         if let Some(client) = &run.client {
             match how {
                 Overdue::Refused => client.refuse(&run.request),
                 Overdue::Cut => client.cut(&run.request),
             }
         }
-        ended(run, how);
         match how {
             Overdue::Refused => "no answer has begun: 504".into(),
             Overdue::Cut => "its answer was cut off".into(),

@@ -3,10 +3,11 @@
 
 use super::{
     call::{Call, Refusal},
-    connection::{Rules, Sorting},
+    connection::Rules,
     incoming::PeerError,
     shared::Shared,
     slot::Slot,
+    sorting::Sorting,
     token::Token,
 };
 use crate::sys::Happened;

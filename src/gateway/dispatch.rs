@@ -5,7 +5,7 @@ use crate::{
     fcgi::Role,
     handlers::{self, Content, Handler, Outcome, Slate, Streams},
     types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
-    util::{shift_segment, split_path_info},
+    util::{first_segment, shift_segment},
 };
 use std::{io::Write as _, sync::Arc};
 
@@ -105,19 +105,27 @@ impl Application for Refusal {
     }
 }
 
-/// A CGIGATE_MOUNT that is no path: the web server's configuration is wrong, not the request.
-struct BadMount;
+/// A mount that nothing can be found below: the web server's configuration is wrong, not the request.
+struct BadMount {
+    status: &'static str,
+    why: &'static str,
+}
 
 impl Application for BadMount {
     fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
         let mut errors = environ.errors;
-        writeln!(errors, "cgigate: CGIGATE_MOUNT: no path to mount at; use / or /path")?;
-        start.call("500 Internal Server Error", &[("Content-Type", "text/plain")])?;
-        Ok("500 Internal Server Error\n".into())
+        writeln!(errors, "cgigate: CGIGATE_MOUNT: {}", self.why)?;
+        start.call(self.status, &[("Content-Type", "text/plain")])?;
+        Ok(format!("{}\n", self.status).into())
     }
 }
 
-const BAD_MOUNT: &BadMount = &BadMount;
+const BAD_MOUNT: &BadMount =
+    &BadMount { status: "500 Internal Server Error", why: "no path to mount at; use / or /path" };
+const NO_PATH: &BadMount = &BadMount {
+    status: "404 Not Found",
+    why: "the web server says no path at all; have it send REQUEST_URI",
+};
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -179,13 +187,14 @@ impl Dispatcher {
     /// The application, or what stands for it; SCRIPT_NAME and PATH_INFO become those that it
     /// expects.
     pub(crate) fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
-        self.dispatch_within(self.max_body, role, vars)
+        self.dispatch_within(Some(self.max_body), role, vars)
     }
 
-    /// The same for a request that has a limit of its own.
+    /// The same for a request that has a limit of its own; `None` if its length is known to be a
+    /// good one.
     pub(crate) fn dispatch_within(
         &self,
-        max_body: u64,
+        max_body: Option<u64>,
         role: Role,
         vars: &mut Vars,
     ) -> &dyn Application {
@@ -200,17 +209,8 @@ impl Dispatcher {
         for (name, value) in &self.passed {
             vars.set_default(name, value);
         }
-        match Content::length(vars) {
-            Ok(Some(length)) if length > max_body => {
-                let limit = max_body.to_string();
-                let said = Some(("CGIGATE_MAX_BODY", limit.as_bytes()));
-                return self.refuse(Refusal::TooLong, role, vars, said);
-            }
-            Ok(_) => {}
-            Err(RequestFault::BodyTooLong { .. }) => {
-                return self.refuse(Refusal::TooLong, role, vars, None);
-            }
-            Err(_) => return self.refuse(Refusal::BadRequest, role, vars, None),
+        if let Some(refused) = max_body.and_then(|max_body| self.measure(max_body, role, vars)) {
+            return refused;
         }
         // Authorizers are asked about the paths of others, which are below no mount.
         if role == Role::Responder {
@@ -222,6 +222,10 @@ impl Dispatcher {
             if let Some(mount) = mount
                 && mount.apply(vars).is_err()
             {
+                let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
+                if paths.iter().all(|name| vars.filled(name).is_none()) {
+                    return NO_PATH;
+                }
                 let said = Some(("CGIGATE_MOUNT", mount.path()));
                 return self.refuse(Refusal::NotFound, role, vars, said);
             }
@@ -235,6 +239,18 @@ impl Dispatcher {
                 self.refuse(Refusal::NotFound, role, vars, said)
             }
         }
+    }
+
+    /// What answers a request whose body is too long, or of no length that makes sense.
+    fn measure(&self, max_body: u64, role: Role, vars: &mut Vars) -> Option<&dyn Application> {
+        let (limit, refusal) = match Content::length(vars) {
+            Ok(Some(length)) if length > max_body => (Some(max_body.to_string()), Refusal::TooLong),
+            Ok(_) => return None,
+            Err(RequestFault::BodyTooLong { .. }) => (None, Refusal::TooLong),
+            Err(_) => (None, Refusal::BadRequest),
+        };
+        let said = limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()));
+        Some(self.refuse(refusal, role, vars, said))
     }
 
     /// What answers in an application's place. Of a recorded request the record needs what was
@@ -277,9 +293,10 @@ impl Dispatcher {
                 if path.is_empty() || path == b"/" {
                     Gateway::index_of(mounts, self.http)?
                 } else {
-                    let (segment, _) = split_path_info(path).ok()??;
-                    let mount = mounts.find(|mount| mount.name.as_bytes() == segment)?;
-                    shift_segment(vars).ok()?;
+                    let segment = first_segment(path).ok()??;
+                    let name = &path[segment.clone()];
+                    let mount = mounts.find(|mount| mount.name.as_bytes() == name)?;
+                    shift_segment(vars, segment);
                     mount
                 }
             }
@@ -309,6 +326,14 @@ mod tests {
     }
 
     fn answer(dispatcher: &Dispatcher, role: Role, vars: &[(&str, &str)]) -> String {
+        answer_and_log(dispatcher, role, vars).0
+    }
+
+    fn answer_and_log(
+        dispatcher: &Dispatcher,
+        role: Role,
+        vars: &[(&str, &str)],
+    ) -> (String, String) {
         let mut slate = Slate::default();
         slate.vars = vars.iter().copied().collect();
         let app = dispatcher.dispatch(role, &mut slate.vars);
@@ -317,7 +342,8 @@ mod tests {
         let _ = run(&Plain(Attributes::CGI), app, &mut slate, streams).unwrap();
         let text = String::from_utf8(out).unwrap();
         let script = slate.vars.native("SCRIPT_NAME").unwrap_or_default().into_owned();
-        format!("{} {script}", text.rsplit("\r\n").next().unwrap_or_default().trim_end())
+        let body = text.rsplit("\r\n").next().unwrap_or_default().trim_end();
+        (format!("{body} {script}"), String::from_utf8(err).unwrap())
     }
 
     #[test]
@@ -364,6 +390,18 @@ mod tests {
         assert_eq!(responder("/app"), "two /app/two");
         assert_eq!(responder("/else"), "404 Not Found ");
         assert_eq!(responder("a/.."), "500 Internal Server Error ");
+    }
+
+    #[test]
+    fn a_mount_that_the_web_server_got_wrong_is_told_to_its_log() {
+        let free = Dispatcher::new(gateway(), None, None, u64::MAX);
+        for (vars, status, lacks) in [
+            (&[("CGIGATE_MOUNT", "a/..")][..], "500 Internal Server Error ", "use / or /path"),
+            (&[("CGIGATE_MOUNT", "/app")], "404 Not Found ", "have it send REQUEST_URI"),
+        ] {
+            let (answer, log) = answer_and_log(&free, Role::Responder, vars);
+            assert!(answer == status && log.contains(lacks), "{answer}: {log}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use super::{Protocol, Settings, call::Refusal};
 use crate::{
-    fcgi::{Connection, Event, Limits, ProtocolError, RequestId, Role},
+    fcgi::{Connection, Event, Limits, ProtocolError, RequestId, Role, Whole},
     head::{self, Head, HeadError, Wire},
     scgi::Scgi,
     uwsgi::Uwsgi,
@@ -56,6 +56,16 @@ impl Incoming {
             Self::FastCgi(connection) => Ok(connection.next(input)?),
             Self::Scgi(single) => Ok(single.next(input)?),
             Self::Uwsgi(single) => Ok(single.next(input)?),
+        }
+    }
+
+    /// A request that lies in one piece at the front of `input`: how many bytes were used, and the
+    /// request. `None`: [`next`](Self::next) understands what lies there.
+    pub(super) fn whole<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Whole<'i>)> {
+        match self {
+            Self::FastCgi(connection) => connection.whole(input),
+            // Their one request is but one event more.
+            Self::Scgi(_) | Self::Uwsgi(_) => None,
         }
     }
 

@@ -7,7 +7,8 @@
 use super::{
     Protocol, Settings,
     call::{Call, Refusal},
-    connection::{Finished, Front, Sorting},
+    connection::{Finished, Front},
+    sorting::Sorting,
     spool::Spool,
 };
 use crate::{fcgi::RequestId, types};

@@ -17,6 +17,7 @@ mod recorder;
 mod roll;
 mod serial;
 mod settings;
+mod sorting;
 mod spool;
 mod token;
 
@@ -94,6 +95,8 @@ pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
+pub(crate) use executable::Executable;
+#[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
 #[cfg(target_os = "linux")]
 pub(crate) use manager::tell_manager;
@@ -107,7 +110,7 @@ pub use serial::Serial;
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use supervisor::{End, Plan, Supervisor};
+pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
 
@@ -153,6 +156,11 @@ type Greet = dyn Fn(Vec<(&'static str, &'static str)>) -> Ready + Send + Sync;
 type Make = dyn Fn() -> Result<Ready, Exception> + Send + Sync;
 
 /// An application could not be built.
+///
+/// ```
+/// let error = cgigate::gateway::BuildError { name: "shop", error: "no database".into() };
+/// assert_eq!(error.to_string(), "build the application shop: no database");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("build the application {name}: {error}")]
 pub struct BuildError {

@@ -11,8 +11,9 @@
 use super::{
     Dispatch, Protocol, Settings,
     call::Call,
-    connection::{Finished, Front, Rules, Sorting},
+    connection::{Finished, Front, Rules},
     filter::{FilterInput, StartData},
+    sorting::Sorting,
     spool::{End, Spool},
     token::Token,
 };

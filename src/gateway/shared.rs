@@ -152,6 +152,13 @@ impl Shared {
     }
 }
 
+/// Milliseconds from one moment of that clock to another; none if `since` is the later one, which
+/// somebody may have written after `now` was asked for.
+pub(super) fn elapsed(now: u32, since: u32) -> u32 {
+    let passed = now.wrapping_sub(since);
+    if passed > u32::MAX / 2 { 0 } else { passed }
+}
+
 /// What a thread shows of itself. Its own thread writes most of it; the steward takes from it
 /// what has waited too long behind an application.
 #[derive(Default)]
@@ -370,5 +377,25 @@ impl Steward {
         let quiet = |(): &mut ()| !self.wanted.load(Ordering::SeqCst);
         drop(self.bell.wait_timeout_while(guard, limit, quiet));
         self.parked.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that was used while the steward looked at others seemed to have been idle for 49
+    /// days, and was closed.
+    #[test]
+    fn what_is_yet_to_come_has_not_been_for_long() {
+        for (now, since, passed) in [
+            (1000, 900, 100),
+            (1000, 1000, 0),
+            (1000, 1001, 0),
+            (5, u32::MAX - 4, 10),
+            (u32::MAX, 4, 0),
+        ] {
+            assert_eq!(elapsed(now, since), passed, "{since} to {now}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{
     desk::{Desk, Intake, Run, Short},
     nameless::SHELF,
     queue::Look,
-    shared::{BELL, LISTENERS, Line, Shared, take},
+    shared::{BELL, LISTENERS, Line, Shared, elapsed, take},
     slot::Slot,
     threads::{Hands, admit, drop_held, register},
     token::Token,
@@ -268,7 +268,7 @@ impl Stewardship {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let late = |limit: Option<Duration>, since: u32| {
-            limit.is_some_and(|limit| u128::from(now.wrapping_sub(since)) > limit.as_millis())
+            limit.is_some_and(|limit| u128::from(elapsed(now, since)) > limit.as_millis())
         };
         if let Some(limit) = shared.settings.queue_timeout {
             while let Some(call) = shared.queue.pop_late(limit) {
@@ -288,7 +288,7 @@ impl Stewardship {
             let end = match idle {
                 Idle::Quiet(protocol) => late(shared.settings.quiet_timeout(protocol), touched),
                 Idle::Discarding { since } => {
-                    now.wrapping_sub(touched) > LINGER || now.wrapping_sub(since) > LINGER_AT_ALL
+                    elapsed(now, touched) > LINGER || elapsed(now, since) > LINGER_AT_ALL
                 }
                 Idle::Partial => late(shared.settings.read_timeout, touched),
                 Idle::Incomplete => {
@@ -303,7 +303,11 @@ impl Stewardship {
                 Idle::Busy => continue,
             };
             if end && slot.enter(token.generation()) {
-                self.close(slot, token);
+                // Unless somebody has been at it meanwhile.
+                if slot.touched.load(Ordering::Relaxed) == touched {
+                    slot.set_closing();
+                }
+                self.leave(slot, token);
             }
         }
     }
@@ -317,12 +321,6 @@ impl Stewardship {
                 slot.set_closing();
             }
         }
-        self.leave(slot, token);
-    }
-
-    /// Nothing more is wanted of a connection whose reading half is ours.
-    fn close(&mut self, slot: &Slot, token: Token) {
-        slot.set_closing();
         self.leave(slot, token);
     }
 

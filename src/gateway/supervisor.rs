@@ -45,6 +45,9 @@ const READY_AND_DEAD: u32 = 20;
 /// theirs over have to wait.
 const MOST_HOMELESS: usize = 16;
 
+/// For poll(2), which reads over it.
+const NOBODY: RawFd = -1;
+
 /// When they are offered again.
 const OFFER: Duration = Duration::from_millis(5);
 
@@ -67,6 +70,16 @@ pub(crate) struct Plan {
     pub(crate) stopping: Box<dyn FnOnce()>,
     /// What to do when log files have been moved away.
     pub(crate) reopen: Box<dyn Fn()>,
+    /// This process has served by itself until now.
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+/// A process that has served alone, and becomes the supervisor of its successor.
+pub(crate) struct Predecessor {
+    /// Where it was started from: another file may have that name now.
+    pub(crate) executable: PathBuf,
+    /// Where it hands over its kept connections.
+    pub(crate) control: Control,
 }
 
 /// Why workers do not live, as far as it is known.
@@ -86,7 +99,7 @@ struct Reload {
     again: bool,
 }
 
-pub(crate) struct Supervisor {
+pub(crate) struct Supervisor<'s> {
     count: usize,
     listeners: Vec<(String, OwnedFd)>,
     board: Option<Arc<Scoreboard>>,
@@ -97,7 +110,10 @@ pub(crate) struct Supervisor {
     ready: Option<Box<dyn FnOnce()>>,
     stopping: Option<Box<dyn FnOnce()>>,
     reopen: Box<dyn Fn()>,
-    signals: Signals,
+    signals: &'s mut Signals,
+    predecessor: Option<Control>,
+    /// Others than its workers may serve the listeners.
+    shares: bool,
     path: PathBuf,
     executable: Executable,
     workers: Vec<Worker>,
@@ -124,11 +140,14 @@ pub(crate) enum End {
     Failed(u8),
 }
 
-impl Supervisor {
+impl<'s> Supervisor<'s> {
     /// # Errors
-    /// The executable's file cannot be found, or signals not be caught.
-    pub(crate) fn new(plan: Plan) -> io::Result<Self> {
-        let path = Executable::path()?;
+    /// The executable's file cannot be found.
+    pub(crate) fn new(plan: Plan, signals: &'s mut Signals) -> io::Result<Self> {
+        let (path, predecessor) = match plan.predecessor {
+            Some(Predecessor { executable, control }) => (executable, Some(control)),
+            None => (Executable::path()?, None),
+        };
         let vacancies = match plan.workers {
             1 => None,
             several => Some(Arc::new(Vacancies::new(several)?)),
@@ -143,7 +162,9 @@ impl Supervisor {
             ready: Some(plan.ready),
             stopping: Some(plan.stopping),
             reopen: plan.reopen,
-            signals: Signals::install()?,
+            signals,
+            shares: predecessor.is_some(),
+            predecessor,
             executable: Executable::open(&path)?,
             path,
             workers: Vec::new(),
@@ -170,15 +191,18 @@ impl Supervisor {
             if self.end.is_some() && self.workers.is_empty() {
                 return Ok(End::Stopped);
             }
-            let mut waits = vec![self.signals.as_raw_fd()];
+            let mut waits = vec![self.signals.as_raw_fd(), self.line_of_the_predecessor()];
             waits.extend(self.workers.iter().map(|worker| self.line_of(worker)));
             let heard = sys::poll_readable(&waits, self.patience())?;
             if heard[0] && self.obey()? {
                 self.kill_all(|_| true);
                 return Ok(End::Cut);
             }
+            if heard[1] {
+                self.inherit();
+            }
             // By the line: the row changes with what is heard.
-            for (line, _) in waits.iter().zip(&heard).skip(1).filter(|(_, heard)| **heard) {
+            for (line, _) in waits.iter().zip(&heard).skip(2).filter(|(_, heard)| **heard) {
                 let worker = self.workers.iter().position(|it| it.control.as_raw_fd() == *line);
                 if let Some(failed) = worker.and_then(|at| self.listen_to(at)) {
                     self.kill_all(|_| true);
@@ -193,9 +217,22 @@ impl Supervisor {
 
     /// Where to hear a worker; one that has more to hand over than can be taken is not heard now.
     fn line_of(&self, worker: &Worker) -> RawFd {
-        const NOBODY: RawFd = -1;
         let waits = worker.stage == Stage::Retiring && self.homeless.len() >= MOST_HOMELESS;
         if waits { NOBODY } else { worker.control.as_raw_fd() }
+    }
+
+    fn line_of_the_predecessor(&self) -> RawFd {
+        let heard = self.predecessor.as_ref().filter(|_| self.homeless.len() < MOST_HOMELESS);
+        heard.map_or(NOBODY, AsRawFd::as_raw_fd)
+    }
+
+    /// What this process had itself is its successor's.
+    fn inherit(&mut self) {
+        match self.predecessor.as_ref().map(Control::hear) {
+            Some(Ok(Some(Word::Connection(connection)))) => self.homeless.push(connection),
+            Some(Ok(Some(_))) | None => {}
+            Some(Ok(None) | Err(_)) => self.predecessor = None,
+        }
     }
 
     /// Starts as many workers as are missing.
@@ -233,13 +270,15 @@ impl Supervisor {
         let vacancies = vacancies.map(|(memory, it)| share(memory.as_fd(), it.number()));
         keep.extend(board.into_iter().chain(vacancies).map(|share| share.memory));
         let description = Inheritance::describe(&its, &self.listeners, board, vacancies);
+        let description = if self.shares { description + " shares=1" } else { description };
         let child = executable.start((Inheritance::NAME, &description), keep)?;
         if let Some(place) = &place {
             place.taken_by(child.id());
         }
         let (stage, started) = (Stage::Starting, Instant::now());
         // The very first may take as long as they like: whoever starts the server waits for them.
-        let end = self.ready.is_none().then(|| started + self.start_timeout);
+        let is_awaited = self.ready.is_some() && !self.shares;
+        let end = (!is_awaited).then(|| started + self.start_timeout);
         Ok(Worker {
             child,
             control,

@@ -12,29 +12,26 @@
 //! ```
 
 use super::{
-    chunked::{Chunks, Piece},
-    connection::{After, Connection, PIECE, UnderWay, answer, first_line},
-    request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
+    connection::{After, Connection, PIECE, UnderWay, first_line},
+    head_scan::HeadScan,
+    pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
+    request::{Refused, Rules},
     server::{Serving, TOO_SLOW, accept, admit},
+    watched::{Look, Phase, Watched},
 };
 use crate::{
-    handlers::Slate,
     net::Passed,
     sys::{self, Epoll, Happened, Ready},
 };
 use std::{
-    collections::VecDeque,
     io,
     ops::Range,
     os::fd::AsRawFd,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-/// Bytes of a body that the watcher waits for; a longer one is the thread's to read.
-const SHORT: usize = 64 << 10;
 /// Bytes of unfinished requests, of all connections together.
 const MAX_UNFINISHED: usize = 64 << 20;
 /// How long a client may go on sending that has its answer, and how much.
@@ -51,55 +48,11 @@ const RETRY: Duration = Duration::from_millis(50);
 
 const NO_ROOM: Refused =
     Refused { status: "503 Service Unavailable", why: "there are too many connections" };
-const NO_THREAD: Refused =
-    Refused { status: "503 Service Unavailable", why: "there are too many requests" };
 
 /// Tokens of epoll: connections are slot and generation, so that a late event of one does not
 /// reach the next in its slot.
 const LISTENERS: u64 = 1 << 63;
 const BELL: u64 = u64::MAX;
-
-/// A request that waits for a thread.
-struct Job {
-    slot: usize,
-    connection: Connection,
-    head: Range<usize>,
-    came: Instant,
-}
-
-impl Job {
-    fn is_late(&self, limit: Option<Duration>) -> bool {
-        limit.is_some_and(|limit| self.came.elapsed() > limit)
-    }
-}
-
-/// What the watcher and the threads share.
-#[derive(Default)]
-struct Pool {
-    jobs: Mutex<Jobs>,
-    more: Condvar,
-    back: Mutex<Vec<(usize, Connection, After)>>,
-}
-
-#[derive(Default)]
-struct Jobs {
-    waiting: VecDeque<Job>,
-    done: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends the threads however the watcher ends.
-struct Dismiss<'p>(&'p Pool);
-
-impl Drop for Dismiss<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.jobs).done = true;
-        self.0.more.notify_all();
-    }
-}
 
 /// Serves until the server is told to stop, and what was in flight has ended.
 pub(super) fn serve(serving: &Serving<'_>) -> io::Result<()> {
@@ -115,82 +68,6 @@ pub(super) fn serve(serving: &Serving<'_>) -> io::Result<()> {
     })
 }
 
-/// One thread of the pool.
-fn work(serving: &Serving<'_>, pool: &Pool) {
-    let mut slate = Slate::default();
-    loop {
-        let mut jobs = lock(&pool.jobs);
-        let job = loop {
-            match jobs.waiting.pop_front() {
-                Some(job) => {
-                    serving.tell_waiting(jobs.waiting.len());
-                    break job;
-                }
-                None if jobs.done => return,
-                None => jobs = pool.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
-            }
-        };
-        drop(jobs);
-        let late = job.is_late(serving.options.queue_timeout);
-        let Job { slot, mut connection, head, came } = job;
-        let after = if late {
-            turn_away(&mut connection, head, serving)
-        } else {
-            let may_keep = !serving.stopping.load(Ordering::Acquire);
-            slate.came = Some(came);
-            let answer = || answer(&mut connection, head, serving, &mut slate, may_keep);
-            // Of applications panics are caught closer by: this one is a handler's, or ours. It
-            // costs the connection, and no thread.
-            catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
-                slate = Slate::default();
-                After::Close
-            })
-        };
-        lock(&pool.back).push((slot, connection, after));
-        serving.bell.ring();
-    }
-}
-
-/// Refuses a request that has waited for a thread for too long.
-fn turn_away(connection: &mut Connection, head: Range<usize>, serving: &Serving<'_>) -> After {
-    let line = first_line(&connection.buffer[head]).to_vec();
-    let is_head = line.starts_with(b"HEAD ");
-    connection.refuse(serving, &NO_THREAD, &line, is_head)
-}
-
-/// How far the next request of a connection has come.
-enum Phase {
-    /// Not a byte of it is there.
-    Idle,
-    Head,
-    /// The head lies at `head`; of the body so many bytes are to be there.
-    Body {
-        head: Range<usize>,
-        until: usize,
-    },
-    /// The same of a body in chunks, looked at as far as `at`.
-    Chunks {
-        head: Range<usize>,
-        chunks: Chunks,
-        at: usize,
-    },
-    /// The rest of a body that nobody wants, before the next request.
-    Skip,
-    /// The answer is out, and no other will follow: what comes is read until the client ends.
-    Drain {
-        left: u64,
-    },
-}
-
-/// A connection that is the watcher's.
-struct Watched {
-    connection: Connection,
-    scan: HeadScan,
-    phase: Phase,
-    /// When patience ends, with this phase.
-    deadline: Option<Instant>,
-}
-
 enum Slot {
     Free,
     /// A thread has the connection; its client is watched all the same.
@@ -198,15 +75,6 @@ enum Slot {
     Watched(Box<Watched>),
     /// It is being looked at.
     Held,
-}
-
-/// What a look at a connection came to.
-enum Look {
-    /// Nothing more for now.
-    Wait,
-    Ready(Range<usize>),
-    Refuse(Refused),
-    Close,
 }
 
 struct Watcher<'s> {
@@ -676,84 +544,5 @@ impl<'s> Watcher<'s> {
             }
         }
         Ok(())
-    }
-}
-
-impl Watched {
-    /// Goes as far as what is in the buffer allows: where the head lies, once the request can be
-    /// answered.
-    fn advance(&mut self, max_body: u64) -> Result<Option<Range<usize>>, Refused> {
-        loop {
-            let buffer = &mut self.connection.buffer;
-            match &mut self.phase {
-                Phase::Drain { .. } => {
-                    *buffer = Vec::new();
-                    return Ok(None);
-                }
-                Phase::Skip => {
-                    let skip = &mut self.connection.skip;
-                    let here = usize::try_from(*skip).unwrap_or(usize::MAX).min(buffer.len());
-                    buffer.drain(..here);
-                    *skip -= here as u64;
-                    if *skip > 0 {
-                        return Ok(None);
-                    }
-                    self.phase = if buffer.is_empty() { Phase::Idle } else { Phase::Head };
-                }
-                Phase::Idle => return Ok(None),
-                Phase::Head => {
-                    let Some(head) = self.scan.scan(buffer)? else { return Ok(None) };
-                    let request = parse(&buffer[head.clone()], Rules::Strict)?;
-                    if matches!(request.framing, Framing::Length(length) if length > max_body) {
-                        return Err(BODY_TOO_LONG);
-                    }
-                    // Whoever waits for 100 Continue has it when the body is first read.
-                    if request.expects_continue {
-                        return Ok(Some(head));
-                    }
-                    self.phase = match request.framing {
-                        Framing::Length(length) => match usize::try_from(length) {
-                            Ok(length) if length <= SHORT => {
-                                Phase::Body { until: head.end + length, head }
-                            }
-                            _ => return Ok(Some(head)),
-                        },
-                        Framing::Chunked => {
-                            Phase::Chunks { at: head.end, head, chunks: Chunks::new() }
-                        }
-                    };
-                }
-                Phase::Body { head, until } => {
-                    return Ok((buffer.len() >= *until).then(|| head.clone()));
-                }
-                Phase::Chunks { head, chunks, at } => {
-                    loop {
-                        let (used, piece) = chunks.next(&buffer[*at..])?;
-                        *at += used;
-                        if chunks.announced() > max_body {
-                            return Err(BODY_TOO_LONG);
-                        }
-                        match piece {
-                            Piece::Data(_) => {}
-                            Piece::More => break,
-                            Piece::End => return Ok(Some(head.clone())),
-                        }
-                    }
-                    return Ok((buffer.len() - head.end > SHORT).then(|| head.clone()));
-                }
-            }
-        }
-    }
-
-    /// The client sends no more.
-    fn end(&mut self) -> Look {
-        match &self.phase {
-            Phase::Idle | Phase::Skip | Phase::Drain { .. } => Look::Close,
-            Phase::Head if self.scan.is_idle() => Look::Close,
-            Phase::Head => Look::Refuse(Refused::bad("the request ended before its head did")),
-            Phase::Body { .. } | Phase::Chunks { .. } => {
-                Look::Refuse(Refused::bad("the body ended early"))
-            }
-        }
     }
 }

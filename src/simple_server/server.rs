@@ -5,7 +5,8 @@ use super::{
     connection::{After, Connection, PIECE, answer},
     front,
     handler::error_page,
-    request::{HeadScan, Refused},
+    head_scan::HeadScan,
+    request::Refused,
 };
 use crate::{
     handlers::Slate,

@@ -4,6 +4,10 @@ use super::{ErrorStream, InputStream, Request, Vars};
 use std::fmt;
 
 /// `wsgi.url_scheme`.
+///
+/// ```
+/// assert_eq!(cgigate::types::Scheme::Https.to_string(), "https");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `"http"`

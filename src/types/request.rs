@@ -86,6 +86,24 @@ impl Request {
     }
 
     /// Wakes a task when the request is cancelled: for applications that wait for something else.
+    ///
+    /// ```
+    /// use cgigate::types::Request;
+    /// use std::{sync::Arc, sync::atomic::{AtomicBool, Ordering}, task::Wake};
+    ///
+    /// struct Told(AtomicBool);
+    ///
+    /// impl Wake for Told {
+    ///     fn wake(self: Arc<Self>) {
+    ///         self.0.store(true, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let (request, told) = (Request::default(), Arc::new(Told(AtomicBool::new(false))));
+    /// request.wake_with(&Arc::clone(&told).into());
+    /// request.cancel(); // as the gateway does when the client has gone
+    /// assert!(told.0.load(Ordering::Relaxed) && request.is_cancelled());
+    /// ```
     pub fn wake_with(&self, waker: &Waker) {
         *lock(&self.waker) = Some(waker.clone());
     }

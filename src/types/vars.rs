@@ -48,6 +48,9 @@ pub struct Vars {
 /// Where a name and its value lie.
 type Pair = (Range<usize>, Range<usize>);
 
+/// A name, the value right behind it, and what follows.
+pub(crate) type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
+
 /// Why pairs did not become variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unindexed<E> {
@@ -123,11 +126,10 @@ impl Vars {
     /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/a"[..]));
     /// assert_eq!((vars.get("QUERY_STRING"), vars.get("REMOTE_USER")), (Some(&b""[..]), None));
     /// ```
-    // Inlined up to the search: the bucket of a name that is written out is known then.
+    // Inlined up to the search: the key of a name that is written out is known then.
     #[inline]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let name = name.as_ref();
-        self.value(bucket(name), name)
+        self.position(name.as_ref()).map(|at| self.slice(self.entries[at].value))
     }
 
     /// The value of `name`, unless it is absent or empty: what RFC 3875 means by "not set".
@@ -155,6 +157,7 @@ impl Vars {
     }
 
     /// Whether `name` is there.
+    #[inline]
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         self.position(name.as_ref()).is_some()
     }
@@ -194,11 +197,12 @@ impl Vars {
     /// # Panics
     /// When there are fewer bytes.
     pub(crate) fn shift(&mut self, from: &str, n: usize, to: &str) {
-        let value = |name: &str| match self.position(name.as_bytes()) {
+        let (to_at, from_at) = (self.position(to.as_bytes()), self.position(from.as_bytes()));
+        let value = |at: Option<usize>| match at {
             Some(at) => self.entries[at].value,
             None => Span { start: 0, len: 0 },
         };
-        let (left, right) = (value(to), value(from));
+        let (left, right) = (value(to_at), value(from_at));
         assert!(n <= right.len as usize);
         let moved = n as u32; // As above.
         let joint = if left.start + left.len == right.start {
@@ -209,13 +213,18 @@ impl Vars {
             self.bytes.extend_from_within(range(Span { len: moved, ..right }));
             span(&(start..self.bytes.len()))
         };
-        self.put(to.as_bytes(), joint);
         let rest = Span { start: right.start + moved, len: right.len - moved };
-        self.put(from.as_bytes(), rest);
+        self.put_at(to_at, to.as_bytes(), joint);
+        self.put_at(from_at, from.as_bytes(), rest);
     }
 
     fn put(&mut self, name: &[u8], value: Span) {
-        match self.position(name) {
+        self.put_at(self.position(name), name, value);
+    }
+
+    /// `at`: the place of `name`, which may have none.
+    fn put_at(&mut self, at: Option<usize>, name: &[u8], value: Span) {
+        match at {
             Some(at) => self.entries[at].value = value,
             None => {
                 let name = self.push(name);
@@ -331,46 +340,66 @@ impl Vars {
         &mut self,
         pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
     ) -> Result<(), E> {
-        match self.index_few(usize::MAX, |_, _| None, pair_at) {
+        match self.index_few(usize::MAX, |_: &[u8]| None, pair_at) {
             Ok(()) | Err(Unindexed::TooMany) => Ok(()),
             Err(Unindexed::Pair(error)) => Err(error),
         }
     }
 
-    /// The same of so many pairs at the most. `usual_at` knows the usual pair, and no error.
+    /// The same of so many pairs at the most. `usual` knows the usual pair at the front, and no error.
     #[inline]
     pub(crate) fn index_few<E>(
         &mut self,
         most: usize,
-        usual_at: impl Fn(&[u8], usize) -> Option<Pair>,
+        usual: impl Fn(&[u8]) -> Option<Split<'_>>,
         pair_at: impl Fn(&[u8], usize) -> Option<Result<Pair, E>>,
     ) -> Result<(), Unindexed<E>> {
         assert!(self.bytes.len() <= Self::MAX_BYTES, "variables of over a gibibyte");
-        let mut at = 0;
+        let (mut at, mut repeated) = (0, false);
+        loop {
+            at = self.learn_usual(at, &usual);
+            let found = pair_at(&self.bytes, at);
+            if self.entries.len() > most {
+                return Err(Unindexed::TooMany);
+            }
+            let Some(found) = found else { break };
+            let (name, value) = found.map_err(Unindexed::Pair)?;
+            at = value.end;
+            self.entries.push(Entry::new(&name, &value));
+            repeated |= self.learn_places();
+        }
+        if repeated || self.contains("HTTP_PROXY") {
+            self.settle_repeated();
+        }
+        Ok(())
+    }
+
+    /// Notes pairs from there on and makes them known by their names, as long as they are usual
+    /// ones, there is room, and no other name has their bucket; where the next one begins.
+    // A quarter of what a request costs: nothing is called in here, so all registers are its own.
+    #[inline]
+    fn learn_usual(&mut self, from: usize, usual: impl Fn(&[u8]) -> Option<Split<'_>>) -> usize {
         // Apart from each other, for the compiler to see that they are.
         let (bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
-        let noted = loop {
-            // Half of what a request costs: nothing is called in here, so all registers are its own.
-            let room = entries.capacity().min(most);
-            while entries.len() < room
-                && let Some((name, value)) = usual_at(&bytes, at)
-            {
-                at = value.end;
-                entries.push(Entry::new(&name, &value));
-            }
-            match pair_at(&bytes, at) {
-                None => break Ok(()),
-                Some(Err(error)) => break Err(Unindexed::Pair(error)),
-                Some(Ok(_)) if entries.len() >= most => break Err(Unindexed::TooMany),
-                Some(Ok((name, value))) => {
-                    at = value.end;
-                    entries.push(Entry::new(&name, &value));
-                }
-            }
-        };
+        let (buckets, mut letters) = (&mut self.buckets, self.second_letters);
+        let mut rest = bytes.get(from..).unwrap_or_default();
+        while entries.len() < entries.capacity()
+            && let Some((name, value, behind)) = usual(rest)
+            && let Some(key) = Key::of_usual(name)
+            && let last @ 0 = &mut buckets[key.bucket(name.len())]
+        {
+            letters |= key.second_letter();
+            let value_end = bytes.len() - behind.len();
+            let value = value_end - value.len()..value_end;
+            entries.push(Entry::new(&(value.start - name.len()..value.start), &value));
+            // Entries are of 16 bytes and more: their places are of 32 bits.
+            *last = entries.len() as u32;
+            rest = behind;
+        }
+        let end = bytes.len() - rest.len();
+        (self.second_letters, self.settled) = (letters, entries.len());
         (self.bytes, self.entries) = (bytes, entries);
-        self.settle();
-        noted
+        end
     }
 
     /// A pair whose bytes were appended already: a step of [`index_by`](Self::index_by), for who
@@ -398,13 +427,14 @@ impl Vars {
         let (mut letters, mut repeated) = (*second_letters, false);
         for place in self.settled..entries.len() {
             let name = cut(bytes, entries[place].name);
-            letters |= second_letter(name);
-            let last = &mut buckets[usize::from(bucket(name))];
+            let key = Key::of(name);
+            letters |= key.second_letter();
+            let last = &mut buckets[key.bucket(name.len())];
             // Entries are of 16 bytes and more: their places are of 32 bits.
             let before = std::mem::replace(last, place as u32 + 1);
             entries[place].before = before;
             if before != 0 {
-                repeated |= has(bytes, entries, before, name);
+                repeated |= has(bytes, entries, before, key, name);
             }
         }
         *second_letters = letters;
@@ -426,7 +456,7 @@ impl Vars {
                 // As above.
                 Some(at) => again.push((at as u32, entry.value)),
                 None => {
-                    let last = &mut self.buckets[usize::from(bucket(name))];
+                    let last = &mut self.buckets[Key::of(name).bucket(name.len())];
                     self.entries[self.settled] = Entry { before: *last, ..entry };
                     self.settled += 1;
                     *last = self.settled as u32; // As above.
@@ -466,19 +496,19 @@ impl Vars {
         self.entries[at as usize].value = span(&(start..self.bytes.len()));
     }
 
+    #[inline]
     fn position(&self, name: &[u8]) -> Option<usize> {
-        find(&self.bytes, &self.entries, self.buckets[usize::from(bucket(name))], name)
+        self.position_by(Key::of(name), name)
     }
 
-    fn value(&self, bucket: u8, name: &[u8]) -> Option<&[u8]> {
-        let at = find(&self.bytes, &self.entries, self.buckets[usize::from(bucket)], name)?;
-        Some(self.slice(self.entries[at].value))
+    fn position_by(&self, key: Key, name: &[u8]) -> Option<usize> {
+        find(&self.bytes, &self.entries, self.buckets[key.bucket(name.len())], key, name)
     }
 
     /// Whether a name may begin with `prefix`, of two letters or more. For prefixes that hardly a
     /// name has: no means no, and yes that it is worth looking at each.
     pub(crate) fn may_begin_with(&self, prefix: &str) -> bool {
-        self.second_letters & second_letter(prefix.as_bytes()) != 0
+        self.second_letters & Key::of(prefix.as_bytes()).second_letter() != 0
     }
 
     /// No entry can be found any more.
@@ -514,11 +544,13 @@ fn span(range: &Range<usize>) -> Span {
 
 /// The place of the entry of `name` among those of its bucket, of which `last` came last.
 #[inline]
-fn find(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> Option<usize> {
+fn find(bytes: &[u8], entries: &[Entry], last: u32, key: Key, name: &[u8]) -> Option<usize> {
     let mut at = last;
     // Ends: each leads to one that came before it.
     while let Some(entry) = entries.get((at as usize).wrapping_sub(1)) {
-        if cut(bytes, entry.name) == name {
+        let other = cut(bytes, entry.name);
+        let may_be = other.len() == name.len() && Key::of(other) == key;
+        if may_be && (name.len() <= Key::TELLS || other == name) {
             return Some(at as usize - 1);
         }
         at = entry.before;
@@ -528,32 +560,56 @@ fn find(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> Option<usize
 
 /// Whether `name` is among the entries of its bucket, up to `last`.
 #[cold]
-fn has(bytes: &[u8], entries: &[Entry], last: u32, name: &[u8]) -> bool {
-    find(bytes, entries, last, name).is_some()
+fn has(bytes: &[u8], entries: &[Entry], last: u32, key: Key, name: &[u8]) -> bool {
+    find(bytes, entries, last, key, name).is_some()
 }
 
-/// The bit of a name's second letter, and of one in four other bytes.
-#[inline]
-fn second_letter(name: &[u8]) -> u64 {
-    name.get(1).map_or(0, |letter| 1 << (letter & 63))
+/// The first and the last letters of a name. With its length they tell names apart that are not
+/// longer than both together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    first: u64,
+    last: u64,
 }
 
-/// Length, first and last letters tell the usual names well apart.
-#[inline]
-fn bucket(name: &[u8]) -> u8 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15; // 2^64 / golden ratio: every bit reaches the top ones.
-    let word = match (name.first_chunk(), name.last_chunk()) {
-        (Some(first), Some(last)) => {
-            u64::from_le_bytes(*first).rotate_left(23) ^ u64::from_le_bytes(*last)
+impl Key {
+    /// The longest name that is told by its key.
+    const TELLS: usize = 16;
+
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        Self::of_usual(name).unwrap_or_else(|| {
+            let letter = |at| name.get(at).map_or(0, |&letter| u64::from(letter));
+            Self { first: letter(0) | letter(1) << 8 | letter(2) << 16, last: 0 }
+        })
+    }
+
+    /// Of four letters or more.
+    #[inline]
+    fn of_usual(name: &[u8]) -> Option<Self> {
+        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            return Some(Self { first, last });
         }
-        _ => short_word(name),
-    };
-    ((word ^ name.len() as u64).wrapping_mul(ODD) >> 56) as u8
-}
+        let (first, last) = (name.first_chunk()?, name.last_chunk()?);
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        Some(Self { first: first.into(), last: last.into() })
+    }
 
-#[cold]
-fn short_word(name: &[u8]) -> u64 {
-    name.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+    /// Where a name of that key and so many letters is looked for. The names that nearly all requests
+    /// have come to buckets of their own: the factor was searched for that.
+    #[inline]
+    fn bucket(self, len: usize) -> usize {
+        const FACTOR: u64 = 0x08f3_ff18_88db_f8cd;
+        let word = self.first.rotate_left(23) ^ self.last ^ len as u64;
+        (word.wrapping_mul(FACTOR) >> 56) as usize
+    }
+
+    /// The bit of the second letter, and of one in four other bytes.
+    #[inline]
+    fn second_letter(self) -> u64 {
+        1 << (self.first >> 8 & 63)
+    }
 }
 
 impl fmt::Debug for Vars {
@@ -641,12 +697,81 @@ mod tests {
     #[test]
     fn names_of_one_bucket_are_told_apart() {
         let names = ["HTTP_AB_x_TAIL_AB", "HTTP_AB_y_TAIL_AB", "HTTP_AB_z_TAIL_AB"];
-        assert_eq!(bucket(names[0].as_bytes()), bucket(names[1].as_bytes()));
+        let bucket = |name: &str| Key::of(name.as_bytes()).bucket(name.len());
+        assert_eq!(bucket(names[0]), bucket(names[1]));
         let mut vars: Vars = names.iter().map(|name| (name, name)).collect();
         assert!(names.iter().all(|name| vars.get(name) == Some(name.as_bytes())));
         assert!(vars.remove(names[1]));
         let there: Vec<_> = names.iter().map(|name| vars.contains(name)).collect();
         assert_eq!(there, [true, false, true]);
+    }
+
+    /// RFC 3875, what web servers add to it, and what browsers and proxies send.
+    #[test]
+    fn the_names_that_nearly_all_requests_have_need_no_second_look() {
+        const NAMES: &str = "AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE CONTEXT_DOCUMENT_ROOT \
+            CONTEXT_PREFIX DOCUMENT_ROOT DOCUMENT_URI GATEWAY_INTERFACE HTTPS HTTP_ACCEPT \
+            HTTP_ACCEPT_ENCODING HTTP_ACCEPT_LANGUAGE HTTP_AUTHORIZATION HTTP_CACHE_CONTROL \
+            HTTP_CONNECTION HTTP_CONTENT_LENGTH HTTP_CONTENT_TYPE HTTP_COOKIE HTTP_DNT HTTP_HOST \
+            HTTP_IF_MODIFIED_SINCE HTTP_IF_NONE_MATCH HTTP_ORIGIN HTTP_PRAGMA HTTP_PRIORITY \
+            HTTP_PROXY HTTP_RANGE HTTP_REFERER HTTP_SEC_CH_UA HTTP_SEC_CH_UA_MOBILE \
+            HTTP_SEC_CH_UA_PLATFORM HTTP_SEC_FETCH_DEST HTTP_SEC_FETCH_MODE HTTP_SEC_FETCH_SITE \
+            HTTP_SEC_FETCH_USER HTTP_TE HTTP_UPGRADE_INSECURE_REQUESTS HTTP_USER_AGENT \
+            HTTP_X_FORWARDED_FOR HTTP_X_FORWARDED_HOST HTTP_X_FORWARDED_PROTO HTTP_X_REAL_IP \
+            HTTP_X_REQUESTED_WITH HTTP_X_REQUEST_ID PATH_INFO PATH_TRANSLATED QUERY_STRING \
+            REDIRECT_STATUS REMOTE_ADDR REMOTE_HOST REMOTE_IDENT REMOTE_PORT REMOTE_USER \
+            REQUEST_METHOD REQUEST_SCHEME REQUEST_URI SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR \
+            SERVER_ADMIN SERVER_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE \
+            UNIQUE_ID";
+        let vars: Vars = NAMES.split_whitespace().map(|name| (name, "")).collect();
+        assert!(vars.len() == 66 && vars.entries.iter().all(|entry| entry.before == 0));
+    }
+
+    /// The usual pairs are noted by a way of their own; what they come to may not tell.
+    #[test]
+    fn it_is_all_the_same_which_pairs_are_usual() {
+        fn pair(stream: &[u8]) -> Option<Split<'_>> {
+            let (&[name, value], rest) = stream.split_first_chunk()?;
+            let (name, rest) = rest.split_at_checked(name.into())?;
+            let (value, rest) = rest.split_at_checked(value.into())?;
+            Some((name, value, rest))
+        }
+        let pair_at = |stream: &[u8], at: usize| {
+            let (name, value, _) = pair(&stream[at..])?;
+            let value_at = at + 2 + name.len();
+            Some(Ok::<_, ()>((at + 2..value_at, value_at..value_at + value.len())))
+        };
+        let mut wire = Vec::new();
+        for name in
+            "AB HTTPS HTTP_COOKIE C HTTP_COOKIE HTTP_AB_x_TAIL_AB HTTP_AB_y_TAIL_AB HTTP_PROXY \
+            QUERY_STRING CGIGATE_APP C SCRIPT_NAME REQUEST_URI QUERY_STRING HTTP_COOKIE ABC"
+                .split_whitespace()
+                .chain([""])
+        {
+            let value = wire.len().to_string();
+            wire.extend([name.len() as u8, value.len() as u8]);
+            wire.extend_from_slice(name.as_bytes());
+            wire.extend_from_slice(value.as_bytes());
+        }
+        let come_to = |room: usize, usual: fn(&[u8]) -> Option<Split<'_>>| {
+            let mut vars = Vars::default();
+            vars.reserve(room, 0);
+            vars.append(&wire);
+            vars.index_few(17, usual, pair_at).unwrap();
+            assert!(vars.may_begin_with("CGIGATE_") && !vars.contains("HTTP_PROXY"));
+            assert!(vars.names().all(|name| vars.contains(name)));
+            format!("{vars:?}")
+        };
+        let all_by_the_other = come_to(100, |_| None);
+        assert!(all_by_the_other.contains(r#""HTTP_COOKIE": "#), "{all_by_the_other}");
+        for room in [0, 5, 100] {
+            assert_eq!(come_to(room, pair), all_by_the_other, "{room}");
+            let some = come_to(room, |stream| pair(stream).filter(|(name, ..)| name.len() % 3 > 0));
+            assert_eq!(some, all_by_the_other, "{room}");
+        }
+        let mut vars = Vars::default();
+        vars.append(&wire);
+        assert_eq!(vars.index_few(16, pair, pair_at), Err(Unindexed::TooMany));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::types::{Scheme, Vars};
 
 pub use crate::types::FileWrapper;
 pub use shift::{DotDot, NoSlash, shift_path_info, shift_path_info_strict};
-pub(crate) use shift::{shift_segment, split_path_info};
+pub(crate) use shift::{first_segment, shift_segment};
 pub use testing::{TestEnviron, setup_testing_defaults};
 #[cfg(feature = "http")]
 pub(crate) use uri::SCRIPT;

@@ -7,6 +7,7 @@
 //! place that SCRIPT_NAME says.
 
 use crate::types::Vars;
+use std::ops::Range;
 
 /// A path that would leave the place it is under: a segment is `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,19 +108,18 @@ fn normal(path: &[u8]) -> Vec<u8> {
 /// ```
 pub fn shift_path_info_strict(vars: &mut Vars) -> Result<Option<Vec<u8>>, DotDot> {
     let path_info = vars.get("PATH_INFO").unwrap_or_default();
-    let segment = split_path_info(path_info)?.map(|(segment, _)| segment.to_vec());
-    shift_segment(vars)?;
-    Ok(segment)
+    let Some(segment) = first_segment(path_info)? else { return Ok(None) };
+    let name = path_info[segment.clone()].to_vec();
+    shift_segment(vars, segment);
+    Ok(Some(name))
 }
 
-/// The same, without a copy of the segment; whether there was one.
-pub(crate) fn shift_segment(vars: &mut Vars) -> Result<bool, DotDot> {
-    let path_info = vars.get("PATH_INFO").unwrap_or_default();
-    let Some((segment, rest)) = split_path_info(path_info)? else { return Ok(false) };
-    let (len, end) = (path_info.len(), path_info.len() - rest.len());
+/// The same, when it is known where in PATH_INFO the [first segment](first_segment) lies.
+pub(crate) fn shift_segment(vars: &mut Vars, segment: Range<usize>) {
     // With the slash before it.
-    let begin = end - segment.len() - 1;
+    let begin = segment.start - 1;
     if begin > 0 {
+        let len = vars.get("PATH_INFO").map_or(0, <[u8]>::len);
         vars.set_part("PATH_INFO", "PATH_INFO", begin..len);
     }
     // A `/` that it ends in is the one before the segment.
@@ -127,22 +127,19 @@ pub(crate) fn shift_segment(vars: &mut Vars) -> Result<bool, DotDot> {
         let len = script_name.len();
         vars.set_part("SCRIPT_NAME", "SCRIPT_NAME", 0..len);
     }
-    vars.shift("PATH_INFO", end - begin, "SCRIPT_NAME");
-    Ok(true)
+    vars.shift("PATH_INFO", segment.end - begin, "SCRIPT_NAME");
 }
 
-/// A segment, and what follows it.
-type Split<'p> = (&'p [u8], &'p [u8]);
-
-/// The first segment of a path that counts, and what follows it.
-pub(crate) fn split_path_info(path: &[u8]) -> Result<Option<Split<'_>>, DotDot> {
-    let mut rest = path;
-    while let Some(path) = rest.strip_prefix(b"/") {
-        let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
-        match &path[..end] {
-            b"" | b"." => rest = &path[end..],
+/// Where in a path the first segment lies that counts. A slash is before it.
+pub(crate) fn first_segment(path: &[u8]) -> Result<Option<Range<usize>>, DotDot> {
+    let mut at = 0;
+    while let Some(rest) = path[at..].strip_prefix(b"/") {
+        let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+        let next = at + 1 + end;
+        match &rest[..end] {
+            b"" | b"." => at = next,
             b".." => return Err(DotDot),
-            segment => return Ok(Some((segment, &path[end..]))),
+            _ => return Ok(Some(at + 1..next)),
         }
     }
     Ok(None)
@@ -252,9 +249,8 @@ mod tests {
             ("/../b", Err(DotDot)),
             ("/./../b", Err(DotDot)),
         ] {
-            let got = split_path_info(path.as_bytes());
-            let want =
-                want.map(|some| some.map(|(a, b): (&str, &str)| (a.as_bytes(), b.as_bytes())));
+            let got = first_segment(path.as_bytes())
+                .map(|some| some.map(|at| (&path[at.clone()], &path[at.end..])));
             assert_eq!(got, want, "{path}");
         }
     }

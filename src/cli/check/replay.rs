@@ -192,7 +192,7 @@ fn in_process(fixture: &Fixture, shape: Shape, dispatcher: &Dispatcher) -> Resul
             }
         }
     }
-    let app = dispatcher.dispatch_within(max_body, Role::Responder, &mut slate.vars);
+    let app = dispatcher.dispatch_within(Some(max_body), Role::Responder, &mut slate.vars);
     let content = match (shape, Content::length(&slate.vars)) {
         (Shape::FastCgi, Ok(None)) => Content::UntilEnd,
         _ => Content::of_cgi(&slate.vars).unwrap_or(Content::Length(0)),

@@ -1,0 +1,83 @@
+//! What a thread has at hand while it takes in what came, and what comes of that.
+
+use super::{Dispatch, Protocol, call::Call, connection::Front, spool::End, token::Token};
+use crate::fcgi::{RequestId, Role};
+use std::{collections::VecDeque, ops::Range};
+
+/// What a thread has at hand while it takes in what came, and what comes of that.
+#[derive(Default)]
+#[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
+pub(super) struct Sorting {
+    /// Requests that can be run.
+    pub(super) ready: VecDeque<Box<Call>>,
+    /// What is to be said at once.
+    pub(super) answers: Vec<u8>,
+    /// The request whose body is read where it was received.
+    pub(super) mine: Option<RequestId>,
+    /// Where in the receive buffer its pieces lie.
+    pub(super) pieces: VecDeque<Range<usize>>,
+    /// How its body ended.
+    pub(super) end: Option<End>,
+    /// The request that this thread is going to run, and whether its body is lent to it.
+    pub(super) first: Option<(Box<Call>, bool)>,
+    /// Calls for the next requests.
+    pub(super) pool: Vec<Box<Call>>,
+    /// Requests that were answered in an application's place: what with, and their variables as far
+    /// as they are known.
+    pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
+    /// What the next connections that say something are known by.
+    pub(super) fronts: Vec<Box<Front>>,
+}
+
+/// Calls and fronts that a thread keeps for what comes next.
+const POOL: usize = 16;
+
+impl Sorting {
+    /// Nobody's body is read from the buffer any more.
+    pub(super) fn forget(&mut self) {
+        (self.mine, self.end) = (None, None);
+        self.pieces.clear();
+    }
+
+    /// Tells of the requests that were refused.
+    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch) {
+        for (status, call) in std::mem::take(&mut self.refused) {
+            apps.refused(status, call.as_ref().map(|call| &call.slate.vars));
+            if let Some(call) = call {
+                self.put_away(call);
+            }
+        }
+    }
+
+    /// Keeps a call that is done with.
+    pub(super) fn put_away(&mut self, mut call: Box<Call>) {
+        call.forget_body();
+        if self.pool.len() < POOL {
+            self.pool.push(call);
+        }
+    }
+
+    /// Keeps a front that knows nothing.
+    pub(super) fn keep_front(&mut self, front: Box<Front>) {
+        if self.fronts.len() < POOL {
+            self.fronts.push(front);
+        }
+    }
+
+    /// A call for a request that begins.
+    pub(super) fn call(
+        &mut self,
+        protocol: Protocol,
+        token: Token,
+        id: RequestId,
+        role: Role,
+    ) -> Box<Call> {
+        match self.pool.pop() {
+            Some(mut call) => {
+                call.renew(protocol, token, id, role);
+                call
+            }
+            None => Box::new(Call::new(protocol, token, id, role)),
+        }
+    }
+}
