@@ -9,6 +9,8 @@ mod listener;
 mod notify;
 mod owner;
 #[cfg(unix)]
+mod siblings;
+#[cfg(unix)]
 mod succession;
 
 pub use crate::sys::Peer;
@@ -22,6 +24,8 @@ pub(crate) use listener::{handed_over, stdin_listens};
 #[cfg(unix)]
 pub(crate) use notify::notify;
 pub use owner::{Owner, OwnerError};
+#[cfg(unix)]
+pub(crate) use siblings::{Counter, Lodging, Siblings, Vacancies};
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
@@ -104,6 +108,14 @@ impl fmt::Display for Address {
 
 impl Address {
     /// Whether others than this machine can reach it.
+    ///
+    /// ```
+    /// use cgigate::net::Address;
+    ///
+    /// let [loopback, every] = ["127.0.0.1:80", "0.0.0.0:80"].map(|text| text.parse::<Address>());
+    /// assert!(!loopback?.is_exposed() && every?.is_exposed());
+    /// # Ok::<_, cgigate::net::AddressError>(())
+    /// ```
     pub fn is_exposed(&self) -> bool {
         matches!(self, Self::Tcp(address) if !address.ip().to_canonical().is_loopback())
     }

@@ -138,6 +138,14 @@ fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
 
 /// Appends the head of a request: CONTENT_LENGTH, `SCGI`, then `params`, which hold neither.
 ///
+/// ```
+/// let mut request = Vec::new();
+/// cgigate::scgi::head(&mut request, 2, &[("REQUEST_METHOD", "POST")])?;
+/// request.extend_from_slice(b"hi");
+/// assert_eq!(request, b"44:CONTENT_LENGTH\x002\0SCGI\x001\0REQUEST_METHOD\0POST\0,hi");
+/// # Ok::<_, cgigate::scgi::HeadError>(())
+/// ```
+///
 /// # Errors
 /// [`HeadError::Nul`]; `out` is as it was.
 pub fn head<N: AsRef<[u8]>, V: AsRef<[u8]>>(

@@ -105,6 +105,11 @@ impl Request {
     }
 
     /// The body, and its length.
+    ///
+    /// ```
+    /// let request = cgigate::testing::Request::new("PUT", "/").body("four");
+    /// assert!(request.ask(&cgigate::apps::environ).text().contains("CONTENT_LENGTH=4\n"));
+    /// ```
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.vars.set("CONTENT_LENGTH", self.body.len().to_string());
@@ -127,6 +132,12 @@ impl Request {
     }
 
     /// Asks an application.
+    ///
+    /// ```
+    /// let request = cgigate::testing::get("/");
+    /// let (first, again) = (request.clone().ask(&cgigate::apps::hello), request.ask(&cgigate::apps::hello));
+    /// assert_eq!(first.text(), again.text());
+    /// ```
     ///
     /// # Panics
     /// When even the page about an error could not be made: a fault of this crate.
@@ -160,6 +171,16 @@ impl Application for Lent<'_> {
 }
 
 /// What came of a request.
+///
+/// ```
+/// use cgigate::{handlers::Ending, testing};
+///
+/// let answer = testing::get("/").ask(&cgigate::app(|_, _| Err("no luck".into())));
+/// assert_eq!((answer.status, &*answer.log), (500, "no luck\n"));
+/// assert_eq!(answer.header("Content-Type"), Some("text/plain"));
+/// assert!(answer.text().starts_with("A server error occurred."));
+/// assert_eq!(answer.ending, Ending::Whole);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code; 0 where nothing was sent.

@@ -91,6 +91,13 @@ fn parse_pair(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
 
 /// Appends the head of a request.
 ///
+/// ```
+/// let mut request = Vec::new();
+/// cgigate::uwsgi::head(&mut request, &[("A", "b")])?;
+/// assert_eq!(request, b"\0\x06\0\0\x01\0A\x01\0b");
+/// # Ok::<_, cgigate::uwsgi::HeadError>(())
+/// ```
+///
 /// # Errors
 /// [`HeadError::TooLong`] when the pairs take more than [`MAX_PAIRS`] bytes; `out` is as it was.
 pub fn head<N: AsRef<[u8]>, V: AsRef<[u8]>>(

@@ -148,26 +148,6 @@ fn a_stale_file_is_replaced_a_live_one_refused_and_what_is_no_socket_left_alone(
     drop(other);
 }
 
-#[test]
-fn of_many_that_start_on_one_stale_file_one_serves_and_the_others_say_why_not() {
-    let folder = folder("race");
-    let path = folder.join("s");
-    drop(UnixListener::bind(&path).unwrap());
-    let listen = format!("unix:{}", path.display());
-    let mut servers: Vec<_> = (0..6)
-        .map(|number| {
-            let own = fleet::folder(&format!("race-{number}"));
-            Server::run(own, &mut gateway(&["fastcgi", "--app", "hello", "--listen", &listen]))
-        })
-        .collect();
-    let lines: Vec<String> = servers.iter_mut().map(|server| server.line().unwrap()).collect();
-    let serve = |line: &&String| line.starts_with("cgigate: fastcgi on ");
-    assert_eq!(lines.iter().filter(serve).count(), 1, "{lines:?}");
-    assert!(lines.iter().all(|line| serve(&line) || line.contains("stop it first")), "{lines:?}");
-    assert_eq!(servers[0].get_at(&listen, "/"), ("Hello World\n".into(), true));
-    let _ = fs::remove_dir_all(folder);
-}
-
 /// What a service manager hears, message by message.
 struct Manager(UnixDatagram);
 

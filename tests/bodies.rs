@@ -8,26 +8,25 @@ use cgigate::{
     Body, Environ, Response, StartResponse,
     fcgi::Role,
     gateway::Settings,
-    types::{Blocks, Exception, InputStream, Request},
+    types::{Blocks, Exception, FileWrapper, InputStream, Request},
 };
-use fastcgi_peer::{Apps, Gate, House, Peer, head_with, request, stdin};
+use fastcgi_peer::{Apps, Gate, House, PLAIN, Peer, head_with, hello, request, stdin};
 use std::{
-    io::{BufRead, Read, Write},
-    sync::{Arc, Mutex, mpsc},
+    fs,
+    io::{BufRead, Read, Seek, SeekFrom, Write},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
 
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 const MIB: usize = 1 << 20;
 
 /// Web servers that send a body while they read its answer, and one that does not.
 const SERVERS: [&str; 2] = ["Apache/2.4.66", "nginx/1.22.1"];
-
-fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok("Hello World\n".into())
-}
 
 /// The body, from where it was received.
 fn echo<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
@@ -111,6 +110,30 @@ fn sixteen_mebibytes_come_back_however_they_are_cut_and_read() {
             }
         }
     }
+}
+
+#[test]
+fn a_long_file_comes_whole_from_wherever_it_is_begun() {
+    let path = std::env::temp_dir().join(format!("cgigate-long-file-{}", std::process::id()));
+    let whole = body(3 * MIB + 12_345);
+    fs::write(&path, &whole).expect("a temporary folder");
+    let (from, begins) = (path.clone(), Arc::new(AtomicU64::new(0)));
+    let at = Arc::clone(&begins);
+    let file = cgigate::app(move |_environ, start_response| {
+        start_response.call("200 OK", &[PLAIN])?;
+        let mut file = fs::File::open(&from)?;
+        file.seek(SeekFrom::Start(at.load(Ordering::SeqCst)))?;
+        Ok(Body::File(FileWrapper::new(file)))
+    });
+    let house = House::open(apps().with("/file", file), Settings::default());
+    for mut peer in [house.unix(), house.tcp()] {
+        for begin in [0, 1, 4_095, 4_097, 65_536, 2 * MIB + 7, 3 * MIB] {
+            begins.store(begin as u64, Ordering::SeqCst);
+            peer.send(&request(1, "/file", true));
+            assert!(peer.answer(1).body() == &whole[begin..], "from {begin}");
+        }
+    }
+    fs::remove_file(path).expect("it was there");
 }
 
 /// nginx has the whole body before it sends the first byte, and sends none once the header block

@@ -83,11 +83,11 @@ fn a_difference_is_shown_and_counted() {
     let said = said.replace(&format!("{}/", cases.0.display()), "");
     assert_eq!(
         said,
-        "FAILED exits: as CGI, FastCGI, SCGI, HTTP: exit status 0 instead of 1\n\
+        "FAILED exits: as CGI, FastCGI, SCGI, uwsgi, HTTP: exit status 0 instead of 1\n\
          FAILED no/line: environ, line 2: no NAME=value\n\
          SKIPPED other: nobody is not linked\n\
          FAILED silent: as CGI: stderr lacks: oh\n\
-         FAILED wrong: as CGI, FastCGI, SCGI, HTTP: stdout differs in line 5\n  \
+         FAILED wrong: as CGI, FastCGI, SCGI, uwsgi, HTTP: stdout differs in line 5\n  \
          expected: \"Hello W\\xc3\\xb6rld\\n\"\n  \
          got:      \"Hello World\\n\"\n\
          1 passed, 4 failed, 1 skipped\n"

@@ -6,7 +6,10 @@
 
 mod operated;
 
-use cgigate::fcgi::{self, ProtocolStatus, RecordType, RequestId, Role};
+use cgigate::{
+    fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
+    scgi, uwsgi,
+};
 use operated::{PATIENCE, Server};
 use serde_json::Value;
 use std::{
@@ -111,18 +114,23 @@ fn who_waits_for_too_long_is_answered_504_and_the_worker_is_replaced() {
 /// The worker goes when those that share it are done: not before, and it waits for nobody else.
 #[test]
 fn neighbours_finish_first() {
-    let options = ["--request-timeout", "1s", "--threads", "4", "--admin", "unix:{folder}/admin"];
+    let options = ["--request-timeout", "3s", "--threads", "4", "--admin", "unix:{folder}/admin"];
     let server = Server::start("fastcgi", &options);
     let before = server.workers()[0];
     let mut overdue = server.connect();
     overdue.write_all(&request(1, LONG, false)).unwrap();
     server.until_status("the first", |it| number(it, "/in_flight") == 1);
-    std::thread::sleep(Duration::from_millis(500));
+    // So much younger, and so much longer may it take.
+    std::thread::sleep(Duration::from_millis(2500));
     let mut neighbour = server.connect();
-    neighbour.write_all(&request(1, "/sleep?ms=900", false)).unwrap();
+    let whole = request(1, "/count", false);
+    let (begin, end) = whole.split_at(whole.len() - 8);
+    neighbour.write_all(begin).unwrap();
+    server.until_status("the second", |it| number(it, "/in_flight") == 2);
     assert!(answer(&mut overdue, 1).0.contains("Status: 504 "));
     assert!(record(&mut overdue).is_none(), "it was not to be kept");
-    assert!(answer(&mut neighbour, 1).0.ends_with("slept 900\n"));
+    neighbour.write_all(end).unwrap();
+    assert!(answer(&mut neighbour, 1).0.ends_with("\r\n\r\n0\n"));
     // Long before --graceful-timeout.
     server.until_status("the end of the old one", |it| {
         let processes = it["processes"].as_array().unwrap();
@@ -133,7 +141,9 @@ fn neighbours_finish_first() {
 #[test]
 fn an_answer_that_has_begun_is_cut_so_that_it_shows() {
     let stream = "/stream?chunks=1000000&size=10&delay_ms=20";
-    let server = Server::start("fastcgi", &LIMIT);
+    let options = [&LIMIT[..], &["--access-log", "{folder}/access", "--log-format", "json"]];
+    let server = Server::start("fastcgi", &options.concat());
+    let logged = || std::fs::read_to_string(server.path("access")).unwrap().lines().count();
     // Alone on its connection: no END_REQUEST, and the end.
     let mut alone = server.connect();
     alone.write_all(&request(1, stream, true)).unwrap();
@@ -151,6 +161,7 @@ fn an_answer_that_has_begun_is_cut_so_that_it_shows() {
     while let Some((kind, _, content)) = record(&mut shared) {
         if kind == 3 {
             assert_eq!(content, failed);
+            assert!(logged() >= 2, "whoever has its end finds it in the log");
             ended += 1;
         }
     }
@@ -211,11 +222,26 @@ fn who_begins_the_answer_has_it() {
 
 #[test]
 fn the_other_protocols_have_the_limit_too() {
-    let server = Server::start("scgi", &LIMIT);
-    let vars = b"CONTENT_LENGTH\x000\x00SCGI\x001\x00REQUEST_METHOD\x00GET\x00PATH_INFO\x00/sleep\x00QUERY_STRING\x00ms=600000\x00";
-    let answer =
-        ask(server.connect(), &[format!("{}:", vars.len()).as_bytes(), vars, b","].concat());
-    assert!(answer.starts_with("Status: 504 Gateway Timeout\r\n"), "{answer}");
+    for protocol in ["scgi", "uwsgi"] {
+        let front = if protocol == "scgi" { "Status: " } else { "HTTP/1.1 " };
+        let server = Server::start(protocol, &LIMIT);
+        let get = |path, query| {
+            let vars = [("REQUEST_METHOD", "GET"), ("PATH_INFO", path), ("QUERY_STRING", query)];
+            let mut wire = Vec::new();
+            match protocol {
+                "scgi" => scgi::head(&mut wire, 0, &vars).unwrap(),
+                _ => uwsgi::head(&mut wire, &vars).unwrap(),
+            }
+            ask(server.connect(), &wire)
+        };
+        let answer = get("/sleep", "ms=600000");
+        assert!(answer.starts_with(&format!("{front}504 Gateway Timeout\r\n")), "{answer}");
+        server.until("cgigate: overdue: GET /sleep: ");
+        let answer = get("/stream", "chunks=1000000&size=10&delay_ms=20");
+        assert!(answer.starts_with(&format!("{front}200 OK\r\n")), "{answer}");
+        server.until("its answer was cut off");
+        assert!(get("/hello", "").ends_with("\r\n\r\nHello World\n"));
+    }
 
     let mut server =
         Server::start("http", &[&LIMIT[..], &["--graceful-timeout", "100ms"]].concat());
@@ -228,6 +254,20 @@ fn the_other_protocols_have_the_limit_too() {
     let answer = ask(server.connect(), stream.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 200 ") && !answer.ends_with("0\r\n\r\n"), "{answer}");
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn an_application_is_told_how_much_time_it_has() {
+    for protocol in ["fastcgi", "http"] {
+        let get = |server: &Server| match protocol {
+            "http" => server.http("socket", "/deadline").1,
+            _ => server.get("/deadline").0,
+        };
+        let server = Server::start(protocol, &["--request-timeout", "100s"]);
+        let left: u64 = get(&server).trim_end().parse().unwrap();
+        assert!((1..=100_000).contains(&left), "{left} ms");
+        assert_eq!(get(&Server::start(protocol, &[])), "none\n");
+    }
 }
 
 /// A body that only the end of its connection ends must not end like a whole one.
@@ -301,13 +341,17 @@ fn who_waits_for_a_thread_for_too_long_is_answered_503_without_running() {
             _ => busy.write_all(&request(1, LONG, false)).unwrap(),
         }
         server.until_status("a full house", |it| number(it, "/threads/busy") == 1);
-        if protocol == "fastcgi" {
-            let mut late = server.connect();
-            late.write_all(&request(1, "/hello", false)).unwrap();
-            let (text, _) = answer(&mut late, 1);
-            assert!(text.contains("Status: 503 ") && text.contains("Retry-After: 1"), "{text}");
-            server.until_status("a 503", |it| of_status(it, 503) == 1);
-        }
+        let text = match protocol {
+            "http" => server.http("socket", "/hello").0,
+            _ => {
+                let mut late = server.connect();
+                late.write_all(&request(1, "/hello", false)).unwrap();
+                answer(&mut late, 1).0
+            }
+        };
+        assert!(text.contains(" 503 Service Unavailable\r\n"), "{text}");
+        assert!(text.contains("Retry-After: 1"), "{text}");
+        server.until_status("a 503", |it| of_status(it, 503) == 1);
     }
 }
 

@@ -9,7 +9,7 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, Gate, House, Peer, echo, post, request};
+use fastcgi_peer::{Apps, Gate, House, PLAIN, Peer, count, echo, hello, post, request};
 use std::{
     fs,
     io::{self, Read, Write},
@@ -17,19 +17,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
-
-fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok("Hello World\n".into())
-}
-
-fn count<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    let length = io::copy(&mut environ.input, &mut io::sink())?;
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok(format!("{length}\n").into())
-}
 
 fn fault<'r>(_: Environ<'r>, _: &mut dyn StartResponse) -> Response<'r> {
     panic!("as it was asked to")
@@ -66,12 +53,7 @@ fn house(threads: usize) -> House {
 /// A house with an application that waits at the gate.
 fn gated(threads: usize) -> (House, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
-    let door = Arc::clone(&gate);
-    let wait = cgigate::app(move |_, start_response| {
-        door.pass();
-        start_response.call("200 OK", &[PLAIN])?;
-        Ok("waited\n".into())
-    });
+    let wait = gate.app();
     let apps = apps().with("/wait", wait);
     (House::open(apps, Settings { threads, ..Settings::default() }), gate)
 }
@@ -210,12 +192,7 @@ fn while_every_thread_is_in_an_application_the_protocol_is_still_answered() {
 #[test]
 fn a_queue_that_is_full_is_answered_503() {
     let gate = Arc::new(Gate::default());
-    let door = Arc::clone(&gate);
-    let wait = cgigate::app(move |_, start_response| {
-        door.pass();
-        start_response.call("200 OK", &[PLAIN])?;
-        Ok("waited\n".into())
-    });
+    let wait = gate.app();
     let settings = Settings { threads: 1, max_queue: 1, ..Settings::default() };
     let house = House::open(Apps::default().with("/wait", wait), settings);
     let mut first = house.unix();

@@ -9,9 +9,11 @@ use cgigate::{
     gateway::Settings,
     types::Blocks,
 };
-use fastcgi_peer::{Apps, Gate, House, Peer, abort, begin, get_values, head, post, request, stdin};
+use fastcgi_peer::{
+    Apps, Gate, House, PLAIN, Peer, abort, begin, count, get_values, head, hello, post, request,
+    stdin,
+};
 use std::{
-    io,
     num::NonZeroU16,
     sync::{
         Arc,
@@ -21,19 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 const SHORT: Duration = Duration::from_millis(300);
-
-fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok("Hello World\n".into())
-}
-
-fn count<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-    let length = io::copy(&mut environ.input, &mut io::sink())?;
-    start_response.call("200 OK", &[PLAIN])?;
-    Ok(format!("{length}\n").into())
-}
 
 /// A hundred MiB, block by block.
 fn large<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
@@ -50,12 +40,7 @@ fn large<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response
 
 fn open(settings: Settings) -> (House, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
-    let door = Arc::clone(&gate);
-    let wait = cgigate::app(move |_, start_response| {
-        door.pass();
-        start_response.call("200 OK", &[PLAIN])?;
-        Ok("waited\n".into())
-    });
+    let wait = gate.app();
     let apps = Apps::default().with("/hello", hello).with("/count", count).with("/large", large);
     (House::open(apps.with("/wait", wait), settings), gate)
 }
@@ -134,11 +119,14 @@ fn a_body_that_stands_still_is_answered_408_however_much_its_neighbours_say() {
 
 #[test]
 fn an_idle_connection_is_closed_and_the_time_of_a_request_does_not_count() {
-    let (house, gate) = open(Settings { idle_timeout: Some(SHORT), ..Settings::default() });
+    // Long enough for a request that is sent at once, also on a machine that has much to do.
+    let idle_timeout = Some(Duration::from_secs(1));
+    let (house, gate) = open(Settings { idle_timeout, ..Settings::default() });
     for connect in [House::unix, House::tcp] {
-        let (mut idle, mut busy) = (connect(&house), connect(&house));
+        let mut busy = connect(&house);
         busy.send(&request(1, "/wait", true));
         gate.await_waiting(1);
+        let mut idle = connect(&house);
         is_well(&mut idle);
         assert!(idle.at_end());
         // Longer than the limit since anything came: and still not idle.
@@ -163,6 +151,31 @@ fn a_request_that_waits_too_long_for_a_thread_is_answered_503() {
     gate.open();
     assert_eq!(slow.answer(1).body(), b"waited\n");
     is_well(&mut peer);
+}
+
+/// Spares were called for threads that slept, and for no others: as many applications that compute
+/// as there are CPUs kept everybody waiting, whatever `threads` said.
+#[test]
+fn who_computes_for_long_keeps_nobody_waiting_while_there_are_spare_threads() {
+    let over = Arc::new(AtomicBool::new(false));
+    let (begun, ends) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&over));
+    let begins = Arc::clone(&begun);
+    let compute = cgigate::app(move |_, start_response| {
+        begins.fetch_add(1, Ordering::SeqCst);
+        while !ends.load(Ordering::SeqCst) {
+            std::hint::spin_loop();
+        }
+        start_response.call("200 OK", &[PLAIN])?;
+        Ok("computed\n".into())
+    });
+    let apps = Apps::default().with("/hello", hello).with("/compute", compute);
+    let house = House::open(apps, Settings { threads: 3, waiters: 1, ..Settings::default() });
+    let mut busy = [house.unix(), house.unix()];
+    busy.iter_mut().for_each(|peer| peer.send(&request(1, "/compute", true)));
+    is_well(&mut house.unix());
+    assert_eq!(begun.load(Ordering::SeqCst), 2);
+    over.store(true, Ordering::SeqCst);
+    busy.iter_mut().for_each(|peer| assert_eq!(peer.answer(1).body(), b"computed\n"));
 }
 
 #[test]
@@ -217,12 +230,7 @@ fn without_multiplexing_what_comes_interleaved_is_served_one_after_the_other() {
         Ok("alone\n".into())
     });
     let gate = Arc::new(Gate::default());
-    let door = Arc::clone(&gate);
-    let wait = cgigate::app(move |_, start_response| {
-        door.pass();
-        start_response.call("200 OK", &[PLAIN])?;
-        Ok("waited\n".into())
-    });
+    let wait = gate.app();
     let apps = Apps::default().with("/alone", alone).with("/wait", wait).with("/count", count);
     let house = House::open(apps, Settings { multiplex: false, ..Settings::default() });
     for stops in [false, true] {

@@ -187,10 +187,10 @@ fn a_socket_on_descriptor_0_is_served_without_a_word() {
     let mut server = Server::of(command(&[]).stdin(OwnedFd::from(listener)));
     assert!(server.ready.starts_with(&format!("cgigate: fastcgi on {address}, ")));
     assert!(answers(&mut TcpStream::connect(address).unwrap()));
-    // It has no supervisor, and says so to whoever wants to reload it.
+    // It is reloaded like others (tests/reload.rs).
     let pid = server.child.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    assert!(server.line().starts_with("cgigate: reload: the listener came on descriptor 0"));
+    assert!(server.line().starts_with("cgigate: reload: a new process serves"));
     assert!(answers(&mut TcpStream::connect(address).unwrap()));
 }
 

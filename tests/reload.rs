@@ -10,6 +10,7 @@ mod fleet;
 use fleet::{
     Server, folder, kill, lives,
     load::{Kept, Load, To},
+    talk::{Protocol, Talk},
     testbed, until_true,
 };
 use std::{
@@ -190,6 +191,91 @@ fn a_new_executable_that_does_not_start_leaves_the_old_one_serving() {
     server.signal("-HUP");
     server.until("reload: 2 new workers serve");
     assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
+}
+
+/// Whoever waits for it would wait for ever.
+#[test]
+fn a_new_executable_that_never_gets_ready_leaves_the_old_one_serving() {
+    let executable = Replaceable::new("slow-executable");
+    let options = ["--workers", "2", "--threads", "4", "--start-timeout", "300ms"];
+    let mut server = Server::of("slow", "fastcgi", &executable.path, &options);
+    server.until("fastcgi on");
+    let (before, load) = (server.workers(), Load::on(&directly(&server)));
+    executable.put_script("#!/bin/sh\nexec sleep 600\n", 0o755);
+    server.signal("-HUP");
+    let line = server.until("reload: ");
+    let why = "cgigate: reload: it is not ready after 300 ms; the old workers go on serving";
+    assert_eq!(line, why);
+    until_true("those that never got ready are gone", || server.workers() == before);
+    load.go_on(20);
+    assert_whole(load);
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+}
+
+/// Whoever has started it, and knows its pid, does not look after it: spawn-fcgi does not.
+#[test]
+fn a_process_on_descriptor_0_is_reloaded_as_well_and_keeps_its_pid() {
+    let executable = Replaceable::new("alone-executable");
+    for options in [&[][..], &["scgi"], &["http"]] {
+        executable.put_testbed();
+        let mut server = Server::alone("alone", &executable.path, options);
+        server.until(" on unix:");
+        let protocol = options.first().copied().unwrap_or("fastcgi");
+        let socket = server.socket.clone();
+        let (protocol, _) = *Protocol::ALL.iter().find(|(_, name)| *name == protocol).unwrap();
+        let hello = |kept: &mut Option<Talk>| {
+            let talk = kept.take().map_or_else(|| Talk::connect(protocol, &socket), Ok);
+            let mut talk = talk.unwrap();
+            let wire = talk.request(1, "/hello", b"", true);
+            talk.send(&wire).unwrap();
+            let (body, stays) = talk.answer().unwrap();
+            assert_eq!(body, b"Hello World\n");
+            *kept = stays.then_some(talk);
+        };
+        let (mut kept, pid) = (None, server.pid());
+        hello(&mut kept);
+        let mut busy = Talk::connect(protocol, &server.socket).unwrap();
+        let wire = busy.request(2, "/sleep?ms=500", b"", false);
+        busy.send(&wire).unwrap();
+        // What does not start costs nothing.
+        executable.put_script("#!/bin/sh\nexit 3\n", 0o755);
+        kill("-HUP", pid);
+        server.until("cgigate: reload: the new process is not ready; the old one goes on");
+        hello(&mut kept);
+        executable.put_testbed();
+        for round in 0..3 {
+            kill("-HUP", pid);
+            match round {
+                0 => server.until("a new process serves, the old one finishes"),
+                _ => server.until("reload: 1 new workers serve"),
+            };
+            hello(&mut kept);
+            hello(&mut None);
+        }
+        assert_eq!(busy.answer().unwrap().0, b"slept 500\n");
+        assert!(lives(pid), "it is known by its pid");
+        until_true("one serves, and no other", || server.workers().len() == 1);
+        kill("-TERM", pid);
+        assert_eq!(server.end(), Some(0));
+    }
+}
+
+#[test]
+fn a_process_on_descriptor_0_loses_nothing_under_load() {
+    let mut server = Server::alone("alone-load", &testbed(), &["fastcgi", "--threads", "4"]);
+    server.until("fastcgi on");
+    let load = Load::on(&directly(&server));
+    for round in 0..4 {
+        server.signal("-HUP");
+        server.until(if round == 0 { "a new process serves" } else { "new workers serve" });
+        load.go_on(50);
+    }
+    assert_whole(load);
+    let worker = server.workers()[0];
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+    assert!(!lives(worker));
 }
 
 #[test]

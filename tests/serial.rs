@@ -15,7 +15,7 @@ use cgigate::{
     types::is_departure,
 };
 use fastcgi_peer::{
-    Apps, House, abort, begin, echo, get_values, head, params, post, request, stdin,
+    Apps, House, PLAIN, abort, begin, echo, get_values, head, params, post, request, stdin,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,8 +28,6 @@ use std::{
     thread,
     time::Duration,
 };
-
-const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 
 /// A web server that says what it has to say in pieces of some bytes, and listens.
 struct Wire<'w> {

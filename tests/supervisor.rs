@@ -149,6 +149,61 @@ fn when_none_can_live_it_gives_up_and_says_so() {
     assert!(!socket.exists());
 }
 
+/// SIGSTOP, and SIGKILL for who does not hear: a supervisor waits for none of its workers.
+#[test]
+fn a_worker_that_is_stopped_holds_up_neither_a_reload_nor_a_stop() {
+    let options = ["--workers", "2", "--threads", "2", "--graceful-timeout", "100ms"];
+    let mut server = Server::start("stopped", &options);
+    server.until("fastcgi on");
+    let old = server.workers();
+    kill("-STOP", old[0]);
+    // Who is in its queue already is lost with it; who comes now finds the other.
+    server.signal("-USR1");
+    server.signal("-HUP");
+    server.until("reload: 2 new workers serve");
+    assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
+    server.until(&format!("worker {} does not end in time: it is killed", old[0]));
+    until_true("the old ones are gone", || old.iter().all(|pid| !lives(*pid)));
+    let new = server.workers();
+    assert_eq!(new.len(), 2);
+    new.iter().for_each(|pid| kill("-STOP", *pid));
+    server.signal("-TERM");
+    server.until("stop: workers that do not end in time are killed");
+    assert_eq!(server.end(), Some(0));
+    assert!(new.iter().all(|pid| !lives(*pid)));
+}
+
+/// The server went on with one worker fewer, for ever.
+#[test]
+fn who_takes_the_place_of_a_dead_one_and_never_gets_ready_is_killed_and_replaced() {
+    let own = folder("never-ready");
+    let log = own.join("access");
+    let mut command = Command::new(testbed());
+    command.args(["fastcgi", "--listen", &format!("unix:{}", own.join("s").display())]);
+    command.args(["--workers", "2", "--start-timeout", "300ms", "--access-log"]).arg(&log);
+    let mut server = Server::run(own, &mut command);
+    server.until("fastcgi on");
+    let victim = server.workers()[0];
+    // Whoever opens a pipe waits for somebody to read it.
+    fs::remove_file(&log).unwrap();
+    assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
+    kill("-KILL", victim);
+    server.until("another takes its place");
+    server.until("does not get ready in time: it is killed");
+    server.until("ended before it was ready: signal: 9");
+    assert_eq!(server.get("/hello"), ("Hello World\n".into(), true));
+    fs::remove_file(&log).unwrap();
+    fs::write(&log, "").unwrap();
+    let has_log = |pid: &u32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut targets = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+        targets.any(|target| target == log)
+    };
+    until_true("a second one", || server.workers().iter().filter(|pid| has_log(pid)).count() == 1);
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+}
+
 #[test]
 fn a_supervisor_that_is_killed_leaves_nobody_behind() {
     let mut server = Server::start("orphans", &["--workers", "2"]);

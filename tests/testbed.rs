@@ -77,6 +77,7 @@ fn header_fields_keep_their_order() {
 #[test]
 fn faults_happen_when_and_how_they_were_ordered() {
     assert_eq!(ask(&faults::sleep, "ms=1", "", &[]).body, "slept 1\n");
+    assert_eq!(ask(&faults::deadline, "", "", &[]).body, "none\n");
     assert_eq!(ask(&faults::spin, "us=1", "", &[]).body, "computed 1\n");
     let logged = ask(&faults::stderr, "", "", &[]);
     assert_eq!((&*logged.body, &*logged.errors), ("logged\n", "a line for the log\n"));

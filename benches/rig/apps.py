@@ -18,6 +18,7 @@ CONNECTIONS = 8
 
 
 def run(rig):
+    rig.progress("apps")
     sleeping(rig)
     computing(rig)
 

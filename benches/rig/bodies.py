@@ -1,7 +1,10 @@
-"""Bodies of 64 MiB: out of memory, out of a file, there and back."""
+"""Bodies of 64 MiB: out of memory, out of a file, there and back. nginx sends no more of a body once
+an answer has begun: for it cgigate waits with the answer until it has all of the body."""
 
+import subprocess
 import threading
 
+import peers
 from processes import Responder, pin, status
 from tables import failures, median, number, ratios, spread, table
 
@@ -12,13 +15,17 @@ def legs(size):
     return {
         "down, from memory": ("bytes", ["--path", f"/bytes?n={size}"]),
         "down, from a file": ("file", ["--path", "/file", "--expect", size]),
-        "up and down again": ("echo", ["--path", "/echo", "--body", size, "--verify"]),
+        "up and down again, nginx in front":
+            ("echo", ["--path", "/echo", "--body", size, "--verify"]),
+        "up and down again, another web server in front":
+            ("echo", ["--path", "/echo", "--body", size, "--verify", "--software", "Apache/2.4"]),
     }
 
 
 def run(rig):
     size = rig.file_size
     for title, (mode, arguments) in legs(size).items():
+        rig.progress(f"bodies: {title}")
         names = list(rig.peers)
         if mode == "file":
             rig.peers["canned, sendfile"] = rig.peers["canned"].replace("{mode}", "sendfile")
@@ -26,7 +33,7 @@ def run(rig):
         started = {name: Responder(rig, name, mode) for name in names}
         try:
             data = rig.interleave(names, lambda name, at: one(rig, started[name], arguments, at),
-                                  max(1, rig.rounds // 2 + 1))
+                                  rig.rounds)
         finally:
             for responder in started.values():
                 responder.stop()
@@ -40,6 +47,11 @@ def run(rig):
                 ratios(data, name, "cpu_ms", "canned"),
                 spread([each["peak"] for each in data[name]])] for name in names])
         failures(data)
+    if peers.c("store", peers.HERE + "/store.c"):
+        print("#### What it costs to keep a body of 64 MiB, in C\n")
+        done = subprocess.run([peers.BUILT + "/store", "--rounds", str(rig.rounds)],
+                              capture_output=True, text=True, check=False)
+        print(done.stdout + done.stderr, flush=True)
 
 
 def one(rig, responder, arguments, at):

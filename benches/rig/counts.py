@@ -23,12 +23,16 @@ NO_VALGRIND = ("php-fpm", "go")
 def run(rig):
     for program in ("strace", "valgrind"):
         if not shutil.which(program):
-            peers.missing("counts", f"{program} is not installed")
+            peers.missing("counts", f"{program} is not installed", program)
             return
-    few, many = (20, 60) if rig.quick else (1000, 3000)
+    calls = (20, 60) if rig.quick else (1000, 3000)
+    # The same each time, and slow to count.
+    instructions_of = (20, 60) if rig.quick else (300, 900)
     rows = []
     for name in rig.peers:
+        rig.progress(f"counts: {name}")
         def per_request(count, *arguments):
+            few, many = instructions_of if count in (callgrind, memcheck) else calls
             once, twice = count(rig, name, few, *arguments), count(rig, name, many, *arguments)
             if once is None or twice is None:
                 return None
@@ -53,6 +57,25 @@ def run(rig):
     print("#### Counts of a request (hello, nginx's parameters)\n")
     table(["responder", "system calls, kept, 1 connection", "which", "kept, 16 connections",
            "a connection per request", "user instructions", "heap allocations"], rows)
+    contention(rig, 200 if rig.quick else 20_000)
+
+
+def contention(rig, requests):
+    """Locks that are waited for: a futex is called only where somebody waits, or is woken. Threads
+    run on whichever CPU, or they would not meet."""
+    rig.progress("counts: futex calls")
+    rows, usual = [], rig.peers["cgigate"]
+    for threads in (1, 4, 16):
+        rig.peers["cgigate"] = usual.replace("--threads 4", f"--threads {threads}")
+        once, twice = (system_calls(rig, "cgigate", n, "--keep", "--connections", 64)
+                       for n in (requests, 2 * requests))
+        calls = lambda counts: counts.get("futex", 0) if counts else None
+        rows.append([threads, number(calls(once)), number(calls(twice))])
+    rig.peers["cgigate"] = usual
+    rig.raw["contention"] = rows
+    print(f"#### Locks: futex calls of cgigate, start and end included, {os.cpu_count()} CPUs, "
+          "64 connections\n")
+    table(["threads", f"{requests:,} requests", f"{2 * requests:,} requests"], rows)
 
 
 def command(rig, name):

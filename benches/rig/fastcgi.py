@@ -17,6 +17,7 @@ def run(rig):
     legs = dict(list(LEGS.items())[1:2]) if rig.quick else LEGS
     names = list(rig.peers)
     for title, arguments in legs.items():
+        rig.progress(f"fastcgi: {title}")
         data = rig.side_by_side(names, [*arguments, "--seconds", rig.seconds, "--timeout", 1.5])
         rig.raw.setdefault("fastcgi", {})[title] = data
         print(f"#### FastCGI, {title}\n")

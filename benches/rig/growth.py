@@ -18,9 +18,12 @@ def run(rig):
           [5, 10, 20, 50, 100, 200, 300, 400, 500],
           lambda n: ("hello", [*keep, "--connections", 16, "--params", n]))
     sizes = [0, 1 << 20] if quick else [0, *(1 << bits for bits in (10, 14, 17, 20, 23, 26, 28, 30))]
-    curve(rig, "bytes of the request's body, echoed", "CPU µs a request", sizes,
-          lambda n: ("echo", ["--keep", "--path", "/echo", "--body", n, "--timeout", 60,
-                              "--requests", max(1, min(2000, (64 << 20) // (n + 1)))]))
+    echo = lambda n: ["--keep", "--path", "/echo", "--body", n, "--timeout", 60,
+                      "--requests", max(1, min(2000, (64 << 20) // (n + 1)))]
+    curve(rig, "bytes of the request's body, echoed to nginx", "CPU µs a request", sizes,
+          lambda n: ("echo", echo(n)))
+    curve(rig, "streamed bytes: the body, echoed to another web server", "CPU µs a request", sizes,
+          lambda n: ("echo", [*echo(n), "--software", "Apache/2.4"]))
     curve(rig, "threads", "CPU µs a request", [1, 2] if quick else [1, 2, 4, 8, 16, 32, 64],
           lambda n: ("hello", [*keep, "--connections", 64]), option="--threads")
     curve(rig, "workers", "CPU µs a request", [1] if quick else [1, 2, 4, 8],
@@ -29,6 +32,7 @@ def run(rig):
 
 def curve(rig, over, unit, values, load, option=None):
     """One line for each responder: the median over the rounds at each value."""
+    rig.progress(f"growth: {over}")
     names = [name for name in NAMES if not option or name == "cgigate"]
     lines = {name: [] for name in names}
     usual = rig.peers["cgigate"]

@@ -52,7 +52,7 @@ typedef struct {
 } Conn;
 
 static struct {
-    const char *connect, *path, *script, *method;
+    const char *connect, *path, *script, *software, *method;
     int conns, keep, idle, mux, verify, params;
     long long requests, body, expect;
     double seconds, warmup, timeout, pause;
@@ -63,7 +63,8 @@ static struct {
        .expect = -2,
        .timeout = 5,
        .pause = 0.5,
-       .script = "/srv/www/index.php"};
+       .script = "/srv/www/index.php",
+       .software = "nginx/1.22.1"};
 
 static struct sockaddr_storage sa;
 static socklen_t salen;
@@ -177,7 +178,7 @@ static size_t build_params(uint8_t *out)
         {"REQUEST_SCHEME", "https"},
         {"HTTPS", "on"},
         {"GATEWAY_INTERFACE", "CGI/1.1"},
-        {"SERVER_SOFTWARE", "nginx/1.22.1"},
+        {"SERVER_SOFTWARE", o.software},
         {"REMOTE_ADDR", "203.0.113.57"},
         {"REMOTE_PORT", "51234"},
         {"REMOTE_USER", ""},
@@ -653,7 +654,8 @@ static void usage(void)
          "  --expect N        body length to expect (-1 any; default by path)\n"
          "  --verify          compare an echoed body      --timeout S     give up after S without "
          "progress (5)\n"
-         "  --script FILE     SCRIPT_FILENAME (for PHP)");
+         "  --script FILE     SCRIPT_FILENAME (for PHP)\n"
+         "  --software NAME   SERVER_SOFTWARE (nginx/1.22.1)");
     exit(0);
 }
 int main(int argc, char **argv)
@@ -666,7 +668,8 @@ int main(int argc, char **argv)
         {"path", 1, 0, 'p'},       {"body", 1, 0, 'b'},        {"params", 1, 0, 'P'},
         {"idle", 1, 0, 'i'},       {"mux", 1, 0, 'm'},         {"expect", 1, 0, 'e'},
         {"verify", 0, 0, 'v'},     {"timeout", 1, 0, 't'},     {"script", 1, 0, 'S'},
-        {"idle-pause", 1, 0, 'I'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0}};
+        {"idle-pause", 1, 0, 'I'}, {"software", 1, 0, 'W'},    {"help", 0, 0, 'h'},
+        {0, 0, 0, 0}};
     for (int ch; (ch = getopt_long(argc, argv, "h", L, NULL)) != -1;)
         switch (ch) {
         case 'c': o.connect = optarg; break;
@@ -685,6 +688,7 @@ int main(int argc, char **argv)
         case 't': o.timeout = atof(optarg); break;
         case 'S': o.script = optarg; break;
         case 'I': o.pause = atof(optarg); break;
+        case 'W': o.software = optarg; break;
         case 'h': usage(); break;
         default: return 2;
         }

@@ -9,6 +9,8 @@ CPU per request, the responder's alone, is the figure to steer by.
 import json
 import os
 import subprocess
+import sys
+import time
 
 from peers import BUILT
 from processes import Responder, cpu_clocks, cpu_spent, pin, prepare_child, voluntary_switches
@@ -24,7 +26,12 @@ class Rig:
         self.pinned, self.scratch, self.peers = options.pin == "one", scratch, peers
         self.file_size = (1 if options.quick else 64) << 20
         self.places = {"scratch": scratch, "file": scratch + "/file", "size": self.file_size}
-        self.raw = {}
+        self.raw, self.began = {}, time.monotonic()
+
+    def progress(self, what):
+        """Whoever waits wants to know for what; tables are all that stdout gets."""
+        minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
+        print(f"bench: {minutes}:{seconds:02} {what}", file=sys.stderr, flush=True)
 
     def cpu(self, at):
         return at % os.cpu_count() if self.pinned else None

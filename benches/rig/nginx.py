@@ -4,7 +4,6 @@ what somebody would take instead. `nginx alone` answers by itself."""
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -51,8 +50,8 @@ end
 
 def run(rig):
     for program in ("nginx", "wrk"):
-        if not (shutil.which(program) or os.path.exists("/usr/sbin/" + program)):
-            return peers.missing("the leg through nginx", f"{program} is not installed")
+        if not peers.found(program):
+            return peers.missing("through nginx", f"{program} is not installed", program)
     http = {} if rig.quick else {name: peers.HTTP[name] for name in peers.build_peers(peers.HTTP)}
     rig.peers = {**rig.peers, **http}
     try:
@@ -64,6 +63,7 @@ def run(rig):
 
 
 def leg(rig, http, keep):
+    rig.progress(f"nginx: connections kept {keep}")
     # A thread or process per connection: as many as nginx may keep, or some wait for ever.
     started = {name: Responder(rig, name, command=re.sub(r"\b16$", "64", command))
                for name, command in rig.peers.items()}
@@ -119,8 +119,7 @@ def serve(rig, started, http, keep, port):
                                locations=locations))
     with open(rig.scratch + "/report.lua", "w") as report:
         report.write(REPORT)
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    server = subprocess.Popen([program, "-c", rig.scratch + "/nginx.conf", "-p", rig.scratch],
+    server = subprocess.Popen([peers.found("nginx"), "-c", rig.scratch + "/nginx.conf", "-p", rig.scratch],
                               start_new_session=True, stderr=subprocess.PIPE, text=True,
                               preexec_fn=prepare_child(rig.cpu(0)))
     end = time.monotonic() + 10

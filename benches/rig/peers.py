@@ -27,18 +27,34 @@ FASTCGI = {
 HTTP = {"hyper": BUILT + "/peers/release/hyper_hello --socket {socket}"}
 
 
-def missing(name, why):
-    print(f"SKIPPED {name}: {why}", file=sys.stderr, flush=True)
+# What Debian calls that which has to be there.
+PACKAGES = {"cc": "gcc", "musl-gcc": "musl-tools", "libfcgi": "libfcgi-dev", "go": "golang",
+            "php-fpm": "php-fpm", "nginx": "nginx", "wrk": "wrk", "strace": "strace",
+            "valgrind": "valgrind", "perl": "perl", "python3": "python3"}
+absent = []
+
+
+def missing(name, why, needs=None):
+    """Says it now, and once more when all is done."""
+    package = PACKAGES.get(needs or name)
+    hint = f" (apt-get install {package})" if package else ""
+    absent.append(f"{name}: {why}{hint}")
+    print(f"NOT MEASURED: {absent[-1]}", file=sys.stderr, flush=True)
+
+
+def found(program):
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
 
 
 def attempt(name, command, needs=None, **options):
     """Runs a build; whether it came to anything."""
     if needs and not shutil.which(needs):
-        missing(name, f"{needs} is not installed")
+        missing(name, f"{needs} is not installed", needs)
         return False
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if done.returncode:
-        missing(name, (done.stderr.strip().splitlines() or ["it does not build"])[-1])
+        said = done.stderr.strip().splitlines() or ["it does not build"]
+        missing(name, next((line for line in said if "error" in line), said[-1]))
     return done.returncode == 0
 
 
@@ -55,7 +71,7 @@ def build_rig():
 
 
 def build_cgigate():
-    command = ["cargo", "build", "--release", "--quiet", "--bins", "--examples"]
+    command = ["cargo", "build", "--release", "--quiet", "--bin", "cgigate", "--example", "testbed"]
     subprocess.run(command, cwd=ROOT, check=True)
 
 

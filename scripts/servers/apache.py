@@ -3,9 +3,10 @@
 import glob
 import os
 
-from checks import many
+from checks import gathered_up, looks_whole, many, page_behind, variables
 from rig import AS_ROOT, Missing, program, web_group
 from setups import EACH_A_PROCESS, R, set_up
+from table import FAULT
 
 PLACES = ("/usr/lib/apache2", "/usr/lib64/httpd", "/usr/lib/httpd", "/usr/libexec/apache2")
 
@@ -34,13 +35,14 @@ Include {folder}/cgigate.conf
 """
 
 # The path with %2F in it, and what CGI and mod_proxy make of it.
-NO_SLASH = {"%2F": R(17, 404)}
-JOINED = {"Cookie twice": R(25)}
+NO_SLASH = {"%2F": R(17, 404), "/%2F..%2F": R(17, 404)}
+JOINED = {"Cookie twice": R(25, variables(HTTP_COOKIE="a=1, b=2; c=3"))}
 # Answers are read when the body has been sent.
-ONE_WAY = {"chunks seen one by one": R(21)}
+ONE_WAY = {"chunks seen one by one": R(21, gathered_up)}
 # It drops the length, and frames what came as a whole.
-UNSEEN = {"a fault cuts the answer": R(12), "and one with a length": R(8)}
-ITS_WAYS = {**NO_SLASH, **JOINED, **ONE_WAY, **UNSEEN}
+UNSEEN = {"a fault cuts the answer": R(12, looks_whole(FAULT))}
+COUNTED = {"and one with a length": R(8, looks_whole(FAULT + "&length=100"))}
+ITS_WAYS = {**NO_SLASH, **JOINED, **ONE_WAY}
 NO_CHUNKS = {name: R(21, 411) for name in (
     "12 bytes in chunks", "64 KiB in chunks", "1 MiB in chunks", "chunks seen one by one")}  # fmt: skip
 
@@ -54,8 +56,8 @@ def modules():
     raise Missing("Apache's modules")
 
 
-def apache(rig, printed, mpm, load, also="", base=None):
-    """Apache with what `config apache` printed among its files."""
+def command(rig, printed, mpm, load, also=""):
+    """What starts Apache with what `config apache` printed among its files."""
     place = modules()
     rig.folder_for("apache")
     rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
@@ -76,22 +78,29 @@ def apache(rig, printed, mpm, load, also="", base=None):
         folder=rig.folder, web=rig.web, user=user, modules="\n".join(lines), also=also
     )
     main = rig.write("apache.conf", text)
-    command = [program("apache2", "httpd"), "-DFOREGROUND", "-f", main]
-    return rig.serve("apache", command, base)
+    return [program("apache2", "httpd"), "-DFOREGROUND", "-f", main]
 
 
-@set_up("apache", "cgi (mod_cgi)", ITS_WAYS, EACH_A_PROCESS)
+def apache(rig, printed, mpm, load, also="", base=None):
+    return rig.serve("apache", command(rig, printed, mpm, load, also), base)
+
+
+@set_up("apache", "cgi (mod_cgi)", {**ITS_WAYS, **UNSEEN, **COUNTED}, EACH_A_PROCESS)
 def mod_cgi(rig):
     return apache(rig, rig.config("apache", "cgi"), "prefork", ["cgi"])
 
 
-@set_up("apache", "cgi (mod_cgid)", ITS_WAYS, EACH_A_PROCESS)
+@set_up("apache", "cgi (mod_cgid)", {**ITS_WAYS, **UNSEEN, **COUNTED}, EACH_A_PROCESS)
 def mod_cgid(rig):
     also = f"ScriptSock {rig.folder}/apache/cgid.sock"
     return apache(rig, rig.config("apache", "cgi"), "event", ["cgid"], also)
 
 
-@set_up("apache", "fcgid", ITS_WAYS, EACH_A_PROCESS)
+# It writes a page of its own behind what came.
+PAGE_BEHIND = {"a fault cuts the answer": R(12, page_behind(FAULT))}
+
+
+@set_up("apache", "fcgid", {**ITS_WAYS, **PAGE_BEHIND}, EACH_A_PROCESS)
 def fcgid(rig):
     also = f"FcgidIPCDir {rig.folder}/apache/fcgid\nFcgidProcessTableFile {rig.folder}/apache/fcgid_shm"
     rig.folder_for("apache")
@@ -99,20 +108,20 @@ def fcgid(rig):
     return apache(rig, rig.config("apache", "fcgid"), "event", ["fcgid"], also)
 
 
-@set_up("apache", "proxy_fcgi", ITS_WAYS)
+@set_up("apache", "proxy_fcgi", {**ITS_WAYS, **COUNTED})
 def proxy_fcgi(rig):
     printed = rig.gateway("apache", "proxy_fcgi")
     return apache(rig, printed, "event", ["proxy", "proxy_fcgi"])
 
 
-@set_up("apache", "proxy_scgi", {**ITS_WAYS, **NO_CHUNKS},
+@set_up("apache", "proxy_scgi", {**ITS_WAYS, **UNSEEN, **COUNTED, **NO_CHUNKS},
         more={"512 requests, 64 at a time, on 4 threads": many(512, 64, "/sleep?ms=5")})  # fmt: skip
 def proxy_scgi(rig):
     printed = rig.gateway("apache", "proxy_scgi")
     return apache(rig, printed, "event", ["proxy", "proxy_scgi"])
 
 
-@set_up("apache", "proxy_uwsgi", {**ITS_WAYS, **NO_CHUNKS},
+@set_up("apache", "proxy_uwsgi", {**ITS_WAYS, **UNSEEN, **NO_CHUNKS},
         more={"512 requests, 64 at a time, on 4 threads": many(512, 64, "/sleep?ms=5")})  # fmt: skip
 def proxy_uwsgi(rig):
     printed = rig.gateway("apache", "proxy_uwsgi")

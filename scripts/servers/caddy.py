@@ -1,7 +1,9 @@
 """Caddy, by its transport for FastCGI."""
 
+from checks import gathered_up, looks_whole, variables
 from rig import program
 from setups import R, set_up
+from table import FAULT
 
 # Its administration has a port of its own, the same for all.
 MAIN = """{{
@@ -16,10 +18,11 @@ import {folder}/cgigate.caddy
     "caddy",
     "fastcgi",
     {
-        "418 and its words": R(5),
-        "Cookie twice": R(25),
-        "a fault cuts the answer": R(12),
-        "chunks seen one by one": R(21),
+        # One of both, by chance.
+        "X_User spoofs X-User": R(26, variables(HTTP_X_USER="evil")),
+        "Cookie twice": R(25, variables(HTTP_COOKIE="a=1, b=2; c=3")),
+        "a fault cuts the answer": R(12, looks_whole(FAULT)),
+        "chunks seen one by one": R(21, gathered_up),
     },
 )
 def fastcgi(rig):

@@ -2,10 +2,13 @@
 
 import sys
 
+from checks import (
+    NO_ANSWER, a_part, comes, contains, looks_whole, says, the_first_chunk, variables,
+)  # fmt: skip
 from nginx import GATHERED, UNSEEN, nginx
 from rig import program
 from setups import EACH_A_PROCESS, R, S, set_up
-from table import AT_THE_ROOT
+from table import AT_THE_ROOT, FAULT, MIB
 
 GATE = "/cgi-bin/cgigate"
 
@@ -18,18 +21,24 @@ def cgi_bin(rig):
 
 
 @set_up("others", "busybox", {
-    "a field twice": R(25),
-    "Cookie twice": R(25),
-    "Authorization:": R(28),
-    "Host: with a port": R(30),
-    "GET with a body": S(8),
-    **{row: R(21) for row in ("64 KiB in chunks", "1 MiB in chunks", "chunks seen one by one")},
+    "a field twice": R(25, variables(HTTP_X_DUP="two")),
+    "a field 50 times": R(25, variables(HTTP_X_DUP="49")),
+    "Cookie twice": R(25, variables(HTTP_COOKIE="b=2; c=3")),
+    "GET with a body": S(8, comes(body="0\n")),
+    # The later of two lengths holds, and any before chunks.
+    "two lengths": R(21, comes(body="abcd")),
+    "a length, and chunks": R(21, comes(body="5\r\n")),
+    # Of a body without a length it hands over what came with the head.
+    "64 KiB in chunks": R(21, 400),
+    "1 MiB in chunks": R(21, a_part(MIB)),
+    "chunks seen one by one": R(21, the_first_chunk),
     "the mount and /": S(6, 404),
     "at the root: /": S(6, 404),
     "%2F": R(17, 404),
+    "/%2F..%2F": R(17, 404),
     "//": R(17, 404),
     "an absolute target": R(31, 400),
-    "a fault cuts the answer": R(12),
+    "a fault cuts the answer": R(12, looks_whole(FAULT)),
 }, EACH_A_PROCESS)  # fmt: skip
 def busybox(rig):
     main = rig.write("busybox.sh", rig.config("busybox", mount=GATE))
@@ -38,23 +47,41 @@ def busybox(rig):
     return rig.serve("busybox", command, GATE)
 
 
+ERROR = "500 Internal Server Error"
 # It hands over four fields of its own choice, and says 200 whatever comes.
 PYTHON = {
-    **{row: R(32, 501) for row in ("PUT", "DELETE", "OPTIONS", "FROB")},
-    **{row: R(17) for row in ("/caf%E9, no UTF-8", "raw bytes", "%25", "%252F", "%00")},
-    **{row: R(21) for row in (
-        "12 bytes in chunks", "64 KiB in chunks", "1 MiB in chunks", "chunks seen one by one")},
-    **{row: R(11, 200) for row in (
-        "an unknown application", "204", "304", "HEAD of a 404", "302", "201 and Location", "404", "503",
-        "418 and its words", "a 100 is no answer", "an error is a 500", "a panic is a 500")},
-    **{row: S(8) for row in (
-        "a field twice", "an empty field", "a field in Latin-1", "X_User spoofs X-User",
-        "a field of 6 KiB", "50 fields")},
-    "Cookie twice": R(25),
-    "Authorization:": R(28),
-    "Host: with a port": R(30),
+    **{row: R(32, 501) for row in ("PUT", "DELETE", "OPTIONS", "PATCH", "FROB")},
+    "/caf%E9, no UTF-8": R(17, contains("PATH_INFO=/caf\xef\xbf\xbd\n")),
+    "raw bytes": R(17, contains("PATH_INFO=/caf\xc3\x83\xc2\xa9-\xc3\xa9\n")),
+    "%25": R(17, contains("PATH_INFO=/aA%\n")),
+    "%252F": R(17, contains("PATH_INFO=/a/b\n")),
+    "%3F and %23": R(17, contains("PATH_INFO=/a\n")),
+    "%00": R(17, NO_ANSWER),
+    "two lengths": R(21, comes(body="abc")),
+    "a length, and chunks": R(21, comes(body="5\r\n")),
+    "12 bytes in chunks": R(21, comes(body="")),
+    "64 KiB in chunks": R(21, comes(body="0\n")),
+    "1 MiB in chunks": R(21, comes(body="")),
+    "chunks seen one by one": R(21, 200),
+    **{row: R(11, 200) for row in ("204", "304", "HEAD of a 404")},
+    **{row: R(11, says(status)) for row, status in {
+        "an unknown application": "404 Not Found", "302": "302 Found",
+        "201 and Location": "201 Created", "404": "404 Not Found",
+        "503": "503 Service Unavailable", "418 and its words": "418 I'm a teapot",
+        "a 100 is no answer": ERROR, "an error is a 500": ERROR, "a panic is a 500": ERROR,
+    }.items()},
+    "a field twice": S(8, variables(HTTP_X_DUP=None)),
+    "a field 50 times": S(8, variables(HTTP_X_DUP=None)),
+    "an empty field": S(8, variables(HTTP_X_EMPTY=None)),
+    "a field in Latin-1": S(8, variables(HTTP_X_LATIN1=None)),
+    "X_User spoofs X-User": S(8, variables(HTTP_X_USER=None)),
+    "a field of 6 KiB": S(8, variables(HTTP_X_LONG=None)),
+    "50 fields": S(8, variables(HTTP_X_1=None)),
+    "Cookie twice": R(25, variables(HTTP_COOKIE="a=1, b=2; c=3")),
+    "Authorization:": R(28, variables(HTTP_AUTHORIZATION=None)),
+    "Host: with a port": R(30, variables(HTTP_HOST=None)),
     "an absolute target": R(31, 404),
-    "a fault cuts the answer": R(12),
+    "a fault cuts the answer": R(12, looks_whole(FAULT)),
 }  # fmt: skip
 
 

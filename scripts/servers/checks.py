@@ -6,11 +6,16 @@ A check is a function of an `Answer` and a `Site`, a behaviour one of a `Site` a
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import re
 import socket
 import struct
 
 import client
+
+
+# In the place of a status: the server closed without a word.
+NO_ANSWER = 0
 
 
 class Wrong(Exception):
@@ -76,6 +81,26 @@ def contains(text, status=200):
     return check
 
 
+def says(status):
+    """In a header field, below the server's own 200."""
+
+    def check(answer, site):
+        comes(200)(answer, site)
+        demand(answer.value("Status") == status, f"Status: {answer.value('Status')}", answer)
+
+    return check
+
+
+def a_part(body):
+    """The beginning of this body, and nothing else."""
+
+    def check(answer, _):
+        begins = body.startswith(answer.body) and len(answer.body) < len(body)
+        demand(begins, f"{len(answer.body)} bytes, {answer.body[:80]!r}", answer)
+
+    return check
+
+
 def refused(answer, _):
     """The web server's own refusal, whatever it says."""
     demand(400 <= answer.status < 600, f"{answer.status} {answer.reason}", answer)
@@ -107,10 +132,12 @@ def has_no_body(*lengths):
     return check
 
 
-def all_of(*checks):
+def either(one, other):
     def check(answer, site):
-        for one in checks:
+        try:
             one(answer, site)
+        except Wrong:
+            other(answer, site)
 
     return check
 
@@ -118,18 +145,30 @@ def all_of(*checks):
 # --- behaviours: functions of a `Site` alone ---
 
 
-def asked(method, target, check, *fields, **options):
+@dataclasses.dataclass
+class Asked:
     """One request, and what must come back."""
 
-    def behaviour(site):
-        data = client.request(method, at(site, target), *fields, **options)
-        try:
-            answer = client.ask(site.port, method, data)
-        except client.Cut as cut:
-            raise Wrong(f"no answer: {cut}") from cut
-        check(answer, site)
+    method: str
+    target: str
+    check: object
+    fields: tuple
+    options: dict
 
-    return behaviour
+    def __call__(self, site):
+        data = client.request(self.method, at(site, self.target), *self.fields, **self.options)
+        try:
+            answer = client.ask(site.port, self.method, data)
+        except client.Cut as cut:
+            raise Wrong(f"no answer: {cut}", NO_ANSWER) from cut
+        self.check(answer, site)
+
+    def but(self, check):
+        return dataclasses.replace(self, check=check)
+
+
+def asked(method, target, check, *fields, **options):
+    return Asked(method, target, check, fields, options)
 
 
 def at(site, target):
@@ -196,20 +235,49 @@ def is_cut(target):
     return behaviour
 
 
-def streamed(site):
-    """The first block is read while the application still waits to make the second."""
+def page_behind(target):
+    """The server's own words follow."""
+
+    def check(answer, site):
+        comes(200)(answer, site)
+        words = answer.body.removeprefix(b"partial\n<!DOCTYPE ")
+        demand(words != answer.body and b"500" in words, f"{answer.body[:200]!r}", answer)
+
+    return asked("GET", target, check)
+
+
+def looks_whole(target):
+    """What such a fault looks like where the server cannot tell (rule 12)."""
+    return asked("GET", target, comes(200, body="partial\n"))
+
+
+def blocks(site):
+    """How far apart in time two blocks came."""
     target = at(site, "/stream?chunks=2&size=5&delay_ms=1500")
     answer = client.ask(site.port, "GET", client.request("GET", target))
     comes(200, body="x" * 10)(answer, site)
-    first, last = answer.pieces[0][0], answer.pieces[-1][0]
-    demand(last - first > 0.5, "both blocks came at once", answer)
+    return answer.pieces[-1][0] - answer.pieces[0][0]
+
+
+def streamed(site):
+    """The first block is read while the application still waits to make the second."""
+    demand(blocks(site) > 0.5, "both blocks came at once")
+
+
+def gathered(site):
+    demand(blocks(site) < 0.5, "the blocks came one by one")
+
+
+def send_first(connection, site):
+    """The first of two chunks."""
+    head = client.request("POST", at(site, "/echo"), "Transfer-Encoding: chunked", length=False)
+    connection.send(head + b"5\r\nfirst\r\n")
 
 
 def streamed_up(site):
     """What was sent comes back while the body goes on."""
-    head = client.request("POST", at(site, "/echo"), "Transfer-Encoding: chunked", length=False)
     with client.Connection(site.port) as connection:
-        connection.send(head + b"5\r\nfirst\r\n")
+        send_first(connection, site)
         # Behind nginx the gateway waits a second for a body that stands still (rule 16).
         connection.socket.settimeout(4)
         try:
@@ -223,6 +291,26 @@ def streamed_up(site):
         connection.socket.settimeout(client.TIMEOUT)
         connection.send(b"4\r\nlast\r\n0\r\n\r\n")
         demand(b"last" in connection.rest(), "the rest did not come back")
+
+
+def gathered_up(site):
+    """The answer is whole, and begins when the whole body was sent."""
+    with client.Connection(site.port) as connection:
+        send_first(connection, site)
+        connection.socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            connection.more()
+        demand(connection.buffer == b"", f"before the end: {connection.buffer[:80]!r}")
+        connection.socket.settimeout(client.TIMEOUT)
+        connection.send(b"4\r\nlast\r\n0\r\n\r\n")
+        comes(200, body="firstlast")(connection.answer(), site)
+
+
+def the_first_chunk(site):
+    """What came first is all that comes back."""
+    with client.Connection(site.port) as connection:
+        send_first(connection, site)
+        comes(200, body="first")(connection.answer(), site)
 
 
 def goes_away(site):

@@ -4,7 +4,7 @@ import csv
 import io
 
 import client
-from checks import demand, many
+from checks import demand, gathered_up, many
 from rig import free_port, program
 from setups import R, set_up
 
@@ -37,12 +37,10 @@ def multiplexed(site):
 
 @set_up("haproxy", "fastcgi", {
     "raw bytes": R(17, 400),
-    "a line break": R(18, 500),
-    "chunks seen one by one": R(21),
+    "chunks seen one by one": R(21, gathered_up),
     "64 KiB in chunks": R(21, 400),
     "1 MiB in chunks": R(21, 400),
     "250 fields, 7 KiB": R(10, 502),
-    "an absolute target": R(31, 400),
 }, more={"10,000 requests, 64 at a time, on few connections": multiplexed})  # fmt: skip
 def fastcgi(rig):
     port = free_port()

@@ -1,7 +1,9 @@
 """lighttpd, that starts the gateway by CGI or FastCGI, or asks it on its socket."""
 
+from checks import comes, gathered_up, looks_whole, variables
 from rig import AS_ROOT, program, web_group
 from setups import EACH_A_PROCESS, R, S, set_up
+from table import FAULT
 
 MAIN = """
 server.port = {port}
@@ -17,28 +19,31 @@ include "{folder}/cgigate.conf"
 
 ITS_WAYS = {
     "a line break": R(17, 400),
-    "a query as it came": R(17),
-    "an empty field": S(8),
-    "a fault cuts the answer": R(12),
+    "a query as it came": R(17, variables(QUERY_STRING="%2F+;a&&b=%C3%A9")),
+    "an empty field": S(8, variables(HTTP_X_EMPTY=None)),
+    # Some are cut, by chance.
+    "a fault cuts the answer": R(12, looks_whole(FAULT)),
     "GET with a body": S(8, 400),
     "POST without a length": S(8, 411),
     "FROB": R(32, 501),
-    "an absolute target": R(31, 400),
-    "418 and its words": R(5),
-    "X_User spoofs X-User": R(26),
-    "chunks seen one by one": R(21),
+    "418 and its words": R(5, comes(418, reason="")),
+    "X_User spoofs X-User": R(26, variables(HTTP_X_USER="evil, good")),
+    "chunks seen one by one": R(21, gathered_up),
 }
 
 
-def lighttpd(rig, printed, base=None):
-    """lighttpd with what `config lighttpd` printed among its files."""
+def command(rig, printed):
+    """What starts lighttpd with what `config lighttpd` printed among its files."""
     rig.folder_for("lighttpd")
     rig.folder_for("htdocs").joinpath("page").write_text("a page\n")
     rig.write("cgigate.conf", printed)
     user = f'server.username = "www-data"\nserver.groupname = "{web_group()}"' if AS_ROOT else ""
     main = rig.write("lighttpd.conf", MAIN.format(port=rig.port, folder=rig.folder, user=user))
-    command = [program("lighttpd"), "-D", "-f", main]
-    return rig.serve("lighttpd", command, base, env=rig.environment)
+    return [program("lighttpd"), "-D", "-f", main]
+
+
+def lighttpd(rig, printed, base=None):
+    return rig.serve("lighttpd", command(rig, printed), base, env=rig.environment)
 
 
 @set_up("lighttpd", "cgi", ITS_WAYS, EACH_A_PROCESS)

@@ -1,8 +1,9 @@
 """nginx, by each protocol that it speaks; and in front of gateways that others start."""
 
-from checks import logged, many
+from checks import gathered, gathered_up, logged, looks_whole, many
 from rig import AS_ROOT, listener, program, web_group
 from setups import R, S, set_up
+from table import FAULT
 
 # What Debian's nginx.conf says where another's would not do here.
 MAIN = """
@@ -26,18 +27,24 @@ http {{
 """
 
 # A connection that is not kept is at its end when it is closed, whatever came before.
-UNSEEN = {"a fault cuts the answer": R(12)}
-GATHERED = {"blocks seen one by one": S(4), "chunks seen one by one": S(4)}
+UNSEEN = {"a fault cuts the answer": R(12, looks_whole(FAULT))}
+GATHERED = {
+    "blocks seen one by one": S(4, gathered),
+    "chunks seen one by one": S(4, gathered_up),
+}
 
 
-def nginx(rig, printed, also="", base=None):
-    """nginx with what `config nginx` printed among its files."""
+def command(rig, printed, also=""):
+    """What starts nginx with what `config nginx` printed among its files."""
     rig.folder_for("tmp")
     rig.write("cgigate.conf", printed)
     user = f"user www-data {web_group()};" if AS_ROOT else ""
     main = rig.write("nginx.conf", MAIN.format(user=user, folder=rig.folder, also=also))
-    command = [program("nginx"), "-p", rig.folder, "-c", main, "-e", rig.path("nginx.log")]
-    return rig.serve("nginx", command, base)
+    return [program("nginx"), "-p", rig.folder, "-c", main, "-e", rig.path("nginx.log")]
+
+
+def nginx(rig, printed, also="", base=None):
+    return rig.serve("nginx", command(rig, printed, also), base)
 
 
 def unbuffered(printed):

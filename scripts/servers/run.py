@@ -56,12 +56,16 @@ def start(made, executable, rows, options):
 
 
 def outcome(made, site, row, behaviour):
+    rule = made.impossible.get(row)
     try:
-        behaviour(site)
-    except Wrong as wrong:
-        rule = made.impossible.get(row)
-        if rule and rule.explains(wrong):
+        try:
+            behaviour(site)
+        except Wrong as wrong:
+            if not rule:
+                raise
+            rule.confirm(behaviour, site, wrong)
             return Outcome(rule.name)
+    except Wrong as wrong:
         return Outcome("FAILED", str(wrong))
     except (client.Cut, OSError) as broken:
         return Outcome("FAILED", f"{type(broken).__name__}: {broken}")

@@ -2,28 +2,38 @@
 
 import dataclasses
 
+from checks import Asked
+
 
 @dataclasses.dataclass
 class Rule:
     """A cell that the web server itself makes impossible: docs/servers.md has the rule.
 
-    With a status it is impossible only as the server says it is: with that refusal.
+    `instead` is what happens there, and nothing else may: the status of a refusal; what is to be
+    checked of the answer to the row's request; or, where a row is no single request, a behaviour.
     """
 
     name: str
-    status: int | None = None
+    instead: object
 
-    def explains(self, wrong):
-        return self.status in (None, wrong.status)
+    def confirm(self, behaviour, site, wrong):
+        """Raises `Wrong` where it is neither as the row wants it nor as the rule says."""
+        if isinstance(self.instead, int):
+            if wrong.status != self.instead:
+                raise wrong
+        elif isinstance(behaviour, Asked):
+            behaviour.but(self.instead)(site)
+        else:
+            self.instead(site)
 
 
-def R(number, status=None):
-    return Rule(f"R{number}", status)
+def R(number, instead):
+    return Rule(f"R{number}", instead)
 
 
-def S(number, status=None):
+def S(number, instead):
     """A section of docs/servers.md."""
-    return Rule(f"S{number}", status)
+    return Rule(f"S{number}", instead)
 
 
 @dataclasses.dataclass

@@ -7,13 +7,14 @@ socket; with one application at the root, on TCP; and with a gateway that has ro
 import os
 
 from checks import (
-    asked, comes, contains, full_house, goes_away, goes_away_early, is_cut, is_demo, kept,
+    asked, comes, contains, either, full_house, goes_away, goes_away_early, is_cut, is_demo, kept,
     nothing_follows, refused, streamed, streamed_up, two_cookies, variables,
 )  # fmt: skip
 
 MIB = os.urandom(1 << 20)
 FORM = "Content-Type: application/x-www-form-urlencoded"
 BINARY = "Content-Type: application/octet-stream"
+FAULT = "/fault?when=after&how=error"
 SORRY = "A server error occurred.  Please contact the administrator."
 
 
@@ -48,6 +49,7 @@ BELOW_A_PATH = {
     "PUT": method("PUT", body=b"x"),
     "DELETE": method("DELETE"),
     "OPTIONS": method("OPTIONS"),
+    "PATCH": method("PATCH", body=b"x"),
     "FROB": method("FROB"),
     "GET with a body": asked("GET", "/count", comes(body="5\n"), body=b"12345"),
     # Paths.
@@ -65,6 +67,9 @@ BELOW_A_PATH = {
     "%20 and +": path("/a%20b+c", "/a b+c"),
     "%25": path("/a%2541%25", "/a%41%"),
     "%2F": path("/a%2Fb", "/a/b"),
+    "/%2F..%2F": path("/a%2F..%2Fb", "/b"),
+    "%3F and %23": path("/a%3Fb%23", "/a?b#"),
+    ";": path("/a;b=c/..;/d", "/a;b=c/..;/d"),
     "%252F": path("/a%252Fb", "/a%2Fb"),
     "a line break": path("/a%0Ab", "/a\nb"),
     "//": path("//a//b/", "/a/b/"),
@@ -80,6 +85,9 @@ BELOW_A_PATH = {
     "a query as it came": query("%2f+;a&&b=%C3%A9"),
     # Header fields.
     "a field twice": field(variables(HTTP_X_DUP="one, two"), "X-Dup: one", "X-Dup: two"),
+    "a field 50 times": field(
+        variables(HTTP_X_DUP=", ".join(map(str, range(50)))), *[f"X-Dup: {n}" for n in range(50)]
+    ),
     "Cookie twice": field(
         variables(HTTP_COOKIE="a=1; b=2; c=3"), "Cookie: a=1", "Cookie: b=2; c=3"
     ),
@@ -103,7 +111,12 @@ BELOW_A_PATH = {
         variables(PATH_INFO="/x", SCRIPT_NAME="/environ"),
     ),
     "an HTTP/1.0 client": asked("GET", "/hello", comes(body="Hello World\n"), version="1.0"),
+    "and no Host:": asked("GET", "/environ", variables(HTTP_HOST=""), version="1.0", host=None),
     # Bodies.
+    "two lengths": asked("POST", "/echo", refused, "Content-Length: 3", body=b"abcd"),
+    "a length, and chunks": asked(
+        "POST", "/echo", either(refused, comes(body="hello")), "Content-Length: 3", chunks=[b"hello"]
+    ),
     "1 MiB up": asked("POST", "/count", comes(body="1048576\n"), BINARY, body=MIB),
     "1 MiB up and down": asked(
         "POST", "/echo", comes(body=MIB, Content_Type=BINARY[14:]), BINARY, body=MIB
@@ -145,8 +158,8 @@ BELOW_A_PATH = {
     "blocks seen one by one": streamed,
     "an error is a 500": asked("GET", "/fault?how=error", comes(500, body=SORRY)),
     "a panic is a 500": asked("GET", "/fault?how=panic", comes(500, body=SORRY)),
-    "a fault cuts the answer": is_cut("/fault?when=after&how=error"),
-    "and one with a length": is_cut("/fault?when=after&how=error&length=100"),
+    "a fault cuts the answer": is_cut(FAULT),
+    "and one with a length": is_cut(FAULT + "&length=100"),
     "a line for the log": asked("GET", "/stderr", comes(body="logged\n")),
     # Connections.
     "two requests, one connection": kept,

@@ -16,6 +16,15 @@ use std::{
 ///
 /// It reads as `http_body::Body`. A body that ends before its CONTENT_LENGTH is an error of kind
 /// `UnexpectedEof`, never a silent end, and so is one that is read after its request has ended.
+///
+/// ```
+/// use axum::{Router, body::Body, routing::post};
+///
+/// // axum has its own name for whatever body it is given.
+/// let router = Router::new().route("/", post(|body: Body| async { body }));
+/// let answer = cgigate::testing::post("/", "as it came").ask(&cgigate::tower(router));
+/// assert_eq!(answer.text(), "as it came");
+/// ```
 #[derive(Debug)]
 pub struct RequestBody {
     slot: Option<Arc<Mutex<Slot>>>,

@@ -47,8 +47,8 @@ use tower_service::Service;
 ///
 /// A request occupies a thread of the gateway until its answer has ended (`--threads`). When the
 /// client goes away meanwhile, the service's future, or the body of its response, is dropped: at
-/// once over FastCGI, SCGI and uwsgi, with the next frame over HTTP and in CGI, where nobody watches
-/// the client.
+/// once, but in CGI with the next frame, for there nobody watches the client. Over HTTP a client that
+/// has ended its sending side has gone: the two look alike.
 ///
 /// All threads of a process share one tokio runtime of the current-thread kind, made with the first
 /// request; [`block_on`](super::block_on) runs on it what has to be opened earlier. Timers and
@@ -205,18 +205,20 @@ impl Driver<'_> {
             if let Poll::Ready(done) = future.as_mut().poll(cx) {
                 return Poll::Ready(Step::Done(done));
             }
-            // In this order: who goes between the two wakes the task.
-            self.environ.request.wake_with(cx.waker());
-            if self.environ.request.is_cancelled() {
-                return Poll::Ready(Step::Gone);
-            }
             // Who asked for the body may be a task on another thread, and may have had something
             // for this future before: reading waits until it was looked at.
             match std::mem::replace(&mut reads, self.feed.is_wanted(cx.waker())) {
                 true => return Poll::Ready(Step::Reads),
-                false if reads => {}
-                false => return Poll::Pending,
+                false if reads => continue,
+                false => {}
             }
+            // In this order: who goes between the two wakes the task. What of the body has come is
+            // read before this: a client that only sends no more still waits.
+            self.environ.request.wake_with(cx.waker());
+            return match self.environ.request.is_cancelled() {
+                true => Poll::Ready(Step::Gone),
+                false => Poll::Pending,
+            };
         }
     }
 

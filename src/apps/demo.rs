@@ -8,6 +8,12 @@ use std::{borrow::Cow, fmt::Write};
 
 /// Answers `Hello world!` and the whole environ, `wsgi.*` keys included.
 ///
+/// ```
+/// let answer = cgigate::testing::get("/?a=1").ask(&cgigate::apps::demo);
+/// assert!(answer.text().starts_with("Hello world!\n\n"));
+/// assert!(answer.text().contains("QUERY_STRING = 'a=1'\n"));
+/// ```
+///
 /// # Errors
 /// The client has gone away.
 pub fn demo<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

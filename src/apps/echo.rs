@@ -6,6 +6,12 @@ use std::io::BufRead;
 
 /// Answers with the body of the request, under its own Content-Type.
 ///
+/// ```
+/// let request = cgigate::testing::post("/", "a=1").header("Content-Type", "text/plain");
+/// let answer = request.ask(&cgigate::apps::echo);
+/// assert_eq!((answer.header("Content-Type"), answer.text()), (Some("text/plain"), "a=1".into()));
+/// ```
+///
 /// # Errors
 /// The client has gone away, or sent a Content-Type that cannot be sent back.
 pub fn echo<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

@@ -5,6 +5,11 @@ use crate::types::{Environ, Response, StartResponse};
 
 /// Answers one `NAME=value` line for each variable of the request, sorted by name.
 ///
+/// ```
+/// let answer = cgigate::testing::get("/a?b").ask(&cgigate::apps::environ);
+/// assert!(answer.text().contains("PATH_INFO=/a\nQUERY_STRING=b\n"));
+/// ```
+///
 /// # Errors
 /// The client has gone away.
 pub fn environ<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

@@ -4,6 +4,10 @@ use crate::types::{Environ, Response, StartResponse};
 
 /// Answers `Hello World`.
 ///
+/// ```
+/// assert_eq!(cgigate::testing::get("/").ask(&cgigate::apps::hello).text(), "Hello World\n");
+/// ```
+///
 /// # Errors
 /// The client has gone away.
 pub fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// What concerns all commands. Lines that begin with two blanks stand as they are.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     (
         "Examples",
         "  cgigate http                                 try it: open the address it prints
@@ -44,6 +44,12 @@ const SECTIONS: [(&str, &str); 6] = [
 ",
     ),
     (
+        "Values",
+        "  SIZE  bytes: 8k, 16M, 1G
+  D     how long: 500ms, 30s, 5m
+",
+    ),
+    (
         "Environment",
         "Each option is also a variable, in capitals, with CGIGATE_ before it and _ for -: --max-body is
 CGIGATE_MAX_BODY. The command line wins. White space stands between the values of what can be
@@ -61,6 +67,7 @@ _RECORD with its companions.
   HUP              new workers from the executable now on disk take the listeners and the idle
                    connections over, then the old ones finish: no request fails. If the new ones
                    do not start, the old ones go on.
+  USR1             log files are opened anew.
 ",
     ),
     (
@@ -78,17 +85,27 @@ pub(super) mod examples {
   cgigate cgi '/environ/a%20b?c=d'
   echo hello | cgigate cgi -X POST /echo
   cgigate cgi --environ fixtures/cgi/hello-get/environ --validate";
+    pub(in crate::cli) const IIS: &str = "Examples:
+  cgigate iis '/environ/a%20b?c=d'";
     pub(in crate::cli) const FASTCGI: &str = "Examples:
   cgigate fastcgi --listen unix:/run/app.sock --socket-owner www-data
   cgigate fastcgi --listen 0.0.0.0:9000 --allow 10.0.0.0/8 --workers auto
-  CGIGATE_LISTEN=systemd CGIGATE_THREADS=16 cgigate fastcgi";
+  CGIGATE_LISTEN=systemd CGIGATE_THREADS=16 cgigate fastcgi
+
+SIZE is 8k, 16M, 1G; D, how long, is 500ms, 30s, 5m.";
     pub(in crate::cli) const SCGI: &str = "Examples:
-  cgigate scgi --listen unix:/run/app.sock --mount /app";
+  cgigate scgi --listen unix:/run/app.sock --mount /app
+
+SIZE is 8k, 16M, 1G; D, how long, is 500ms, 30s, 5m.";
     pub(in crate::cli) const UWSGI: &str = "Examples:
-  cgigate uwsgi --listen unix:/run/app.sock --mount /app";
+  cgigate uwsgi --listen unix:/run/app.sock --mount /app
+
+SIZE is 8k, 16M, 1G; D, how long, is 500ms, 30s, 5m.";
     pub(in crate::cli) const HTTP: &str = "Examples:
   cgigate http
-  CGIGATE_FILES_ROOT=. cgigate http --app files --listen :8080";
+  CGIGATE_FILES_ROOT=. cgigate http --app files --listen :8080
+
+SIZE is 8k, 16M, 1G; D, how long, is 500ms, 30s, 5m.";
     pub(in crate::cli) const GET: &str = "Examples:
   cgigate get --connect unix:/run/app.sock -i '/hello?a=1'
   cgigate get -d @body.json -H 'Content-Type: application/json' /echo

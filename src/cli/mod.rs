@@ -58,6 +58,14 @@ const UWSGI: Served = Served::WebServers(Protocol::Uwsgi);
 
 impl Gateway {
     /// Answers the request that this process was started for, or does what the command line says.
+    ///
+    /// ```no_run
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     Gateway::new().responder("hello", apps::hello).main()
+    /// }
+    /// ```
     pub fn main(self) -> ExitCode {
         main(self)
     }
@@ -72,11 +80,7 @@ fn main(gateway: Gateway) -> ExitCode {
     }
     let options = match Options::try_parse() {
         Ok(options) => options,
-        Err(error) => {
-            // Help that was asked for goes to stdout, and is no error.
-            let _ = error.print();
-            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return answer(&error),
     };
     let result = match options.command {
         Some(Command::Apps) => list(&gateway),
@@ -95,9 +99,10 @@ fn main(gateway: Gateway) -> ExitCode {
         Some(Command::Conform(conform)) => conform::run(&conform),
         Some(Command::Man) => manual::man(),
         Some(Command::Completions(shell)) => manual::completions(&shell),
-        None if handed_over || serve::is_worker() => {
-            serve::run(gateway, FASTCGI, Server::of_environment())
-        }
+        None if handed_over || serve::is_worker() => match Server::of_environment() {
+            Ok(server) => serve::run(gateway, FASTCGI, server),
+            Err(error) => return answer(&error),
+        },
         None => return help(),
     };
     result.unwrap_or_else(|error| {
@@ -107,6 +112,33 @@ fn main(gateway: Gateway) -> ExitCode {
             false => ExitCode::FAILURE,
         }
     })
+}
+
+/// What clap has to say instead of options.
+fn answer(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help that was asked for goes to stdout, and is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    sys::say_at(sys::Level::Error, format_args!("cgigate: {}", in_one_line(error)));
+    USAGE.into()
+}
+
+/// An error of usage as all others are told, without the usage: `--help` has that.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let told = text.split("\n\nUsage: ").next().unwrap_or_default();
+    let told = told.split("\n\nFor more information").next().unwrap_or_default();
+    let mut lines = told.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let mut line = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    for more in lines {
+        // "the following arguments are required:" goes on in the next line.
+        line.push_str(if line.ends_with(':') { " " } else { "; " });
+        line.push_str(more.strip_prefix("tip: ").unwrap_or(more));
+    }
+    line + "; --help tells more"
 }
 
 /// Something that the operator said is wrong: exit status 2.
@@ -140,5 +172,25 @@ fn own_name() -> (Option<String>, bool) {
     match stem.strip_prefix("nph-") {
         Some(rest) => (Some(rest.into()), true),
         None => (Some(stem.into()), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_usage_is_one_line() {
+        for (words, wanted) in [
+            (&["htpp"][..], "unrecognized subcommand 'htpp'; a similar subcommand exists: 'http'"),
+            (&["check"], "the following required arguments were not provided: <DIR>..."),
+            (&["http", "--max-body", "lots"], "\"lots\" is no size: use bytes, or 8k, 16M, 1G"),
+            (&["completions", "tcsh"], "'tcsh' for '<SHELL>'; [possible values: bash, "),
+        ] {
+            let error = Options::try_parse_from([&["cgigate"], words].concat());
+            let line = in_one_line(&error.expect_err("wrong usage"));
+            assert!(line.contains(wanted) && !line.contains('\n'), "{line}");
+            assert!(line.ends_with("; --help tells more"), "{line}");
+        }
     }
 }

@@ -34,8 +34,8 @@ pub(super) enum Command {
     /// Answer one made-up CGI request at the desk, its body on stdin
     #[command(after_help = examples::DESK)]
     Cgi(Desk),
-    /// The same under IISCGIHandler
-    #[command(after_help = examples::DESK)]
+    /// Answer one made-up CGI request as under IIS, its body on stdin
+    #[command(after_help = examples::IIS)]
     Iis(Desk),
     /// Serve FastCGI [--listen: 127.0.0.1:9000]
     #[command(after_help = examples::FASTCGI)]
@@ -134,94 +134,168 @@ pub(super) struct Desk {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Server {
     /// The application that answers; without it the path's first segment names it
-    #[arg(long, env = "CGIGATE_APP")]
+    #[arg(long, value_name = "NAME", env = "CGIGATE_APP")]
     pub(super) app: Option<String>,
-    /// 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N, systemd[:NAME]; repeatable.
-    /// Another protocol than the command's goes before it: scgi+unix:/path, http+:8000
-    #[arg(long, env = "CGIGATE_LISTEN", value_name = "[PROTOCOL+]ADDR", value_delimiter = ' ')]
-    pub(super) listen: Vec<Listen>,
-    /// Application calls at a time [default: 4 x CPUs, at least 4]
-    #[arg(long, env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) threads: Option<u16>,
-    /// Worker processes under a supervisor, or `auto`: one for each CPU
-    #[arg(long, env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
-    pub(super) workers: usize,
-    /// Requests after which a worker is replaced [default: none]
-    #[arg(long, env = "CGIGATE_MAX_REQUESTS")]
-    pub(super) max_requests: Option<NonZeroU64>,
-    /// Connections that may wait to be accepted
-    #[arg(long, env = "CGIGATE_BACKLOG", default_value_t = 4096,
-          value_parser = clap::value_parser!(i32).range(1..))]
-    pub(super) backlog: i32,
-    /// Connections at a time; further ones are answered 503
-    #[arg(long, env = "CGIGATE_MAX_CONNECTIONS", default_value_t = 10_000)]
-    pub(super) max_connections: usize,
-    /// Bytes of a request's body; longer: 413 [default: none; http: 16M]
-    #[arg(long, env = "CGIGATE_MAX_BODY", value_parser = size)]
-    pub(super) max_body: Option<u64>,
-    /// Bytes of a request's variables; longer: 431
-    #[arg(long, env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
-    pub(super) max_params: u64,
-    /// Variables of a request; more: 431
-    #[arg(long, env = "CGIGATE_MAX_VARIABLES", default_value_t = 10_000)]
-    pub(super) max_variables: usize,
-    /// Requests open at a time on one connection; further ones are refused with FCGI_OVERLOADED
-    #[arg(long, env = "CGIGATE_MAX_MULTIPLEXED", default_value_t = 1000,
-          value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) max_multiplexed: u16,
-    /// Complete requests that wait for a thread; further ones are answered 503
-    #[arg(long, env = "CGIGATE_MAX_QUEUE", default_value_t = 1000)]
-    pub(super) max_queue: usize,
-    /// How long a request may stand still: 408
-    #[arg(long, env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
-    pub(super) read_timeout: Duration,
-    /// How long a peer may take nothing of its answer before its connection is closed
-    #[arg(long, env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
-    pub(super) write_timeout: Duration,
-    /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
-    /// thread [default: none]
-    #[arg(long, env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration)]
-    pub(super) request_timeout: Option<Duration>,
-    /// How long a complete request may wait for a thread: 503 [default: none]
-    #[arg(long, env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
-    pub(super) queue_timeout: Option<Duration>,
-    /// How long a connection without a request is kept [default: none; http: 30s]
-    #[arg(long, env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration)]
-    pub(super) idle_timeout: Option<Duration>,
-    /// How long requests in flight may take after a stop
-    #[arg(long, env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
-    pub(super) graceful_timeout: Duration,
-    /// Rights of a Unix socket's file
-    #[arg(long, env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
-    pub(super) socket_mode: u32,
-    /// Networks that may connect, as 10.0.0.0/8; repeatable [default: loopback]
-    #[arg(long, env = "CGIGATE_ALLOW", value_name = "CIDR", value_delimiter = ' ')]
-    pub(super) allow: Vec<Network>,
-    /// Users that may connect to a Unix socket, by number; repeatable [default: any]
-    #[arg(long, env = "CGIGATE_ALLOW_UID", value_name = "UID", value_delimiter = ' ')]
-    pub(super) allow_uid: Vec<u32>,
     /// Derive SCRIPT_NAME and PATH_INFO from REQUEST_URI and this path; outside of it: 404
     #[arg(long, env = "CGIGATE_MOUNT", value_name = "PATH")]
     pub(super) mount: Option<MountPoint>,
-    /// Whom a Unix socket's file shall belong to: user, user:group or :group
-    #[arg(long, env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
-    pub(super) socket_owner: Option<Owner>,
-    /// Run as this user, by name, once the sockets are bound
-    #[arg(long, env = "CGIGATE_USER")]
-    pub(super) user: Option<String>,
-    /// Run in this group, by name [default: that of --user]
-    #[arg(long, env = "CGIGATE_GROUP")]
-    pub(super) group: Option<String>,
     /// A variable of this process that applications find among the request's; repeatable
     #[arg(long, env = "CGIGATE_PASS_ENV", value_name = "NAME", value_delimiter = ' ',
           value_parser = variable)]
     pub(super) pass_env: Vec<String>,
+    /// Check application and web server against PEP 3333 while they work
+    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    pub(super) validate: bool,
+    /// The web server that sends the files of `files` itself, for it was told so: nginx,
+    /// nginx:/PREFIX, apache, lighttpd
+    #[arg(long, env = "CGIGATE_ACCEL", value_name = "SERVER")]
+    pub(super) accel: Option<Accel>,
+    /// 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N, systemd[:NAME]; repeatable.
+    /// Another protocol than the command's goes before it: scgi+unix:/path, http+:8000
+    #[arg(
+        long,
+        help_heading = "Sockets",
+        env = "CGIGATE_LISTEN",
+        value_name = "[PROTOCOL+]ADDR",
+        value_delimiter = ' '
+    )]
+    pub(super) listen: Vec<Listen>,
+    /// Connections that may wait to be accepted
+    #[arg(long, help_heading = "Sockets", value_name = "N", env = "CGIGATE_BACKLOG", default_value_t = 4096,
+          value_parser = clap::value_parser!(i32).range(1..))]
+    pub(super) backlog: i32,
+    /// Rights of a Unix socket's file
+    #[arg(long, help_heading = "Sockets", value_name = "MODE", env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
+    pub(super) socket_mode: u32,
+    /// Networks that may connect, as 10.0.0.0/8; repeatable [default: loopback]
+    #[arg(
+        long,
+        help_heading = "Sockets",
+        env = "CGIGATE_ALLOW",
+        value_name = "CIDR",
+        value_delimiter = ' '
+    )]
+    pub(super) allow: Vec<Network>,
+    /// Users that may connect to a Unix socket, by number; repeatable [default: any]
+    #[arg(
+        long,
+        help_heading = "Sockets",
+        env = "CGIGATE_ALLOW_UID",
+        value_name = "UID",
+        value_delimiter = ' '
+    )]
+    pub(super) allow_uid: Vec<u32>,
+    /// Whom a Unix socket's file shall belong to: user, user:group or :group
+    #[arg(long, help_heading = "Sockets", env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
+    pub(super) socket_owner: Option<Owner>,
+    /// Application calls at a time [default: 4 x CPUs, at least 4]
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+    /// Worker processes under a supervisor, or `auto`: one for each CPU
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
+    pub(super) workers: usize,
+    /// Requests after which a worker is replaced [default: none]
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_MAX_REQUESTS")]
+    pub(super) max_requests: Option<NonZeroU64>,
+    /// How long requests in flight may take after a stop
+    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
+    pub(super) graceful_timeout: Duration,
+    /// How long a worker that takes another's place may take until it is ready
+    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_START_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) start_timeout: Duration,
+    /// Run as this user, by name, once the sockets are bound
+    #[arg(long, help_heading = "Processes", value_name = "USER", env = "CGIGATE_USER")]
+    pub(super) user: Option<String>,
+    /// Run in this group, by name [default: that of --user]
+    #[arg(long, help_heading = "Processes", value_name = "GROUP", env = "CGIGATE_GROUP")]
+    pub(super) group: Option<String>,
+    /// Where the number of the process is written while it serves
+    #[arg(long, help_heading = "Processes", env = "CGIGATE_PID_FILE", value_name = "FILE")]
+    pub(super) pid_file: Option<PathBuf>,
+    /// Connections at a time; further ones are answered 503
+    #[arg(
+        long,
+        help_heading = "Limits",
+        value_name = "N",
+        env = "CGIGATE_MAX_CONNECTIONS",
+        default_value_t = 10_000
+    )]
+    pub(super) max_connections: usize,
+    /// Bytes of a request's body; longer: 413 [default: none; http: 16M]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_BODY", value_parser = size)]
+    pub(super) max_body: Option<u64>,
+    /// Bytes of a request's variables; longer: 431
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
+    pub(super) max_params: u64,
+    /// Variables of a request; more: 431
+    #[arg(
+        long,
+        help_heading = "Limits",
+        value_name = "N",
+        env = "CGIGATE_MAX_VARIABLES",
+        default_value_t = 10_000
+    )]
+    pub(super) max_variables: usize,
+    /// Requests open at a time on one connection; further ones are refused with FCGI_OVERLOADED
+    #[arg(long, help_heading = "Limits", value_name = "N", env = "CGIGATE_MAX_MULTIPLEXED", default_value_t = 1000,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) max_multiplexed: u16,
+    /// Complete requests that wait for a thread; further ones are answered 503
+    #[arg(
+        long,
+        help_heading = "Limits",
+        value_name = "N",
+        env = "CGIGATE_MAX_QUEUE",
+        default_value_t = 1000
+    )]
+    pub(super) max_queue: usize,
+    /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
+    #[arg(long, help_heading = "Limits", env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
+    pub(super) multiplex: String,
+    /// How long a request may stand still: 408
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) read_timeout: Duration,
+    /// How long a peer may take nothing of its answer before its connection is closed
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
+    pub(super) write_timeout: Duration,
+    /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
+    /// thread [default: none]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration)]
+    pub(super) request_timeout: Option<Duration>,
+    /// How long a complete request may wait for a thread: 503 [default: none]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
+    pub(super) queue_timeout: Option<Duration>,
+    /// How long a connection without a request is kept [default: none; http: 30s]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration)]
+    pub(super) idle_timeout: Option<Duration>,
+    /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) status_path: Option<String>,
+    /// Where the server itself answers `pong`
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_PING_PATH", value_name = "PATH", value_parser = page)]
+    pub(super) ping_path: Option<String>,
+    /// Serve both over HTTP on a socket of their own: /status, /ping, /metrics
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_ADMIN", value_name = "ADDR")]
+    pub(super) admin: Option<Address>,
+    /// A line for each request is added here; `-` is stdout; reopened on USR1
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_ACCESS_LOG", value_name = "FILE")]
+    pub(super) access_log: Option<PathBuf>,
+    /// How its lines look: Apache's combined format, or JSON
+    #[arg(long, help_heading = "Status and logs", value_name = "FORMAT", env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    /// Requests that take longer are told on stderr, with the place where the application is
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration)]
+    pub(super) slow_log: Option<Duration>,
+    /// What would go to stderr is added here once the server is ready; reopened on USR1
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
+    pub(super) error_log: Option<PathBuf>,
     /// Confine the workers once they have started: files, programs, ports, signals (Landlock)
-    #[arg(long, env = "CGIGATE_SANDBOX", value_parser = switch, action = clap::ArgAction::SetTrue)]
+    #[arg(long, help_heading = "Sandbox", env = "CGIGATE_SANDBOX", value_parser = switch, action = clap::ArgAction::SetTrue)]
     pub(super) sandbox: bool,
     /// What they may read beside CGIGATE_FILES_ROOT, with all below it; repeatable
     #[arg(
         long,
+        help_heading = "Sandbox",
         env = "CGIGATE_SANDBOX_READ",
         value_name = "PATH",
         value_delimiter = ' ',
@@ -231,46 +305,13 @@ pub(super) struct Server {
     /// What they may change beside the folder of temporary files, with all below it; repeatable
     #[arg(
         long,
+        help_heading = "Sandbox",
         env = "CGIGATE_SANDBOX_WRITE",
         value_name = "PATH",
         value_delimiter = ' ',
         requires = "sandbox"
     )]
     pub(super) sandbox_write: Vec<PathBuf>,
-    /// Where the number of the process is written while it serves
-    #[arg(long, env = "CGIGATE_PID_FILE", value_name = "FILE")]
-    pub(super) pid_file: Option<PathBuf>,
-    /// Off: says so to GET_VALUES, and serves what comes interleaved one after the other
-    #[arg(long, env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
-    pub(super) multiplex: String,
-    /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
-    #[arg(long, env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
-    pub(super) status_path: Option<String>,
-    /// Where the server itself answers `pong`
-    #[arg(long, env = "CGIGATE_PING_PATH", value_name = "PATH", value_parser = page)]
-    pub(super) ping_path: Option<String>,
-    /// Serve both over HTTP on a socket of their own: /status, /ping, /metrics
-    #[arg(long, env = "CGIGATE_ADMIN", value_name = "ADDR")]
-    pub(super) admin: Option<Address>,
-    /// A line for each request is added here; `-` is stdout; reopened on USR1
-    #[arg(long, env = "CGIGATE_ACCESS_LOG", value_name = "FILE")]
-    pub(super) access_log: Option<PathBuf>,
-    /// How its lines look: Apache's combined format, or JSON
-    #[arg(long, env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub(super) log_format: LogFormat,
-    /// Requests that take longer are told on stderr, with the place where the application is
-    #[arg(long, env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration)]
-    pub(super) slow_log: Option<Duration>,
-    /// What would go to stderr is added here once the server is ready; reopened on USR1
-    #[arg(long, env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
-    pub(super) error_log: Option<PathBuf>,
-    /// Check application and web server against PEP 3333 while they work
-    #[arg(long, env = "CGIGATE_VALIDATE", value_parser = switch, action = clap::ArgAction::SetTrue)]
-    pub(super) validate: bool,
-    /// The web server that sends the files of `files` itself, for it was told so: nginx,
-    /// nginx:/PREFIX, apache, lighttpd
-    #[arg(long, env = "CGIGATE_ACCEL", value_name = "SERVER")]
-    pub(super) accel: Option<Accel>,
     #[command(flatten)]
     pub(super) record: Record,
 }
@@ -279,18 +320,24 @@ pub(super) struct Server {
 #[derive(Args, Clone, Debug)]
 pub(super) struct Record {
     /// Write each request and its answer as a fixture to this folder, for `check`; secrets blanked
-    #[arg(id = "record", long = "record", env = "CGIGATE_RECORD", value_name = "DIR")]
+    #[arg(
+        help_heading = "Recording",
+        id = "record",
+        long = "record",
+        env = "CGIGATE_RECORD",
+        value_name = "DIR"
+    )]
     folder: Option<PathBuf>,
     /// Record cookies, credentials and tokens as they are
-    #[arg(id = "record_secrets", long = "record-secrets", env = "CGIGATE_RECORD_SECRETS",
+    #[arg(help_heading = "Recording", id = "record_secrets", long = "record-secrets", env = "CGIGATE_RECORD_SECRETS",
           value_parser = switch, action = clap::ArgAction::SetTrue)]
     secrets: bool,
     /// Fixtures in the folder at the most; then no more are written
-    #[arg(id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
+    #[arg(help_heading = "Recording", id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
           value_name = "N", default_value_t = RecordPlan::COUNT)]
     count: usize,
     /// Bytes of a body, the request's or the answer's; what has a longer one is not recorded
-    #[arg(id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
+    #[arg(help_heading = "Recording", id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
           value_name = "SIZE", value_parser = size, default_value = "1M")]
     size: u64,
 }
@@ -314,10 +361,13 @@ pub(super) enum LogFormat {
 
 impl Server {
     /// The options of a server that nobody gave a command line, as a web server spawns it.
-    pub(super) fn of_environment() -> Self {
-        let options = Options::parse_from(["cgigate", "fastcgi"]);
+    ///
+    /// # Errors
+    /// A variable holds what its option cannot be.
+    pub(super) fn of_environment() -> Result<Self, clap::Error> {
+        let options = Options::try_parse_from(["cgigate", "fastcgi"])?;
         match options.command {
-            Some(Command::Fastcgi(server)) => server,
+            Some(Command::Fastcgi(server)) => Ok(server),
             _ => unreachable!("the command is the one just given"),
         }
     }

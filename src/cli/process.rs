@@ -10,16 +10,20 @@ use super::{
     wear::Wear,
 };
 use crate::{
-    gateway::{Block, Control, End, Inheritance, Plan, Scoreboard, Supervisor, Word, tell_manager},
-    net::{Address, Listener},
+    gateway::{
+        Block, Control, End, Executable, Inheritance, Plan, Predecessor, Scoreboard, Supervisor,
+        Word, tell_manager,
+    },
+    net::{Address, Counter, Listener, Siblings},
     sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
 };
 use anyhow::Context as _;
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
     process::ExitCode,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -27,10 +31,28 @@ use std::{
 
 /// A process that serves.
 pub(super) enum Process {
-    /// There is no other; where its `--admin` listens.
-    Lone(Option<Address>),
+    /// There is no other.
+    Lone(Lone),
     /// A supervisor has started it, and listens at the other end.
-    Worker(Control, Option<Block>),
+    Worker(Inheritance),
+}
+
+/// What a process needs to know to be succeeded by another.
+pub(super) struct Lone {
+    /// Where it was started from: at its reload another file may have that name.
+    executable: PathBuf,
+    /// Where its `--admin` listens.
+    admin: Option<Address>,
+    board: Option<Arc<Scoreboard>>,
+}
+
+impl Lone {
+    pub(super) fn new(
+        admin: Option<Address>,
+        board: Option<Arc<Scoreboard>>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self { executable: Executable::path().context("find this executable")?, admin, board })
+    }
 }
 
 impl Process {
@@ -40,20 +62,31 @@ impl Process {
     /// The variable that a supervisor sets is there, and no supervisor.
     pub(super) fn inherited() -> anyhow::Result<Option<(Self, Vec<Door>)>> {
         let inherited = Inheritance::take().context("CGIGATE_WORKER")?;
-        let Some(Inheritance { control, listeners, block }) = inherited else { return Ok(None) };
+        let Some(mut inherited) = inherited else { return Ok(None) };
+        let listeners = std::mem::take(&mut inherited.listeners);
         let door = |(name, fd): (String, _)| {
             let served: Served = name.parse().with_context(|| format!("serve {name}"))?;
             Ok(Door { served, listener: Listener::lent(fd) })
         };
         let doors = listeners.into_iter().map(door).collect::<anyhow::Result<_>>()?;
-        Ok(Some((Self::Worker(control, block), doors)))
+        Ok(Some((Self::Worker(inherited), doors)))
     }
 
     /// Where this worker keeps count, if it does.
     pub(super) fn take_block(&mut self) -> Option<Block> {
         match self {
             Self::Lone(_) => None,
-            Self::Worker(_, block) => block.take(),
+            Self::Worker(inherited) => inherited.block.take(),
+        }
+    }
+
+    /// The servers of that kind in other workers.
+    pub(super) fn siblings(&self, counter: Counter) -> Siblings {
+        match self {
+            Self::Worker(Inheritance { vacancies: Some((vacancies, at)), .. }) => {
+                Siblings::new(Arc::clone(vacancies), *at, counter)
+            }
+            Self::Lone(_) | Self::Worker(_) => Siblings::default(),
         }
     }
 
@@ -67,7 +100,7 @@ impl Process {
         match self {
             // Whoever hands over a socket on descriptor 0 may start as many as he likes.
             Self::Lone(_) => true,
-            Self::Worker(..) => server.workers > 1,
+            Self::Worker(inherited) => inherited.shares || server.workers > 1,
         }
     }
 
@@ -81,14 +114,15 @@ impl Process {
         servers: Servers,
         wear: &Wear,
         observed: Arc<Observed>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Running> {
         let (doors, stopped) = (Mutex::new(doors), AtomicBool::new(false));
-        let alone = matches!(self, Self::Lone(_));
-        let house = Arc::new(House { servers, doors, observed, stopped, alone });
-        match self {
-            Self::Lone(admin) => {
+        let successor = <(Mutex<Successor>, Condvar)>::default();
+        let house = Arc::new(House { servers, doors, observed, stopped, successor });
+        let running = Running(Arc::clone(&house));
+        let lone = match self {
+            Self::Lone(lone) => {
                 let doors = lock(&house.doors);
-                let announce = || announce(&doors, 1, options, admin.as_ref());
+                let announce = || announce(&doors, 1, options, lone.admin.as_ref());
                 house.observed.logs().begin(announce);
                 drop(doors);
                 tell_manager("READY=1");
@@ -96,10 +130,11 @@ impl Process {
                 let house = Arc::clone(&house);
                 // Whoever started it starts another.
                 wear.then(move || house.stop());
+                Some(lone)
             }
-            Self::Worker(control, _) => {
+            Self::Worker(inherited) => {
                 house.observed.logs().begin(|| {});
-                let control = Arc::new(control);
+                let control = Arc::new(inherited.control);
                 let asks = Arc::clone(&control);
                 let ask = move || {
                     if let Err(error) = asks.say(&Word::Replace) {
@@ -112,11 +147,39 @@ impl Process {
                 control.say(&Word::Ready).context("tell the supervisor that all is ready")?;
                 let house = Arc::clone(&house);
                 thread::spawn(move || house.obey_supervisor(&control));
+                None
             }
-        }
-        thread::spawn(move || house.obey_signals(signals));
-        Ok(())
+        };
+        let options = options.clone();
+        thread::spawn(move || house.obey_signals(signals, lone.as_ref(), &options));
+        Ok(running)
     }
+}
+
+/// A process whose servers serve.
+pub(super) struct Running(Arc<House>);
+
+impl Running {
+    /// The servers have ended: waits for the end of those that have succeeded them, if any have. The
+    /// exit status.
+    pub(super) fn await_end(&self) -> ExitCode {
+        let (successor, changed) = &self.0.successor;
+        let serves = |successor: &mut Successor| matches!(successor, Successor::Serves);
+        let ended = changed.wait_while(lock(successor), serves);
+        match *ended.unwrap_or_else(PoisonError::into_inner) {
+            Successor::None | Successor::Serves => ExitCode::SUCCESS,
+            Successor::Ended(code) => code,
+        }
+    }
+}
+
+/// Who has taken over from a process that served alone, and became the supervisor of those.
+#[derive(Clone, Copy, Default)]
+enum Successor {
+    #[default]
+    None,
+    Serves,
+    Ended(ExitCode),
 }
 
 /// The servers, and the sockets that they were made of.
@@ -126,8 +189,7 @@ struct House {
     doors: Mutex<Vec<Door>>,
     observed: Arc<Observed>,
     stopped: AtomicBool,
-    /// There is no supervisor.
-    alone: bool,
+    successor: (Mutex<Successor>, Condvar),
 }
 
 impl House {
@@ -165,7 +227,12 @@ impl House {
         self.stop();
     }
 
-    fn obey_signals(&self, mut signals: Signals) {
+    fn obey_signals(
+        self: &Arc<Self>,
+        mut signals: Signals,
+        lone: Option<&Lone>,
+        options: &Options,
+    ) {
         let mut stopping = false;
         while let Ok(signal) = signals.wait() {
             match signal {
@@ -176,13 +243,70 @@ impl House {
                     self.stop();
                 }
                 Signal::Reopen => self.observed.logs().reopen(),
-                Signal::Reload if self.alone => say(format_args!(
-                    "cgigate: reload: the listener came on descriptor 0, so whoever handed it over has to start another process"
-                )),
-                // The supervisor's business: a terminal sends it to all of its processes.
-                Signal::Reload => {}
+                Signal::Reload => {
+                    // Else it is the supervisor's business: a terminal sends it to all processes.
+                    stopping |= self.stopped.load(Ordering::SeqCst);
+                    let Some(lone) = lone.filter(|_| !stopping) else { continue };
+                    let end = self.be_succeeded(&mut signals, lone, options);
+                    let code = match end {
+                        Ok(End::Stopped) => ExitCode::SUCCESS,
+                        Ok(End::Cut) => std::process::exit(1),
+                        Ok(End::Failed(code)) => code.into(),
+                        Err(error) => {
+                            say(format_args!("cgigate: reload: {error:#}"));
+                            ExitCode::FAILURE
+                        }
+                    };
+                    let (successor, changed) = &self.successor;
+                    let mut successor = lock(successor);
+                    if matches!(*successor, Successor::Serves) {
+                        *successor = Successor::Ended(code);
+                        return changed.notify_all();
+                    }
+                    stopping = self.stopped.load(Ordering::SeqCst);
+                    if !stopping {
+                        say(format_args!(
+                            "cgigate: reload: the new process is not ready; the old one goes on serving"
+                        ));
+                    }
+                }
             }
         }
+    }
+
+    /// Starts what is on disk now. Once that is ready, this process finishes what it has, and is its
+    /// supervisor until the end; its pid is what whoever started it knows.
+    fn be_succeeded(
+        self: &Arc<Self>,
+        signals: &mut Signals,
+        lone: &Lone,
+        options: &Options,
+    ) -> anyhow::Result<End> {
+        let (heir, control) = Control::pair()?;
+        let heir = Arc::new(heir);
+        let (retires, stops, reopens) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
+        let ready = move || {
+            *lock(&retires.successor.0) = Successor::Serves;
+            say_at(
+                Level::Info,
+                format_args!("cgigate: reload: a new process serves, the old one finishes"),
+            );
+            lock(&retires.doors).clear();
+            retires.servers.retire(move |socket, spoken| heir.pass(socket, spoken));
+        };
+        let plan = Plan {
+            workers: 1,
+            listeners: lock(&self.doors).iter().map(shared).collect::<anyhow::Result<_>>()?,
+            board: lone.board.clone(),
+            graceful_timeout: options.graceful_timeout,
+            start_timeout: options.start_timeout,
+            ready: Box::new(ready),
+            stopping: Box::new(move || stops.stop()),
+            reopen: Box::new(move || reopens.observed.logs().reopen()),
+            predecessor: Some(Predecessor { executable: lone.executable.clone(), control }),
+        };
+        let name = || format!("start {}", lone.executable.display());
+        Ok(Supervisor::new(plan, signals).with_context(name)?.run()?)
     }
 
     /// Once, whoever says so first.
@@ -219,9 +343,7 @@ pub(super) fn supervise(
 ) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
     let (workers, options) = (server.workers, server.clone());
-    let listener =
-        |door: &Door| Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?));
-    let sockets = doors.iter().map(listener).collect::<anyhow::Result<_>>()?;
+    let sockets = doors.iter().map(shared).collect::<anyhow::Result<_>>()?;
     let doors = Arc::new(Mutex::new(doors));
     let (announced, reopened) = (Arc::clone(&doors), logs.clone());
     let ready = move || {
@@ -232,17 +354,25 @@ pub(super) fn supervise(
         listeners: sockets,
         board,
         graceful_timeout: server.graceful_timeout,
+        start_timeout: server.start_timeout,
         ready: Box::new(ready),
         // A socket's file goes at once, as when there is one process.
         stopping: Box::new(move || lock(&doors).clear()),
         reopen: Box::new(move || reopened.reopen()),
+        predecessor: None,
     };
-    let supervisor = Supervisor::new(plan).context("supervise workers")?;
+    let mut signals = Signals::install().context("catch signals")?;
+    let supervisor = Supervisor::new(plan, &mut signals).context("supervise workers")?;
     Ok(match supervisor.run().context("supervise workers")? {
         End::Stopped => ExitCode::SUCCESS,
         End::Cut => ExitCode::FAILURE,
         End::Failed(code) => code.into(),
     })
+}
+
+/// A door's socket, for others too, with the name of what is spoken there.
+fn shared(door: &Door) -> anyhow::Result<(String, OwnedFd)> {
+    Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,7 +8,7 @@ use super::{
     observe::{self, Admin, Observed},
     options::{Served, Server as Options},
     own_name,
-    process::{self, Process},
+    process::{self, Lone, Process},
     record, sandbox,
     servers::Plan,
     wear::Wear,
@@ -59,8 +59,9 @@ pub(super) fn run(gateway: Gateway, command: Served, server: Options) -> anyhow:
     }
     let admin = admin.as_ref().map(Admin::address);
     if lone {
+        let process = Process::Lone(Lone::new(admin, board.clone())?);
         let observed = Observed::lone(&server, board, &doors, logs);
-        return serve(gateway, &server, allow, doors, Process::Lone(admin), observed);
+        return serve(gateway, &server, allow, doors, process, observed);
     }
     process::supervise(&server, doors, board, admin, logs)
 }
@@ -94,6 +95,7 @@ fn serve(
         http: http_options(server),
         allow,
         multiprocess: process.has_others(server),
+        siblings: &|counter| process.siblings(counter),
         wear: Arc::clone(&wear),
         observed: Arc::clone(&observed),
     };
@@ -115,13 +117,14 @@ fn serve(
     if let Some(recorder) = &recorder {
         recorder.start().context("start a thread that records")?;
     }
-    process.begin(signals, server, doors, unopened.servers(), &wear, Arc::clone(&observed))?;
+    let servers = unopened.servers();
+    let running = process.begin(signals, server, doors, servers, &wear, Arc::clone(&observed))?;
     unopened.run()?;
     observed.finish();
     if let Some(recorder) = recorder {
         recorder.finish();
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(running.await_end())
 }
 
 /// Application calls at a time in a worker.

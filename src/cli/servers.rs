@@ -7,7 +7,7 @@ use crate::{
     fcgi::Role,
     gateway::{Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
-    net::{Allow, Heir, Peer},
+    net::{Allow, Counter, Heir, Peer, Siblings},
     simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
     types::{Application, Exception, Vars},
 };
@@ -40,16 +40,18 @@ pub(super) struct Unopened {
 }
 
 /// How each is to serve.
-pub(super) struct Plan {
+pub(super) struct Plan<'p> {
     pub(super) settings: Settings,
     pub(super) http: HttpOptions,
     pub(super) allow: Allow,
     pub(super) multiprocess: bool,
+    /// Who shares the listeners.
+    pub(super) siblings: &'p dyn Fn(Counter) -> Siblings,
     pub(super) wear: Arc<Wear>,
     pub(super) observed: Arc<Observed>,
 }
 
-impl Plan {
+impl Plan<'_> {
     /// The servers of `doors`, each with its view of the applications.
     pub(super) fn servers(
         self,
@@ -66,11 +68,12 @@ impl Plan {
             }
         }
         let doorman = Arc::new(Doorman::new(self.allow));
-        let graceful_timeout = self.settings.graceful_timeout;
+        let Settings { graceful_timeout, queue_timeout, .. } = self.settings;
         let mut unopened = Unopened { web: None, http: None, graceful_timeout };
         if !for_http.is_empty() {
             let mut front = WsgiServer::of_listeners(for_http)?;
             front.options = self.http;
+            front.know((self.siblings)(Counter::Http).patient(queue_timeout));
             front.server_handler.0.wsgi_multiprocess = self.multiprocess;
             let (wear, observed) = (Arc::clone(&self.wear), Arc::clone(&self.observed));
             let (dispatcher, doorman) = (dispatcher(Served::Http), Arc::clone(&doorman));
@@ -97,7 +100,9 @@ impl Plan {
                 wear: self.wear,
                 observed: self.observed,
             };
-            unopened.web = Some(Server::new(for_web, Arc::new(behind), self.settings)?);
+            let server = Server::new(for_web, Arc::new(behind), self.settings)?;
+            server.know((self.siblings)(Counter::WebServers).patient(queue_timeout));
+            unopened.web = Some(server);
         }
         Ok(unopened)
     }

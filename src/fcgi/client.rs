@@ -356,6 +356,15 @@ impl Client {
 }
 
 /// Appends an ABORT_REQUEST record (section 5.4). END_REQUEST still comes.
+///
+/// ```
+/// use cgigate::fcgi::{RequestId, abort_request};
+/// use std::num::NonZeroU16;
+///
+/// let mut wire = Vec::new();
+/// abort_request(&mut wire, RequestId(NonZeroU16::MIN));
+/// assert_eq!(wire, [1, 2, 0, 1, 0, 0, 0, 0]);
+/// ```
 pub fn abort_request(out: &mut Vec<u8>, id: RequestId) {
     out.extend_from_slice(&header(RecordType::AbortRequest, id.0.get(), 0));
 }

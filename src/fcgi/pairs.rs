@@ -69,9 +69,14 @@ pub fn pair_at(stream: &[u8], at: usize) -> Option<Result<Pair, PairError>> {
 const USUAL_LENGTHS: usize = 2;
 
 /// The name and the value at the front, and what follows, if neither is longer than one byte can
-/// say: what `parse_lengths` makes of nearly every pair, at a fifth of the instructions.
+/// say: what [`pair_at`] makes of nearly every pair, at a fifth of the instructions.
+///
+/// ```
+/// assert_eq!(cgigate::fcgi::usual_pair(b"\x01\x02Ahi\x01"), Some((&b"A"[..], &b"hi"[..], &b"\x01"[..])));
+/// assert_eq!(cgigate::fcgi::usual_pair(b"\x01\x80"), None);
+/// ```
 #[inline]
-pub(crate) fn usual_pair(stream: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+pub fn usual_pair(stream: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (&[name, value], rest) = stream.split_first_chunk::<USUAL_LENGTHS>()?;
     let len = usize::from(name) + usize::from(value);
     let (pair, behind) = rest.split_at_checked(len).filter(|_| name | value <= SHORT)?;
@@ -108,6 +113,12 @@ fn parse_length(input: &[u8]) -> IResult<&[u8], usize> {
 }
 
 /// Appends a pair.
+///
+/// ```
+/// let mut stream = Vec::new();
+/// cgigate::fcgi::pair(&mut stream, b"A", b"hi");
+/// assert_eq!(stream, b"\x01\x02Ahi");
+/// ```
 ///
 /// # Panics
 /// When the name or the value is of 2 GiB or more, which the wire cannot say.
@@ -154,6 +165,15 @@ pub(super) fn asked(body: &[u8]) -> Result<u8, PairError> {
 }
 
 /// Appends a GET_VALUES_RESULT record with the values asked for, each once.
+///
+/// ```
+/// use cgigate::fcgi::{Values, values_result};
+///
+/// let values = Values { max_conns: 100, max_reqs: 1000, mpxs_conns: true };
+/// let (mut wire, asked) = (Vec::new(), 0b100); // the third of `VALUES`
+/// values_result(&mut wire, asked, &values);
+/// assert_eq!(&wire[8..], b"\x0f\x01FCGI_MPXS_CONNS1");
+/// ```
 pub fn values_result(out: &mut Vec<u8>, asked: u8, values: &Values) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);

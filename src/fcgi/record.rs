@@ -29,6 +29,13 @@ const KEEP_CONN: u8 = 1;
 pub struct RequestId(pub NonZeroU16);
 
 /// What an application is asked to be (section 6).
+///
+/// ```
+/// use cgigate::fcgi::Role;
+///
+/// assert_eq!(Role::from_wire(2), Some(Role::Authorizer));
+/// assert_eq!(Role::Authorizer.as_str(), "AUTHORIZER");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `FCGI_RESPONDER`
@@ -61,6 +68,13 @@ impl Role {
 }
 
 /// `protocolStatus` of END_REQUEST (section 5.5).
+///
+/// ```
+/// use cgigate::fcgi::ProtocolStatus;
+///
+/// assert_eq!(ProtocolStatus::from_wire(2), Some(ProtocolStatus::Overloaded));
+/// assert_eq!(ProtocolStatus::from_wire(9), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolStatus {
     /// `FCGI_REQUEST_COMPLETE`
@@ -97,6 +111,13 @@ impl ProtocolStatus {
 }
 
 /// The type of a record (section 8).
+///
+/// ```
+/// use cgigate::fcgi::RecordType;
+///
+/// assert_eq!(RecordType::from_wire(6), Some(RecordType::Stdout));
+/// assert_eq!(RecordType::from_wire(77), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordType {
     /// `FCGI_BEGIN_REQUEST`
@@ -183,6 +204,12 @@ pub(super) fn parse_unknown_type(input: &[u8]) -> IResult<&[u8], u8> {
 }
 
 /// The header of a record without padding: for whoever writes the content elsewhere.
+///
+/// ```
+/// use cgigate::fcgi::{RecordType, header};
+///
+/// assert_eq!(header(RecordType::Stdout, 1, 0x0102), [1, 6, 0, 1, 1, 2, 0, 0]);
+/// ```
 pub const fn header(kind: RecordType, id: u16, content_len: u16) -> [u8; HEADER_LEN] {
     let ([id1, id0], [len1, len0]) = (id.to_be_bytes(), content_len.to_be_bytes());
     [VERSION, kind as u8, id1, id0, len1, len0, 0, 0]
@@ -210,6 +237,15 @@ pub fn stream(out: &mut Vec<u8>, kind: RecordType, id: RequestId, data: &[u8]) {
 }
 
 /// Appends an END_REQUEST record (section 5.5).
+///
+/// ```
+/// use cgigate::fcgi::{ProtocolStatus, RequestId, end_request};
+/// use std::num::NonZeroU16;
+///
+/// let mut wire = Vec::new();
+/// end_request(&mut wire, RequestId(NonZeroU16::MIN), 0, ProtocolStatus::RequestComplete);
+/// assert_eq!(wire, [1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+/// ```
 pub fn end_request(out: &mut Vec<u8>, id: RequestId, app_status: u32, status: ProtocolStatus) {
     out.extend_from_slice(&header(RecordType::EndRequest, id.0.get(), 8));
     out.extend_from_slice(&app_status.to_be_bytes());
@@ -217,12 +253,27 @@ pub fn end_request(out: &mut Vec<u8>, id: RequestId, app_status: u32, status: Pr
 }
 
 /// Appends a BEGIN_REQUEST record (section 5.1): what a web server says.
+///
+/// ```
+/// use cgigate::fcgi::{RequestId, Role, begin_request};
+/// use std::num::NonZeroU16;
+///
+/// let mut wire = Vec::new();
+/// begin_request(&mut wire, RequestId(NonZeroU16::MIN), Role::Responder, true);
+/// assert_eq!(wire, [1, 1, 0, 1, 0, 8, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]);
+/// ```
 pub fn begin_request(out: &mut Vec<u8>, id: RequestId, role: Role, keep_conn: bool) {
     out.extend_from_slice(&header(RecordType::BeginRequest, id.0.get(), 8));
     out.extend_from_slice(&[0, role as u8, u8::from(keep_conn), 0, 0, 0, 0, 0]);
 }
 
 /// Appends an UNKNOWN_TYPE record (section 4.2).
+///
+/// ```
+/// let mut wire = Vec::new();
+/// cgigate::fcgi::unknown_type(&mut wire, 77);
+/// assert_eq!(wire, [1, 11, 0, 0, 0, 8, 0, 0, 77, 0, 0, 0, 0, 0, 0, 0]);
+/// ```
 pub fn unknown_type(out: &mut Vec<u8>, kind: u8) {
     out.extend_from_slice(&header(RecordType::UnknownType, 0, 8));
     out.extend_from_slice(&[kind, 0, 0, 0, 0, 0, 0, 0]);

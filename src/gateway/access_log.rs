@@ -30,6 +30,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct AccessLog {
     file: LogFile,
     format: LogFormat,
+    /// Of this process: asked for once, for it is a system call.
+    pid: u32,
     /// For requests that nobody has given a name.
     started: u64,
     next: AtomicU64,
@@ -108,7 +110,8 @@ impl<'r> Asked<'r> {
 impl AccessLog {
     pub(crate) fn new(file: LogFile, format: LogFormat) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { file, format, started: now.as_millis() as u64, next: AtomicU64::new(1) }
+        let (pid, started) = (process::id(), now.as_millis() as u64);
+        Self { file, format, pid, started, next: AtomicU64::new(1) }
     }
 
     /// The file was moved away.
@@ -129,11 +132,11 @@ impl AccessLog {
 
     fn begin_json(&self, out: &mut Vec<u8>, asked: &Asked<'_>) -> std::io::Result<()> {
         let (date, clock) = Moment::now().iso();
-        write!(out, "{{\"time\":\"{date}T{clock}Z\",\"pid\":{}", process::id())?;
+        write!(out, "{{\"time\":\"{date}T{clock}Z\",\"pid\":{}", self.pid)?;
         match asked.request_id {
             [] => {
                 let (started, number) = (self.started, self.next.fetch_add(1, Relaxed));
-                write!(out, ",\"request_id\":\"{:x}-{started:x}-{number:x}\"", process::id())?;
+                write!(out, ",\"request_id\":\"{:x}-{started:x}-{number:x}\"", self.pid)?;
             }
             id => write!(out, ",\"request_id\":{}", Json(id))?,
         }

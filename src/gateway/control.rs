@@ -5,7 +5,7 @@
 //! read over.
 
 use super::scoreboard::{Block, Scoreboard};
-use crate::sys;
+use crate::{net::Vacancies, sys};
 use std::{
     env, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -41,13 +41,16 @@ pub(crate) struct Connection {
 pub(crate) struct Control(OwnedFd);
 
 impl Control {
-    pub(super) fn pair() -> io::Result<(Self, Self)> {
+    /// # Errors
+    /// The system has no more descriptors.
+    pub(crate) fn pair() -> io::Result<(Self, Self)> {
         let (here, there) = sys::packet_pair()?;
         Ok((Self(here), Self(there)))
     }
 
     /// # Errors
-    /// Nobody listens any more, or the kernel takes no more connections at the moment.
+    /// Nobody listens any more. `WouldBlock`: the kernel takes no more words, or connections, at the
+    /// moment.
     pub(crate) fn say(&self, word: &Word) -> io::Result<()> {
         match word {
             Word::Ready => self.send(b'r'),
@@ -111,24 +114,39 @@ pub(crate) struct Inheritance {
     pub(crate) listeners: Vec<(String, OwnedFd)>,
     /// The worker's block of the scoreboard, if there is one.
     pub(crate) block: Option<Block>,
+    /// What the workers know of each other, and which of them this one is, if there are several.
+    pub(crate) vacancies: Option<(Arc<Vacancies>, usize)>,
+    /// Others than the supervisor's may serve the listeners.
+    pub(crate) shares: bool,
+}
+
+/// Memory that a worker shares with others, and the number of its part.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    pub(super) memory: RawFd,
+    pub(super) part: usize,
 }
 
 impl Inheritance {
     /// The variable that tells a worker what it is, and what it has.
     pub(crate) const NAME: &str = "CGIGATE_WORKER";
 
-    /// Its value: `control=5 fastcgi=3 scgi=4 scoreboard=6 block=0`.
+    /// Its value: `control=5 fastcgi=3 scgi=4 scoreboard=6 block=0 vacancies=7 vacancy=1`.
     pub(super) fn describe(
         control: &Control,
         listeners: &[(String, OwnedFd)],
-        board: Option<(RawFd, usize)>,
+        board: Option<Share>,
+        vacancies: Option<Share>,
     ) -> String {
         let mut text = format!("control={}", control.as_raw_fd());
         for (spoken, listener) in listeners {
             text.push_str(&format!(" {spoken}={}", listener.as_raw_fd()));
         }
-        if let Some((board, block)) = board {
-            text.push_str(&format!(" scoreboard={board} block={block}"));
+        if let Some(Share { memory, part }) = board {
+            text.push_str(&format!(" scoreboard={memory} block={part}"));
+        }
+        if let Some(Share { memory, part }) = vacancies {
+            text.push_str(&format!(" vacancies={memory} vacancy={part}"));
         }
         text
     }
@@ -144,6 +162,7 @@ impl Inheritance {
         let Ok(text) = env::var(Self::NAME) else { return Ok(None) };
         sys::remove_var(Self::NAME);
         let (mut control, mut listeners, mut board, mut block) = (None, Vec::new(), None, None);
+        let (mut vacancies, mut vacancy, mut shares) = (None, None, false);
         for part in text.split_whitespace() {
             let Some((name, number)) = part.split_once('=') else { continue };
             let Ok(number) = number.parse() else { continue };
@@ -151,6 +170,9 @@ impl Inheritance {
                 "control" => control = Some(Control(sys::adopt(number)?)),
                 "scoreboard" => board = Some(sys::adopt(number)?),
                 "block" => block = usize::try_from(number).ok(),
+                "vacancies" => vacancies = Some(sys::adopt(number)?),
+                "shares" => shares = number != 0,
+                "vacancy" => vacancy = usize::try_from(number).ok(),
                 _ if sys::is_listening(number) => {
                     listeners.push((name.into(), sys::adopt(number)?));
                 }
@@ -160,8 +182,12 @@ impl Inheritance {
         // One of another version is not written to: the requests of this worker are not counted.
         let board = board.and_then(|file| Scoreboard::inherited(file).ok().map(Arc::new));
         let block = board.zip(block).and_then(|(board, block)| Block::new(board, block));
+        let vacancies = vacancies.and_then(|file| Vacancies::inherited(file).ok().map(Arc::new));
+        let vacancies = vacancies.zip(vacancy);
         match control {
-            Some(control) if !listeners.is_empty() => Ok(Some(Self { control, listeners, block })),
+            Some(control) if !listeners.is_empty() => {
+                Ok(Some(Self { control, listeners, block, vacancies, shares }))
+            }
             _ => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "it is set by a supervisor for its workers, and by nobody else",
@@ -173,6 +199,14 @@ impl Inheritance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A worker that was stopped (SIGSTOP) reads nothing; whoever tells it something goes on.
+    #[test]
+    fn whoever_says_something_waits_for_nobody() {
+        let (supervisor, _worker) = Control::pair().unwrap();
+        let full = (0..1 << 20).find_map(|_| supervisor.say(&Word::Reopen).err());
+        assert_eq!(full.unwrap().kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn each_word_is_understood_and_others_are_read_over() {

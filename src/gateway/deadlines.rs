@@ -162,13 +162,14 @@ impl Deadlines {
         run.overdue = Some(how);
         // Before anybody hears of it: what the application still reads or writes fails.
         run.request.cancel();
+        // Whoever has its end finds it in the log, and counted.
+        ended(run, how);
         if let Some(client) = &run.client {
             match how {
                 Overdue::Refused => client.refuse(&run.request),
                 Overdue::Cut => client.cut(&run.request),
             }
         }
-        ended(run, how);
         match how {
             Overdue::Refused => "no answer has begun: 504".into(),
             Overdue::Cut => "its answer was cut off".into(),
@@ -183,7 +184,7 @@ impl Chair {
 }
 
 /// A time as options have it.
-struct Time(Duration);
+pub(super) struct Time(pub(super) Duration);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

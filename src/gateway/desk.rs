@@ -14,6 +14,7 @@ use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering, time::Instant};
 
 /// A thread's buffers. A connection that says nothing owns none.
+#[derive(Default)]
 pub(super) struct Desk {
     /// What was received: a record of the longest kind, and what stood over.
     pub(super) input: Box<[u8]>,
@@ -73,13 +74,7 @@ const FEW: usize = 256;
 
 impl Desk {
     pub(super) fn new() -> Self {
-        Self {
-            input: vec![0; INPUT].into_boxed_slice(),
-            usual: None,
-            is_full: false,
-            sorting: Sorting::default(),
-            out: Vec::new(),
-        }
+        Self { input: vec![0; INPUT].into_boxed_slice(), ..Self::default() }
     }
 
     /// Makes room for as much as a socket holds; nothing lies in the input.
@@ -127,82 +122,9 @@ impl Desk {
         run: Run,
         short: Short,
     ) -> Intake {
-        let slot = shared.table.slot(token);
-        let stood_over = match slot.has_tail.load(Ordering::Relaxed) {
-            true => slot.front().tail(&mut self.input),
-            false => 0,
-        };
-        let room = &mut self.input[stood_over..];
-        let size = room.len();
-        let received = slot.socket.recv(room);
-        let full = matches!(received, Ok(n) if n == size);
-        let intake = match received {
-            Ok(0) => self.end(slot, slot.socket.is_hung_up()),
-            Ok(n) => match self.understand(shared, slot, token, run, stood_over + n) {
-                Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
-                Ok(()) => Intake::More,
-                Err(_) => Intake::Ended,
-            },
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
-            Err(_) => self.end(slot, true),
-        };
-        shared.say(token, &mut self.sorting.answers);
-        if !self.sorting.refused.is_empty() {
-            self.sorting.tell_refused(&*shared.apps);
-        }
+        let (intake, full) = self.sorting.take_in(&mut self.input, shared, token, run, short);
         self.is_full = full && self.sorting.pieces.len() < FEW;
         intake
-    }
-
-    /// Takes in the first `len` bytes of the buffer.
-    fn understand(
-        &mut self,
-        shared: &Shared,
-        slot: &Slot,
-        token: Token,
-        run: Run,
-        len: usize,
-    ) -> Result<(), PeerError> {
-        let (came, direct) = (Instant::now(), run == Run::Mine);
-        let now = shared.at(came);
-        slot.touched.store(now, Ordering::Relaxed);
-        let (settings, sorting) = (&shared.settings, &mut self.sorting);
-        let rules = Rules { settings, apps: &*shared.apps, token, now, came, direct };
-        let mut known = slot.front();
-        let front = known.hear(sorting, settings);
-        let fed = front.feed(&self.input[..len], sorting, &rules);
-        if let Err(error) = fed {
-            front.give_up(error, sorting);
-        }
-        if direct {
-            front.start(sorting);
-        }
-        let end = front.wants_end();
-        if end || fed.is_err() {
-            // Closing with bytes unread would reset the connection, and what was said on it last:
-            // it is read over until the peer is done.
-            front.discard(now);
-        }
-        slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
-        if sorting.first.is_none() {
-            known.rest(sorting);
-        }
-        drop(known);
-        if let Err(error) = fed {
-            shared.apps.log(&format!("a connection was closed: {error}"));
-        }
-        // Who has the answer finds the line in the log.
-        shared.say(token, &mut sorting.answers);
-        if end {
-            slot.socket.shutdown_write();
-        }
-        fed
-    }
-
-    fn end(&mut self, slot: &Slot, gone: bool) -> Intake {
-        slot.set_closing();
-        slot.front().end(gone, &mut self.sorting);
-        Intake::Ended
     }
 
     /// Gives what got ready to other threads; what is too much is turned away.
@@ -252,5 +174,93 @@ impl Desk {
             self.hand_on_next(shared, finished.next);
         }
         shared.table.close_if_last(call.token, slot.end_run(close));
+    }
+}
+
+impl Sorting {
+    /// The same into `input`, which has room for the longest record and what stood over; and whether
+    /// the read left no room in it.
+    pub(super) fn take_in(
+        &mut self,
+        input: &mut [u8],
+        shared: &Shared,
+        token: Token,
+        run: Run,
+        short: Short,
+    ) -> (Intake, bool) {
+        let slot = shared.table.slot(token);
+        let stood_over = match slot.has_tail.load(Ordering::Relaxed) {
+            true => slot.front().tail(input),
+            false => 0,
+        };
+        let room = &mut input[stood_over..];
+        let size = room.len();
+        let received = slot.socket.recv(room);
+        let full = matches!(received, Ok(n) if n == size);
+        let intake = match received {
+            Ok(0) => self.end(slot, slot.socket.is_hung_up()),
+            Ok(n) => match self.understand(&input[..stood_over + n], shared, slot, token, run) {
+                Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
+                Ok(()) => Intake::More,
+                Err(_) => Intake::Ended,
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
+            Err(_) => self.end(slot, true),
+        };
+        shared.say(token, &mut self.answers);
+        if !self.refused.is_empty() {
+            self.tell_refused(&*shared.apps);
+        }
+        (intake, full)
+    }
+
+    fn understand(
+        &mut self,
+        input: &[u8],
+        shared: &Shared,
+        slot: &Slot,
+        token: Token,
+        run: Run,
+    ) -> Result<(), PeerError> {
+        let (came, direct) = (Instant::now(), run == Run::Mine);
+        let now = shared.at(came);
+        slot.touched.store(now, Ordering::Relaxed);
+        let (settings, sorting) = (&shared.settings, self);
+        let rules = Rules { settings, apps: &*shared.apps, token, now, came, direct };
+        let mut known = slot.front();
+        let front = known.hear(sorting, settings);
+        let fed = front.feed(input, sorting, &rules);
+        if let Err(error) = fed {
+            front.give_up(error, sorting);
+        }
+        if direct {
+            front.start(sorting);
+        }
+        let end = front.wants_end();
+        if end || fed.is_err() {
+            // Closing with bytes unread would reset the connection, and what was said on it last:
+            // it is read over until the peer is done.
+            front.discard(now);
+        }
+        slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
+        if sorting.first.is_none() {
+            known.rest(sorting);
+        }
+        drop(known);
+        if let Err(error) = fed {
+            shared.apps.log(&format!("a connection was closed: {error}"));
+        }
+        // Who has the answer finds the line in the log.
+        shared.say(token, &mut sorting.answers);
+        if end {
+            slot.socket.shutdown_write();
+        }
+        fed
+    }
+
+    fn end(&mut self, slot: &Slot, gone: bool) -> Intake {
+        slot.set_closing();
+        slot.front().end(gone, self);
+        Intake::Ended
     }
 }

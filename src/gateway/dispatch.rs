@@ -107,19 +107,27 @@ impl Application for Refusal {
     }
 }
 
-/// A CGIGATE_MOUNT that is no path: the web server's configuration is wrong, not the request.
-struct BadMount;
+/// A mount that nothing can be found below: the web server's configuration is wrong, not the request.
+struct BadMount {
+    status: &'static str,
+    why: &'static str,
+}
 
 impl Application for BadMount {
     fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
         let mut errors = environ.errors;
-        writeln!(errors, "cgigate: CGIGATE_MOUNT: no path to mount at; use / or /path")?;
-        start.call("500 Internal Server Error", &[("Content-Type", "text/plain")])?;
-        Ok("500 Internal Server Error\n".into())
+        writeln!(errors, "cgigate: CGIGATE_MOUNT: {}", self.why)?;
+        start.call(self.status, &[("Content-Type", "text/plain")])?;
+        Ok(format!("{}\n", self.status).into())
     }
 }
 
-const BAD_MOUNT: &BadMount = &BadMount;
+const BAD_MOUNT: &BadMount =
+    &BadMount { status: "500 Internal Server Error", why: "no path to mount at; use / or /path" };
+const NO_PATH: &BadMount = &BadMount {
+    status: "404 Not Found",
+    why: "the web server says no path at all; have it send REQUEST_URI",
+};
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -217,6 +225,10 @@ impl Dispatcher {
         let mut place = match mount.map(|mount| mount.find(vars)) {
             Some(Ok(place)) => Some(place),
             Some(Err(Outside)) => {
+                let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
+                if paths.iter().all(|name| vars.filled(name).is_none()) {
+                    return NO_PATH;
+                }
                 let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
                 return self.refuse(Refusal::NotFound, role, vars, said);
             }
@@ -331,6 +343,14 @@ mod tests {
     }
 
     fn answer(dispatcher: &Dispatcher, role: Role, vars: &[(&str, &str)]) -> String {
+        answer_and_log(dispatcher, role, vars).0
+    }
+
+    fn answer_and_log(
+        dispatcher: &Dispatcher,
+        role: Role,
+        vars: &[(&str, &str)],
+    ) -> (String, String) {
         let mut slate = Slate::default();
         slate.vars = vars.iter().copied().collect();
         let app = dispatcher.dispatch(role, &mut slate.vars);
@@ -339,7 +359,8 @@ mod tests {
         let _ = run(&Plain(Attributes::CGI), app, &mut slate, streams).unwrap();
         let text = String::from_utf8(out).unwrap();
         let script = slate.vars.native("SCRIPT_NAME").unwrap_or_default().into_owned();
-        format!("{} {script}", text.rsplit("\r\n").next().unwrap_or_default().trim_end())
+        let body = text.rsplit("\r\n").next().unwrap_or_default().trim_end();
+        (format!("{body} {script}"), String::from_utf8(err).unwrap())
     }
 
     #[test]
@@ -386,6 +407,18 @@ mod tests {
         assert_eq!(responder("/app"), "two /app/two");
         assert_eq!(responder("/else"), "404 Not Found ");
         assert_eq!(responder("a/.."), "500 Internal Server Error ");
+    }
+
+    #[test]
+    fn a_mount_that_the_web_server_got_wrong_is_told_to_its_log() {
+        let free = Dispatcher::new(gateway(), None, None, u64::MAX);
+        for (vars, status, lacks) in [
+            (&[("CGIGATE_MOUNT", "a/..")][..], "500 Internal Server Error ", "use / or /path"),
+            (&[("CGIGATE_MOUNT", "/app")], "404 Not Found ", "have it send REQUEST_URI"),
+        ] {
+            let (answer, log) = answer_and_log(&free, Role::Responder, vars);
+            assert!(answer == status && log.contains(lacks), "{answer}: {log}");
+        }
     }
 
     #[test]

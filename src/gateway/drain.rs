@@ -44,6 +44,7 @@ impl Stewardship {
     /// After a stop, until all connections have ended or the time for that is over.
     pub(super) fn drain(&mut self) {
         let shared = Arc::clone(&self.shared);
+        self.tell_siblings(false);
         self.close_listeners();
         let limit = shared.settings.graceful_timeout;
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);

@@ -18,7 +18,7 @@ use std::{
 /// A file, as it was when it was opened. What replaces the dead must be what the living are, however
 /// often the file on disk has changed meanwhile.
 #[derive(Debug)]
-pub(super) struct Executable {
+pub(crate) struct Executable {
     path: PathBuf,
     /// Kept open, to be started when another file has its name.
     file: File,
@@ -27,7 +27,10 @@ pub(super) struct Executable {
 impl Executable {
     /// Where this process was started from. The name stays as it was said: it may be a link that
     /// will lead to another version.
-    pub(super) fn path() -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub(crate) fn path() -> io::Result<PathBuf> {
         let current = env::current_exe()?;
         let said = env::args_os().next().map(PathBuf::from).unwrap_or_default();
         let candidate = match said.components().count() {

@@ -14,6 +14,7 @@ mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod roll;
 mod serial;
 mod settings;
 mod sorting;
@@ -90,6 +91,8 @@ pub(crate) use control::{Connection, Control, Inheritance, Word};
 pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
+pub(crate) use executable::Executable;
+#[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
@@ -101,7 +104,7 @@ pub use serial::Serial;
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use supervisor::{End, Plan, Supervisor, tell_manager};
+pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor, tell_manager};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
 
@@ -147,6 +150,11 @@ type Greet = dyn Fn(Vec<(&'static str, &'static str)>) -> Ready + Send + Sync;
 type Make = dyn Fn() -> Result<Ready, Exception> + Send + Sync;
 
 /// An application could not be built.
+///
+/// ```
+/// let error = cgigate::gateway::BuildError { name: "shop", error: "no database".into() };
+/// assert_eq!(error.to_string(), "build the application shop: no database");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("build the application {name}: {error}")]
 pub struct BuildError {
@@ -158,12 +166,23 @@ pub struct BuildError {
 
 impl Gateway {
     /// No application yet.
+    ///
+    /// ```
+    /// assert_eq!(cgigate::Gateway::new().apps().count(), 0);
+    /// ```
     pub fn new() -> Self {
         // Room for most executables at once: one that answers CGI pays for every reallocation.
         Self { mounts: Vec::with_capacity(8) }
     }
 
     /// Registers an application that answers requests: what CGI knows, and FastCGI's usual role.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).responder("echo", apps::echo);
+    /// assert_eq!(gateway.apps().count(), 2);
+    /// ```
     #[must_use]
     pub fn responder(self, name: &'static str, app: impl Application + 'static) -> Self {
         self.mount(name, Role::Responder, App::Ready(Box::new(app)))
@@ -171,6 +190,24 @@ impl Gateway {
 
     /// Registers a FastCGI authorizer (section 6.3): 200 lets the request pass, and its
     /// `Variable-NAME` headers become variables; anything else is the answer.
+    ///
+    /// ```
+    /// use cgigate::{Body, Environ, Gateway, Response, StartResponse};
+    ///
+    /// fn door<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+    ///     if environ.get("HTTP_COOKIE") == Some(b"key=sesame") {
+    ///         start_response.call("200 OK", &[("Variable-MEMBER", "ann")])?;
+    ///         return Ok(Body::Empty);
+    ///     }
+    ///     start_response.call("403 Forbidden", &[("Content-Type", "text/plain")])?;
+    ///     Ok("Members only.\n".into())
+    /// }
+    ///
+    /// let gateway = Gateway::new().authorizer("door", door);
+    /// # let _ = gateway;
+    /// # let member = cgigate::testing::get("/").header("Cookie", "key=sesame").ask(&door);
+    /// # assert_eq!((member.status, member.header("Variable-MEMBER")), (200, Some("ann")));
+    /// ```
     #[must_use]
     pub fn authorizer(self, name: &'static str, app: impl Application + 'static) -> Self {
         self.mount(name, Role::Authorizer, App::Ready(Box::new(app)))
@@ -179,6 +216,22 @@ impl Gateway {
     /// Registers a FastCGI filter (section 6.4): its `wsgi.input` ends at the end of STDIN, and
     /// whoever reads on after that end reads DATA. Each ends at its length, CONTENT_LENGTH or
     /// FCGI_DATA_LENGTH, where that is told; to end before it is an error.
+    ///
+    /// ```
+    /// use cgigate::{Environ, Gateway, Response, StartResponse};
+    /// use std::io::{Read, copy, sink};
+    ///
+    /// fn louder<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+    ///     copy(&mut environ.input, &mut sink())?; // STDIN: the request's body
+    ///     let mut page = Vec::new();
+    ///     environ.input.read_to_end(&mut page)?; // DATA: the file to be filtered
+    ///     start_response.call("200 OK", &[("Content-Type", "text/html")])?;
+    ///     Ok(page.to_ascii_uppercase().into())
+    /// }
+    ///
+    /// let gateway = Gateway::new().filter("louder", louder);
+    /// # let _ = gateway;
+    /// ```
     #[must_use]
     pub fn filter(self, name: &'static str, app: impl Application + 'static) -> Self {
         self.mount(name, Role::Filter, App::Ready(Box::new(app)))
@@ -186,6 +239,14 @@ impl Gateway {
 
     /// Registers an application that is built once in each worker, where it may open what it
     /// needs, or say why it can't.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps::Files};
+    ///
+    /// let docs = || Ok(Files::below(std::env::var_os("DOCS").ok_or("set DOCS to a folder")?));
+    /// let gateway = Gateway::new().make("docs", docs);
+    /// # let _ = gateway;
+    /// ```
     #[must_use]
     pub fn make<A: Application + 'static>(
         self,
@@ -197,6 +258,13 @@ impl Gateway {
     }
 
     /// One line about the application registered last, for the command `apps`.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).about("greets");
+    /// assert_eq!(gateway.apps().next(), Some(("hello", "greets")));
+    /// ```
     #[must_use]
     pub fn about(mut self, text: &'static str) -> Self {
         if let Some(last) = self.mounts.last_mut() {
@@ -206,6 +274,13 @@ impl Gateway {
     }
 
     /// Makes the application registered last the one for `/`.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).index().responder("echo", apps::echo);
+    /// # let _ = gateway; // `/` is answered by hello, `/echo` by echo
+    /// ```
     #[must_use]
     pub fn index(mut self) -> Self {
         if let Some(last) = self.mounts.last_mut() {

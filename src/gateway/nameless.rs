@@ -1,35 +1,41 @@
 //! Files without a name, for what is too long for memory.
 //!
 //! To write a page that a file has already takes half the time of a new one, and it is not to be
-//! freed either. So the file of one body is kept for the next, for a moment: until the steward has
-//! swept twice and nobody has wanted it.
+//! freed either. So the files of one body are kept for those that come in the next seconds.
 
-use crate::sys;
+use crate::sys::{self, Mapped};
 use std::{
+    env,
     fs::File,
     io,
-    ops::Deref,
+    ops::{Deref, DerefMut},
+    path::PathBuf,
+    process,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// A file that goes away with its descriptor.
 pub(crate) fn nameless() -> io::Result<File> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("cgigate-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    sys::nameless(&std::env::temp_dir().join(name))
+    sys::nameless(&name())
 }
 
-/// Files kept at one time, and bytes of each: that much of the disk may be taken for a moment.
-const MOST: usize = 4;
-const LONGEST: u64 = 64 << 20;
+fn name() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    env::temp_dir().join(format!("cgigate-{}-{count}", process::id()))
+}
+
+/// Bytes kept at one time, and for how long: that much of the disk may be taken for a moment.
+const MOST: usize = 256 << 20;
+const KEPT: Duration = Duration::from_secs(5);
 
 struct Kept {
-    file: File,
-    /// A sweep has seen it.
-    seen: bool,
+    memory: Mapped,
+    since: Instant,
 }
 
 /// Where files are kept.
@@ -37,45 +43,44 @@ pub(super) struct Shelf {
     kept: Mutex<Vec<Kept>>,
     /// How many, for whoever only looks.
     count: AtomicUsize,
+    /// Bytes of them, at most.
+    most: usize,
 }
 
 /// Those of this process.
-pub(super) static SHELF: Shelf = Shelf::new();
+pub(super) static SHELF: Shelf = Shelf::new(MOST);
 
 impl Shelf {
-    const fn new() -> Self {
-        Self { kept: Mutex::new(Vec::new()), count: AtomicUsize::new(0) }
+    const fn new(most: usize) -> Self {
+        Self { kept: Mutex::new(Vec::new()), count: AtomicUsize::new(0), most }
     }
 
-    /// A file for one body. What lies in it beyond what that has written is of no meaning.
-    pub(super) fn file(&'static self) -> io::Result<Scratch> {
+    /// One that is kept, however long it is, or a new one of `len` bytes. What lies in it is of no
+    /// meaning.
+    pub(super) fn scratch(&'static self, len: usize) -> io::Result<Scratch> {
         let again = self.change(Vec::pop);
-        let file = again.map_or_else(nameless, |kept| Ok(kept.file))?;
-        Ok(Scratch { shelf: self, file: Some(file) })
+        let memory = again.map_or_else(|| Mapped::new(&name(), len), |kept| Ok(kept.memory))?;
+        Ok(Scratch { shelf: self, memory: Some(memory) })
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Relaxed) == 0
     }
 
-    /// Told every now and then: what has been there since the last time goes.
-    pub(super) fn sweep(&self) {
+    /// Told every now and then: what nobody has wanted goes.
+    pub(super) fn sweep(&self, now: Instant) {
         if !self.is_empty() {
-            self.change(|kept| kept.retain_mut(|kept| !std::mem::replace(&mut kept.seen, true)));
+            self.change(|kept| kept.retain(|kept| now.duration_since(kept.since) < KEPT));
         }
     }
 
-    fn put(&self, file: File) {
-        let fits = file.metadata().and_then(|it| match it.len() {
-            ..=LONGEST => Ok(()),
-            _ => file.set_len(LONGEST),
+    fn put(&self, memory: Mapped) {
+        self.change(|kept| {
+            let there: usize = kept.iter().map(|kept| kept.memory.len()).sum();
+            if there + memory.len() <= self.most {
+                kept.push(Kept { memory, since: Instant::now() });
+            }
         });
-        if fits.is_ok() {
-            self.change(|kept| {
-                kept.push(Kept { file, seen: false });
-                kept.truncate(MOST);
-            });
-        }
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Vec<Kept>) -> R) -> R {
@@ -86,50 +91,63 @@ impl Shelf {
     }
 }
 
-/// A file that goes back to its shelf.
+/// A file, as memory, that goes back to its shelf.
 pub(super) struct Scratch {
     shelf: &'static Shelf,
-    file: Option<File>,
+    memory: Option<Mapped>,
 }
 
-impl Deref for Scratch {
-    type Target = File;
+const THERE: &str = "taken out by its end alone";
 
-    fn deref(&self) -> &File {
-        self.file.as_ref().expect("taken out by its end alone")
+impl Deref for Scratch {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.memory.as_ref().expect(THERE)
+    }
+}
+
+impl DerefMut for Scratch {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.memory.as_mut().expect(THERE)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            self.shelf.put(file);
+        if let Some(memory) = self.memory.take() {
+            self.shelf.put(memory);
         }
     }
 }
 
-#[cfg(unix)] // It tells files by their inodes.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{FileExt, MetadataExt};
 
     #[test]
     fn a_file_is_used_again_and_goes_when_nobody_wants_it() {
-        static OWN: Shelf = Shelf::new();
-        let inode = |file: &File| file.metadata().expect("an open file").ino();
-        let (first, other) = (OWN.file().expect("a file"), OWN.file().expect("another"));
-        let again = inode(&first);
-        assert_ne!(again, inode(&other));
-        first.write_all_at(b"x", LONGEST + 7).expect("room for a hole");
+        static OWN: Shelf = Shelf::new(MOST);
+        let (mut first, other) = (OWN.scratch(4096).unwrap(), OWN.scratch(4096).unwrap());
+        assert_ne!(first.as_ptr(), other.as_ptr());
+        first[4095] = 7;
+        let again = first.as_ptr();
         drop(first);
-        let first = OWN.file().expect("a file");
-        let is = first.metadata().expect("an open file");
-        assert_eq!((is.ino(), is.len(), is.nlink()), (again, LONGEST, 0));
+        let first = OWN.scratch(1 << 20).unwrap();
+        assert_eq!((first.as_ptr(), first.len(), first[4095]), (again, 4096, 7));
         drop((first, other));
-        OWN.sweep();
-        assert!(!OWN.is_empty(), "for the bodies that come in the next moment");
-        OWN.sweep();
+        let now = Instant::now();
+        OWN.sweep(now);
+        assert!(!OWN.is_empty(), "for the bodies that come in the next seconds");
+        OWN.sweep(now + KEPT);
         assert!(OWN.is_empty());
+    }
+
+    #[test]
+    fn no_more_than_so_much_is_kept() {
+        static OWN: Shelf = Shelf::new(8192);
+        let files: Vec<_> = (0..3).map(|_| OWN.scratch(4096).unwrap()).collect();
+        drop(files);
+        assert_eq!(OWN.count.load(Ordering::Relaxed), 2);
     }
 }

@@ -4,6 +4,7 @@
 use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, slot::Slot};
 use crate::{
     fcgi::RequestId,
+    sys::Pages,
     types::{ClientGone, Request},
 };
 use std::{
@@ -100,6 +101,14 @@ impl<'c> Sender<'c> {
     ) -> io::Result<()> {
         self.may_send()?;
         let sent = self.slot.send_file(header, (file, from, len), self.limit);
+        self.gone |= sent.is_err();
+        sent
+    }
+
+    /// Sends records that are made of pages; the buffer is empty.
+    pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
+        self.may_send()?;
+        let sent = self.slot.send_pages(pages, self.limit);
         self.gone |= sent.is_err();
         sent
     }

@@ -34,13 +34,12 @@ impl Peer {
         self.shared.table.slot(self.token)
     }
 
-    /// Its id is free from now on, but the run of its thread is not over: whoever drains does not
-    /// wait for it.
+    /// Its id is free from now on, but the run of its thread is not over.
     fn finish(&self, request: &Arc<Request>) -> Option<Finished> {
-        self.slot().lost.fetch_add(1, Ordering::AcqRel);
         self.slot().front().finish_overdue(request, self.id)
     }
 
+    /// All is said.
     fn end(&self, finished: Finished) {
         if finished.close {
             let slot = self.slot();
@@ -54,19 +53,8 @@ impl Peer {
             Desk::new().hand_on_next(&self.shared, finished.next);
         }
     }
-}
 
-impl Client for Peer {
-    fn refuse(&self, request: &Arc<Request>) {
-        let Some(finished) = self.finish(request) else { return };
-        let mut out = Vec::new();
-        Refusal::OVERDUE.answer(self.protocol, &mut out, self.id, self.head_only);
-        self.shared.say(self.token, &mut out);
-        self.end(finished);
-    }
-
-    fn cut(&self, request: &Arc<Request>) {
-        let Some(finished) = self.finish(request) else { return };
+    fn cut_off(&self, finished: Finished) {
         if finished.others && self.protocol == Protocol::FastCgi {
             let mut out = Vec::new();
             fcgi::end_request(&mut out, self.id, 1, ProtocolStatus::RequestComplete);
@@ -76,5 +64,30 @@ impl Client for Peer {
             self.slot().give_up();
         }
         self.end(finished);
+    }
+
+    /// Whoever drains does not wait for the run. Not before all else is done: until then the connection
+    /// would pass for one without a request, and be handed over to another worker as it is.
+    fn give_up_run(&self) {
+        self.slot().lost.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Client for Peer {
+    fn refuse(&self, request: &Arc<Request>) {
+        if let Some(finished) = self.finish(request) {
+            let mut out = Vec::new();
+            Refusal::OVERDUE.answer(self.protocol, &mut out, self.id, self.head_only);
+            self.shared.say(self.token, &mut out);
+            self.end(finished);
+        }
+        self.give_up_run();
+    }
+
+    fn cut(&self, request: &Arc<Request>) {
+        if let Some(finished) = self.finish(request) {
+            self.cut_off(finished);
+        }
+        self.give_up_run();
     }
 }

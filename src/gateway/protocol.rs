@@ -7,6 +7,13 @@ use crate::handlers::Preamble;
 use std::fmt;
 
 /// What is spoken on a server's sockets.
+///
+/// ```
+/// use cgigate::{gateway::Protocol, handlers::Preamble};
+///
+/// assert_eq!(Protocol::Uwsgi.name(), "uwsgi");
+/// assert_eq!(Protocol::Uwsgi.preamble(), Preamble::StatusLine);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// Many requests a connection, one after the other or at once.

@@ -37,6 +37,8 @@ mod head {
     pub(super) const STARTED: usize = 4;
     pub(super) const RESTARTS: usize = 5;
     pub(super) const RELOADS: usize = 6;
+    /// The same moment in microseconds of the monotonic clock.
+    pub(super) const BEGAN: usize = 7;
     pub(super) const LEN: usize = 16;
 }
 
@@ -98,6 +100,7 @@ impl Scoreboard {
             (head::SEATS, seats as u64),
             (head::THREADS, threads as u64),
             (head::STARTED, now.as_millis() as u64),
+            (head::BEGAN, monotonic_micros()),
         ] {
             words[at].store(value, Relaxed);
         }
@@ -197,6 +200,7 @@ impl Scoreboard {
             started: UNIX_EPOCH
                 .checked_add(Duration::from_millis(self.head(head::STARTED).load(Relaxed)))
                 .unwrap_or(UNIX_EPOCH),
+            uptime: Duration::from_micros(now.saturating_sub(self.head(head::BEGAN).load(Relaxed))),
             supervisor: None,
             processes,
             doors: Vec::new(),
@@ -404,6 +408,22 @@ mod tests {
     fn visit(status: u16) -> Visit {
         let (app, queue) = (Duration::from_millis(3), Duration::from_micros(10));
         Visit { status, received: 5, sent: 7, app, queue }
+    }
+
+    #[test]
+    fn no_two_threads_write_into_one_pair_of_cache_lines() {
+        const PAIR: usize = 128;
+        let board = Scoreboard::new(2, 3).unwrap();
+        let mut pairs = std::collections::HashSet::new();
+        for block in 0..board.blocks {
+            // Its first words are the steward's; the seats are a thread's each.
+            let head = &board.block(block)[..block::LEN];
+            for own in (0..board.seats).map(|at| board.seat(block, at)).chain([head]) {
+                let range = own.as_ptr_range();
+                assert_eq!((range.start.addr() % PAIR, range.end.addr() % PAIR), (0, 0));
+                assert!(pairs.insert(range.start), "two have one place");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ use super::{
     steward::Stewardship,
     threads::{Thread, report},
 };
-use crate::{net::Heir, sys::Ready};
+use crate::{
+    net::{Heir, Siblings},
+    sys::Ready,
+};
 use std::{
     io,
     net::TcpListener,
@@ -17,6 +20,40 @@ use std::{
 };
 
 /// The threads of one worker process and the listeners they serve.
+///
+/// ```
+/// use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Server, Settings}, scgi};
+/// use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+/// use std::{io::{Read, Write}, net::{TcpListener, TcpStream}, sync::Arc, thread};
+///
+/// struct Hello(Plain);
+///
+/// impl Dispatch for Hello {
+///     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+///     fn serves(&self, role: Role) -> bool { role == Role::Responder }
+///     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+/// }
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut stream = TcpStream::connect(listener.local_addr()?)?;
+/// let preamble = Protocol::Scgi.preamble();
+/// let hello = Hello(Plain(Attributes { origin_server: false, preamble, ..Attributes::BASE }));
+/// let listeners = vec![(Protocol::Scgi, listener.into())];
+/// let server = Server::new(listeners, Arc::new(hello), Settings::default())?;
+/// let handle = server.handle();
+/// let serving = thread::spawn(|| server.run());
+///
+/// let mut request = Vec::new();
+/// scgi::head(&mut request, 0, &[("REQUEST_METHOD", "GET")])?;
+/// stream.write_all(&request)?;
+/// let mut answer = String::new();
+/// stream.read_to_string(&mut answer)?;
+/// assert!(answer.starts_with("Status: 200 OK\r\n"), "{answer}");
+///
+/// handle.stop();
+/// serving.join().expect("it does not panic")?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Server {
     shared: Arc<Shared>,
 }
@@ -59,6 +96,13 @@ impl Server {
     /// What it is told by.
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Says who shares the listeners: then it leaves connections that it has no thread for to those
+    /// who have one.
+    pub(crate) fn know(&self, siblings: Siblings) {
+        siblings.tell(true);
+        let _known_already = self.shared.siblings.set(siblings);
     }
 
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.

@@ -3,7 +3,7 @@
 
 use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
-    net::Succession,
+    net::{Siblings, Succession},
     sys::{Bell, Epoll, SocketCell, ThreadState},
     types::Vars,
 };
@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) stopping: AtomicBool,
     /// While it stops: who gets the connections without a request.
     pub(super) succession: Succession,
+    /// The servers of other workers that share the listeners.
+    pub(super) siblings: OnceLock<Siblings>,
     /// The threads end.
     pub(super) done: AtomicBool,
     /// Connections with answers that their peers have not taken.
@@ -84,6 +86,7 @@ impl Shared {
             steward: Steward::default(),
             stopping: AtomicBool::new(false),
             succession: Succession::default(),
+            siblings: OnceLock::new(),
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
             started: Instant::now(),
@@ -156,6 +159,13 @@ impl Shared {
     }
 }
 
+/// Milliseconds from one moment of that clock to another; none if `since` is the later one, which
+/// somebody may have written after `now` was asked for.
+pub(super) fn elapsed(now: u32, since: u32) -> u32 {
+    let passed = now.wrapping_sub(since);
+    if passed > u32::MAX / 2 { 0 } else { passed }
+}
+
 /// What a thread shows of itself. Its own thread writes most of it; the steward takes from it
 /// what has waited too long behind an application.
 #[derive(Default)]
@@ -173,7 +183,7 @@ pub(super) struct Line {
     backlog_len: AtomicUsize,
     /// What the kernel says of the thread, where it says anything.
     pub(super) thread: OnceLock<ThreadState>,
-    /// The steward has counted it out: it sleeps in an application.
+    /// The steward has counted it out: it sleeps in an application, or stays there for long.
     pub(super) stuck: AtomicBool,
     /// How many threads were wanted when it last looked.
     pub(super) wanted: AtomicUsize,
@@ -251,7 +261,7 @@ pub(super) fn take(held: &AtomicU64) -> Option<Token> {
     Some(held.swap(0, Ordering::AcqRel)).filter(|token| *token != 0).map(Token)
 }
 
-/// How many threads wait or work without sleeping; the others are spare, and parked.
+/// How many threads wait, or work and are soon done; the others are spare, and parked.
 pub(super) struct Spares {
     awake: Mutex<usize>,
     bell: Condvar,
@@ -309,8 +319,7 @@ impl Spares {
         spare
     }
 
-    /// Counts a sleeping thread out and calls a spare in its place. One sleeps now, more will
-    /// soon: what was called stays until nobody has slept for a while.
+    /// Counts a thread out and calls a spare in its place. One sleeps now, more will soon: what was called stays until nobody has slept for a while.
     pub(super) fn call_for(&self, line: &Line) {
         let mut awake = self.awake();
         line.stuck.store(true, Ordering::Relaxed);
@@ -375,5 +384,25 @@ impl Steward {
         let quiet = |(): &mut ()| !self.wanted.load(Ordering::SeqCst);
         drop(self.bell.wait_timeout_while(guard, limit, quiet));
         self.parked.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that was used while the steward looked at others seemed to have been idle for 49
+    /// days, and was closed.
+    #[test]
+    fn what_is_yet_to_come_has_not_been_for_long() {
+        for (now, since, passed) in [
+            (1000, 900, 100),
+            (1000, 1000, 0),
+            (1000, 1001, 0),
+            (5, u32::MAX - 4, 10),
+            (u32::MAX, 4, 0),
+        ] {
+            assert_eq!(elapsed(now, since), passed, "{since} to {now}");
+        }
     }
 }

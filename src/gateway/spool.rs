@@ -3,20 +3,17 @@
 //! Used where the application is not itself the reader: several requests share the connection, or
 //! it does something else while its web server goes on sending (mod_cgi, mod_cgid and fcgiwrap
 //! write the whole body before they read a byte of the answer). 64 KiB stay in memory; what is
-//! beyond goes to a file that has no name.
+//! beyond goes to files that have no name.
 
-use super::nameless::{SHELF, Scratch};
-use crate::{
-    sys,
-    types::{ClientGone, RequestFault},
-};
+use super::roll::Roll;
+use crate::types::{ClientGone, RequestFault};
 use std::{
     io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-/// Bytes kept in memory before the rest goes to a file.
+/// Bytes kept in memory before the rest goes to files.
 const IN_MEMORY: usize = 64 << 10;
 
 /// How a body came to its end.
@@ -44,9 +41,8 @@ struct State {
     memory: Vec<u8>,
     /// How much of it was read.
     taken: usize,
-    file: Option<Scratch>,
-    written: u64,
-    read: u64,
+    /// What came behind that.
+    roll: Roll,
     total: u64,
     end: Option<End>,
     failed: Option<io::Error>,
@@ -73,16 +69,43 @@ impl Spool {
     /// Adds a piece; beyond `max` bytes the body ends as too long.
     pub(super) fn push(&self, piece: &[u8], max: Option<u64>) {
         let mut state = self.lock();
-        if state.end.is_some() {
-            return;
-        }
-        state.total += piece.len() as u64;
-        if max.is_some_and(|max| state.total > max) {
-            state.end = Some(End::TooLong);
-        } else if let Err(error) = state.keep(piece) {
+        if state.admit(piece.len(), max)
+            && let Err(error) = state.keep(piece)
+        {
             state.failed = Some(error);
         }
         self.tell(&state);
+    }
+
+    /// The roll, to receive into: whoever has it is the only one who adds to this body.
+    #[cfg(target_os = "linux")]
+    pub(super) fn lend_roll(&self) -> Roll {
+        std::mem::take(&mut self.lock().roll)
+    }
+
+    /// Whether so many bytes more may be added to it: beyond `max` the body ends as too long.
+    #[cfg(target_os = "linux")]
+    pub(super) fn admit(&self, len: usize, max: Option<u64>) -> bool {
+        self.lock().admit(len, max)
+    }
+
+    /// Here it is again; `failed` is why it has not got all.
+    #[cfg(target_os = "linux")]
+    pub(super) fn take_back(&self, roll: Roll, failed: Option<io::Error>) {
+        let mut state = self.lock();
+        if !roll.is_empty() {
+            state.roll = roll;
+        }
+        state.failed = failed.or(state.failed.take());
+        self.tell(&state);
+    }
+
+    /// All that there is, to be read where it lies, if none of it is in memory.
+    #[cfg(target_os = "linux")]
+    pub(super) fn take_roll(&self) -> Option<Roll> {
+        let mut state = self.lock();
+        let first = state.memory.is_empty() && state.end != Some(End::Gone);
+        (first && !state.roll.is_empty()).then(|| std::mem::take(&mut state.roll))
     }
 
     /// Nothing more comes. The first end holds, but for a departure, which always does.
@@ -145,23 +168,28 @@ impl Spool {
 }
 
 impl State {
+    fn admit(&mut self, len: usize, max: Option<u64>) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        self.total += len as u64;
+        if max.is_some_and(|max| self.total > max) {
+            self.end = Some(End::TooLong);
+        }
+        self.end.is_none()
+    }
+
     fn keep(&mut self, piece: &[u8]) -> io::Result<()> {
-        if self.file.is_none() && self.memory.len() + piece.len() <= IN_MEMORY {
+        if self.roll.is_empty() && self.memory.len() + piece.len() <= IN_MEMORY {
             self.memory.extend_from_slice(piece);
             return Ok(());
         }
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(SHELF.file()?),
-        };
-        sys::write_all_at(file, piece, self.written)?;
-        self.written += piece.len() as u64;
-        Ok(())
+        self.roll.push(piece)
     }
 
     fn has_nothing(&self) -> bool {
         self.memory.is_empty()
-            && self.read == self.written
+            && self.roll.is_empty()
             && self.end.is_none()
             && self.failed.is_none()
     }
@@ -183,19 +211,13 @@ impl State {
             }
             return Ok(Some(n));
         }
-        if let Some(file) = &self.file
-            && self.read < self.written
-        {
-            let there = usize::try_from(self.written - self.read).unwrap_or(usize::MAX);
-            let into = room(there);
-            let n = there.min(into.len());
-            sys::read_exact_at(file, &mut into[..n], self.read)?;
-            self.read += n as u64;
+        let there = self.roll.front();
+        if !there.is_empty() {
+            let into = room(there.len());
+            let n = there.len().min(into.len());
+            into[..n].copy_from_slice(&there[..n]);
+            self.roll.consume(n);
             return Ok(Some(n));
-        }
-        if self.file.is_some() {
-            // All of it was read: what comes now may stay in memory again.
-            (self.file, self.read, self.written) = (None, 0, 0);
         }
         if let Some(error) = self.failed.take() {
             self.end = Some(End::TooLong);

@@ -1,21 +1,28 @@
 //! The steward: a tick of a millisecond that looks after what waits behind applications.
 //!
 //! Parked while all is quiet. It sees a thread stay in an application, gives to others what that
-//! thread has not begun, counts it out if it sleeps and calls a spare in its place. While every
-//! thread is in an application it does the protocol's work itself: GET_VALUES, ABORT_REQUEST,
-//! hang-ups, deadlines, 503. It never runs an application.
+//! thread has not begun, counts it out if it sleeps, or stays for long, and calls a spare in its
+//! place. While every thread is in an application it does the protocol's work itself: GET_VALUES,
+//! ABORT_REQUEST, hang-ups, deadlines, 503. It never runs an application.
+//!
+//! New connections it takes only while no other worker has a thread for them. Otherwise they stay in
+//! the kernel's queue, where none is forgotten: of the processes that wait for a listener
+//! (EPOLLEXCLUSIVE) the kernel wakes one in which a thread waits, and here none does.
 
 use super::{
     Protocol, Settings,
     desk::{Desk, Intake, Run, Short},
     nameless::SHELF,
     queue::Look,
-    shared::{BELL, LISTENERS, Line, Shared, take},
+    shared::{BELL, LISTENERS, Line, Shared, elapsed, take},
     slot::Slot,
     threads::{Hands, admit, drop_held, register},
     token::Token,
 };
-use crate::sys::{Epoll, Happened, ThreadState};
+use crate::{
+    net::Siblings,
+    sys::{Epoll, Happened, ThreadState},
+};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -36,6 +43,10 @@ const CALM: u32 = 500;
 /// that finds applications that sleep often, but shorter than a tick.
 const SAMPLE: u32 = 8;
 
+/// Ticks in the same application from which on a thread is counted out although it does not sleep:
+/// others should not wait for it while there are spares.
+const LONG: u32 = 20;
+
 /// How often deadlines are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -48,7 +59,8 @@ const LINGER_AT_ALL: u32 = 60_000;
 pub(super) struct Stewardship {
     pub(super) shared: Arc<Shared>,
     pub(super) desk: Desk,
-    seen: Vec<u64>,
+    /// What each thread was at, and for how many ticks.
+    seen: Vec<(u64, u32)>,
     calm: u32,
     swept: Instant,
     pub(super) hands: Hands,
@@ -58,7 +70,7 @@ pub(super) struct Stewardship {
 
 impl Stewardship {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let seen = vec![0; shared.lines.len()];
+        let seen = vec![(0, 0); shared.lines.len()];
         let (hands, swept) = (Hands::default(), Instant::now());
         Self { shared, desk: Desk::new(), seen, calm: 0, swept, hands, deadline: None }
     }
@@ -78,7 +90,8 @@ impl Stewardship {
                 quiet = 0;
             }
             if quiet > QUIET {
-                let limit = if shared.table.live() > 0 { 1 } else { 3600 };
+                let idle = shared.table.live() == 0 && SHELF.is_empty();
+                let limit = if idle { 3600 } else { 1 };
                 shared.steward.park(Duration::from_secs(limit));
                 quiet = 0;
             }
@@ -100,33 +113,37 @@ impl Stewardship {
         let (mut busy, mut all_stay) = (false, true);
         for (number, line) in shared.lines.iter().enumerate() {
             let epoch = line.epoch.load(Ordering::Acquire);
-            let before = std::mem::replace(&mut self.seen[number], epoch);
+            let (before, ticks) = self.seen[number];
+            let ticks = if epoch == before { ticks.saturating_add(1) } else { 0 };
+            self.seen[number] = (epoch, ticks);
             let works = epoch & 1 == 1;
-            busy |= works || epoch != before;
-            all_stay &= works && epoch == before;
+            busy |= works || ticks == 0;
+            all_stay &= works && ticks > 0;
             if works {
-                self.look_at(line, epoch, epoch == before);
+                self.look_at(line, epoch, ticks);
             }
         }
+        self.tell_siblings(!all_stay);
         if all_stay {
             self.stand_in();
         }
-        busy |= self.say_more() | !SHELF.is_empty();
+        busy |= self.say_more();
         if self.swept.elapsed() >= SWEEP {
             self.swept = Instant::now();
-            SHELF.sweep();
+            SHELF.sweep(self.swept);
             self.sweep();
         }
         busy
     }
 
-    /// A thread that works; `stays`: at the same thing as a tick ago.
-    fn look_at(&mut self, line: &Line, epoch: u64, stays: bool) {
+    /// A thread that works, at the same thing for so many ticks.
+    fn look_at(&mut self, line: &Line, epoch: u64, ticks: u32) {
         let shared = &*self.shared;
+        let stays = ticks > 0;
         let sampled = stays || self.calm.is_multiple_of(SAMPLE);
         if sampled
             && !line.stuck.load(Ordering::Relaxed)
-            && line.thread.get().is_some_and(ThreadState::sleeps)
+            && (ticks >= LONG || line.thread.get().is_some_and(ThreadState::sleeps))
             && line.epoch.load(Ordering::Acquire) == epoch
         {
             self.calm = 0;
@@ -162,6 +179,13 @@ impl Stewardship {
         }
     }
 
+    /// Whether there is a thread for whoever connects, while anybody may.
+    pub(super) fn tell_siblings(&self, has_room: bool) {
+        if let Some(siblings) = self.shared.siblings.get() {
+            siblings.tell(has_room && !self.shared.is_stopping());
+        }
+    }
+
     /// Every thread is in an application: somebody has to listen.
     fn stand_in(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -175,6 +199,8 @@ impl Stewardship {
                 // The ring was for a thread; one may have come back and missed it by a moment.
                 BELL if !shared.queue.is_empty() => shared.bell.ring(),
                 BELL => {}
+                // Whoever has a thread for it was woken as well, or finds it as soon as he has.
+                LISTENERS..BELL if shared.siblings.get().is_some_and(Siblings::have_room) => {}
                 LISTENERS..BELL => {
                     if let Some(token) = admit(&shared, Token(*token)) {
                         self.listen(token);
@@ -242,7 +268,7 @@ impl Stewardship {
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let late = |limit: Option<Duration>, since: u32| {
-            limit.is_some_and(|limit| u128::from(now.wrapping_sub(since)) > limit.as_millis())
+            limit.is_some_and(|limit| u128::from(elapsed(now, since)) > limit.as_millis())
         };
         if let Some(limit) = shared.settings.queue_timeout {
             while let Some(call) = shared.queue.pop_late(limit) {
@@ -262,7 +288,7 @@ impl Stewardship {
             let end = match idle {
                 Idle::Quiet(protocol) => late(shared.settings.quiet_timeout(protocol), touched),
                 Idle::Discarding { since } => {
-                    now.wrapping_sub(touched) > LINGER || now.wrapping_sub(since) > LINGER_AT_ALL
+                    elapsed(now, touched) > LINGER || elapsed(now, since) > LINGER_AT_ALL
                 }
                 Idle::Partial => late(shared.settings.read_timeout, touched),
                 Idle::Incomplete => {
@@ -277,7 +303,11 @@ impl Stewardship {
                 Idle::Busy => continue,
             };
             if end && slot.enter(token.generation()) {
-                self.close(slot, token);
+                // Unless somebody has been at it meanwhile.
+                if slot.touched.load(Ordering::Relaxed) == touched {
+                    slot.set_closing();
+                }
+                self.leave(slot, token);
             }
         }
     }
@@ -291,12 +321,6 @@ impl Stewardship {
                 slot.set_closing();
             }
         }
-        self.leave(slot, token);
-    }
-
-    /// Nothing more is wanted of a connection whose reading half is ours.
-    fn close(&mut self, slot: &Slot, token: Token) {
-        slot.set_closing();
         self.leave(slot, token);
     }
 

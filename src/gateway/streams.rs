@@ -6,12 +6,13 @@ use super::{
     filter::StartData,
     loan::Loan,
     outgoing::{LARGE, Outgoing, Sender},
+    roll::Roll,
     spool::{End, Spool},
 };
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
     handlers::Output,
-    sys::Readiness,
+    sys::{Pages, Readiness},
     types::{ClientGone, Request, RequestFault},
 };
 use std::{
@@ -27,6 +28,8 @@ use std::{
 pub(super) struct Stdin<'c> {
     loan: Loan<'c>,
     desk: &'c mut Desk,
+    /// What was received ahead, and comes behind what lies in the buffer.
+    roll: Roll,
     spool: &'c Arc<Spool>,
     /// A filter's: its body is in spools wherever it was received.
     data: Option<&'c Arc<Spool>>,
@@ -48,6 +51,7 @@ impl<'c> Stdin<'c> {
             spool: given.spool,
             data: given.data.map(|data| &data.spool),
             request: given.request,
+            roll: Roll::default(),
             held: false,
             waits: 0,
             shared_body: !direct || desk.sorting.end.is_none(),
@@ -68,6 +72,10 @@ impl<'c> Stdin<'c> {
 
     /// Whether the spool had something, or has come to its end; nothing lies in the buffer.
     fn take_spooled(&mut self) -> io::Result<bool> {
+        if let Some(roll) = self.spool.take_roll() {
+            self.roll = roll;
+            return Ok(true);
+        }
         let taken = self.spool.take(|there| self.desk.room(there))?;
         if let Some(n) = taken {
             self.ended = n == 0;
@@ -201,7 +209,7 @@ impl BufRead for Stdin<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // What was in the buffer came first, then what others received, then what comes now; the
         // spool is only used while nothing lies in the buffer.
-        while self.desk.sorting.pieces.is_empty() && !self.ended {
+        while self.desk.sorting.pieces.is_empty() && self.roll.is_empty() && !self.ended {
             self.more()?;
         }
         if self.desk.sorting.pieces.len() > 1 {
@@ -209,7 +217,7 @@ impl BufRead for Stdin<'_> {
         }
         match self.desk.sorting.pieces.front() {
             Some(piece) => Ok(&self.desk.input[piece.clone()]),
-            None => Ok(&[]),
+            None => Ok(self.roll.front()),
         }
     }
 
@@ -219,6 +227,8 @@ impl BufRead for Stdin<'_> {
             if piece.start == piece.end {
                 self.desk.sorting.pieces.pop_front();
             }
+        } else {
+            self.roll.consume(n);
         }
     }
 }
@@ -237,6 +247,7 @@ impl StartData for Stdin<'_> {
             self.spool = data;
             self.ended = false;
             self.desk.sorting.pieces.clear();
+            self.roll = Roll::default();
         }
     }
 }
@@ -247,6 +258,8 @@ pub(super) struct Records<'c> {
     /// Where in its buffer the STDOUT record begins that is still being filled.
     open: Option<usize>,
     stderr_used: bool,
+    /// For a long file.
+    pages: Option<Pages>,
 }
 
 /// The content of a full record: a multiple of eight, so that no padding is wanted.
@@ -256,9 +269,22 @@ const FULL: usize = MAX_CONTENT & !7;
 const PAGE: u64 = 4 << 10;
 const PAGES: u64 = FULL as u64 / PAGE * PAGE;
 
+/// Slots of a pipe that one record takes, with its header; and records that leave in one call: a pipe
+/// of 1 MiB holds them, which is as large as anybody may make one (pipe(7), pipe-max-size).
+const SLOTS: usize = 1 + FULL / PAGE as usize;
+const RECORDS: usize = 16;
+
+/// A file that is worth a pipe.
+const LONG_FILE: u64 = 512 << 10;
+
+/// The next record's content, of `left` bytes at `from` in a file. It is no more than FULL, which fits.
+fn in_pages(from: u64, left: u64) -> usize {
+    left.min(PAGES - from % PAGE) as usize
+}
+
 impl<'c> Records<'c> {
     pub(super) fn new(sender: Sender<'c>) -> Self {
-        Self { sender, open: None, stderr_used: false }
+        Self { sender, open: None, stderr_used: false, pages: None }
     }
 
     fn open_len(&self) -> usize {
@@ -330,6 +356,35 @@ impl<'c> Records<'c> {
     }
 }
 
+impl Records<'_> {
+    /// Sends as many records of a file as there are slots for; how many bytes of it these are. 0: it
+    /// has shrunk.
+    fn send_pages(&mut self, file: &File, from: u64, len: u64) -> io::Result<u64> {
+        let Some(pages) = &mut self.pages else { return Ok(0) };
+        let mut sent = 0;
+        for _ in 0..pages.slots() / SLOTS {
+            let content = in_pages(from + sent, len - sent);
+            if content == 0 {
+                break;
+            }
+            let id = self.sender.id.0.get();
+            let header = fcgi::header(RecordType::Stdout, id, content as u16);
+            let put = pages.put(&header).and_then(|()| pages.put_file(file, from + sent, content));
+            match put {
+                Ok(()) => sent += content as u64,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    // Nothing of it is out yet.
+                    self.pages = None;
+                    return Ok(0);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.sender.send_pages(pages)?;
+        Ok(sent)
+    }
+}
+
 impl Outgoing for Records<'_> {
     fn put(&mut self, data: &[u8]) -> io::Result<()> {
         if data.len() >= LARGE {
@@ -368,8 +423,13 @@ impl Outgoing for Records<'_> {
             return Ok(None);
         }
         self.flush()?;
-        // No more than FULL, which fits.
-        let len = len.min(PAGES - from % PAGE) as usize;
+        if self.pages.is_none() && len >= LONG_FILE {
+            self.pages = Pages::new(RECORDS * SLOTS).ok().filter(|pages| pages.slots() >= SLOTS);
+        }
+        if self.pages.is_some() {
+            return self.send_pages(file, from, len).map(Some);
+        }
+        let len = in_pages(from, len);
         let header = fcgi::header(RecordType::Stdout, id.0.get(), len as u16);
         self.sender.send_file(&header, file, from, len)?;
         Ok(Some(len as u64))

@@ -1,7 +1,10 @@
 //! The writing half of a connection: whole records, one sender at a time.
 
 use super::slot::Slot;
-use crate::{sys::Readiness, types::ClientGone};
+use crate::{
+    sys::{Pages, Readiness},
+    types::ClientGone,
+};
 use std::{
     fs::File,
     io::{self, IoSlice},
@@ -66,6 +69,25 @@ impl Slot {
         drop(whole_records);
         self.say_more();
         sent
+    }
+
+    /// Sends whole records that are made of pages.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub(super) fn send_pages(&self, pages: &mut Pages, limit: Option<Duration>) -> io::Result<()> {
+        let whole_records = self.writer.wait();
+        if self.unsaid.load(Ordering::Acquire) {
+            self.empty_outbox(limit)?;
+        }
+        while !pages.is_empty() {
+            if let Err(error) = pages.send(&self.socket) {
+                self.wait_for_room(&error, limit)?;
+            }
+        }
+        drop(whole_records);
+        self.say_more();
+        Ok(())
     }
 
     /// Says something short, without ever waiting: not for another sender, who sends it along

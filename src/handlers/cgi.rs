@@ -114,6 +114,16 @@ impl<W: Write> Write for Writer<W> {
 impl<W: Write> Output for Writer<W> {}
 
 /// `BaseCGIHandler`: a [`SimpleHandler`] behind another server, with `Status:` for its status line.
+///
+/// ```
+/// use cgigate::{apps, handlers::BaseCgiHandler};
+///
+/// let environ = [("REQUEST_METHOD", "GET")].into_iter().collect();
+/// let mut answer = Vec::new();
+/// BaseCgiHandler::new(&b""[..], &mut answer, std::io::stderr(), environ).run(&apps::hello)?;
+/// assert!(answer.starts_with(b"Status: 200 OK\r\n"));
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 pub struct BaseCgiHandler;
 
 impl BaseCgiHandler {
@@ -170,6 +180,13 @@ impl CgiHandler {
 
 /// `IISCGIHandler`: a [`CgiHandler`] that takes SCRIPT_NAME off the front of PATH_INFO, where IIS
 /// repeats it.
+///
+/// ```no_run
+/// use cgigate::{apps, handlers::IisCgiHandler};
+///
+/// let outcome = IisCgiHandler::new().run(&apps::hello)?;
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 pub struct IisCgiHandler;
 
 impl IisCgiHandler {

@@ -4,6 +4,15 @@ use crate::types::{RequestFault, Vars, to_native};
 use std::io::{self, BufRead, Read};
 
 /// How the end of a request's body is known.
+///
+/// ```
+/// use cgigate::handlers::Content;
+///
+/// let vars = [("CONTENT_LENGTH", "5")].into_iter().collect();
+/// assert_eq!(Content::of_cgi(&vars)?, Content::Length(5));
+/// assert!(Content::length(&[("CONTENT_LENGTH", "five")].into_iter().collect()).is_err());
+/// # Ok::<_, cgigate::types::RequestFault>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// After so many bytes (RFC 3875 section 4.1.2).
@@ -66,6 +75,18 @@ impl Content {
 }
 
 /// `wsgi.input` over a stream that may go on behind the body.
+///
+/// ```
+/// use cgigate::handlers::{Content, ContentInput};
+/// use std::io::Read;
+///
+/// let (stream, mut text) = (&b"hello, and the next request"[..], String::new());
+/// ContentInput::new(stream, Content::Length(5), u64::MAX).read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// let mut short = ContentInput::new(&b"hel"[..], Content::Length(5), u64::MAX);
+/// assert!(short.read_to_string(&mut text).is_err());
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub struct ContentInput<R> {
     stream: R,
     content: Content,

@@ -8,6 +8,10 @@ use std::time::SystemTime;
 
 /// Reads the process environment: bytes as they are on Unix; on Windows what
 /// [`transcode_environ`] makes of it. HTTP_PROXY stays away, as from every request.
+///
+/// ```
+/// assert!(!cgigate::handlers::read_environ().contains("HTTP_PROXY"));
+/// ```
 pub fn read_environ() -> Vars {
     let mut vars = Vars::default();
     read_into(&mut vars);
@@ -62,6 +66,13 @@ pub enum Encoding {
 impl Encoding {
     /// By SERVER_SOFTWARE, as wsgiref tells them apart. Of servers that it does not know it takes
     /// the system's code page for granted.
+    ///
+    /// ```
+    /// use cgigate::handlers::Encoding;
+    ///
+    /// assert_eq!(Encoding::of("Apache/2.4.59 (Win64)", Encoding::Windows1252), Encoding::Apache);
+    /// assert_eq!(Encoding::of("Microsoft-IIS/10.0", Encoding::Windows1252), Encoding::Utf8);
+    /// ```
     pub fn of(server_software: &str, system: Self) -> Self {
         let software = server_software.to_ascii_lowercase();
         if software.starts_with("apache/") {

@@ -38,6 +38,15 @@ pub struct Headers {
 impl Headers {
     /// The fields of a list, in its order.
     ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Vary", "Accept"), ("Set-Cookie", "a=1")])?;
+    /// assert_eq!(headers.len(), 2);
+    /// assert!(Headers::new([("Set-Cookie", "a\r\nX: y")]).is_err());
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
+    ///
     /// # Errors
     /// The first name or value that cannot be a header's.
     pub fn new<N: AsRef<[u8]>, V: AsRef<[u8]>>(
@@ -89,6 +98,16 @@ impl Headers {
 
     /// Appends a field; one of the same name stays.
     ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::default();
+    /// headers.add("Set-Cookie", "a=1")?;
+    /// headers.add("Set-Cookie", "b=2")?;
+    /// assert_eq!(headers.len(), 2);
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
+    ///
     /// # Errors
     /// The name or the value cannot be a header's.
     pub fn add(
@@ -104,6 +123,15 @@ impl Headers {
     }
 
     /// `headers[name] = value`: takes the place of all fields of that name, at the end.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::new([("X-N", "1"), ("x-n", "2")])?;
+    /// headers.set("X-N", "3")?;
+    /// assert_eq!(headers.to_bytes(), b"X-N: 3\r\n\r\n");
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     ///
     /// # Errors
     /// The name or the value cannot be a header's; the old fields are still there.
@@ -121,6 +149,14 @@ impl Headers {
     }
 
     /// `setdefault`: the first value of that name, which is `value` if there was none.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::new([("Vary", "Accept")])?;
+    /// assert_eq!(headers.set_default("vary", "Cookie")?, b"Accept");
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     ///
     /// # Errors
     /// There was none, and the name or the value cannot be a header's.
@@ -165,6 +201,15 @@ impl Headers {
     }
 
     /// `del headers[name]`: takes all fields of that name out, and says how many there were.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::new([("X-N", "1"), ("x-n", "2")])?;
+    /// headers.remove("X-N");
+    /// assert!(headers.is_empty());
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> usize {
         let (name, before) = (name.as_ref(), self.fields.len());
         let lines = &self.lines;
@@ -188,6 +233,15 @@ impl Headers {
     }
 
     /// `get_all`: the values of that name, in order.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Set-Cookie", "a=1"), ("set-cookie", "b=2")])?;
+    /// assert_eq!(headers.get_all("Set-Cookie"), [b"a=1", b"b=2"]);
+    /// assert_eq!(headers.get("Set-Cookie"), Some(&b"a=1"[..]));
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> Vec<&[u8]> {
         let name = name.as_ref();
         let same = self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
@@ -200,6 +254,16 @@ impl Headers {
     }
 
     /// `items`: names and values, in order. What wsgiref's `Headers` cannot do is loop over itself.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Vary", "Accept"), ("Set-Cookie", "a=1")])?;
+    /// assert!(headers.iter().eq([(&b"Vary"[..], &b"Accept"[..]), (b"Set-Cookie", b"a=1")]));
+    /// assert!(headers.keys().eq([&b"Vary"[..], b"Set-Cookie"]));
+    /// assert!(headers.values().eq([&b"Accept"[..], b"a=1"]));
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + '_ {
         self.fields.iter().map(|(n, v)| (&self.lines[n.clone()], &self.lines[v.clone()]))
     }

@@ -81,6 +81,18 @@ impl Network {
 /// Who may connect.
 ///
 /// By default: over TCP this machine, over a Unix socket whoever its file lets.
+///
+/// ```
+/// use cgigate::net::{Allow, Peer};
+///
+/// let loopback = Allow::default();
+/// assert!(loopback.admits(Peer::Ip("127.0.0.1".parse()?)));
+/// assert!(!loopback.admits(Peer::Ip("10.0.0.7".parse()?)));
+/// let mut named = Allow::new(vec!["10.0.0.0/8".parse()?], vec![33]);
+/// named.add_web_servers("192.0.2.1, 192.0.2.2")?;
+/// assert!(named.admits(Peer::Ip("192.0.2.2".parse()?)) && !named.admits(Peer::User(1000)));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {
     /// None: loopback.

@@ -61,6 +61,14 @@ impl Default for BindOptions {
 }
 
 /// A socket that listens; what it put into the file system goes when it is dropped.
+///
+/// ```
+/// use cgigate::net::{Address, BindOptions, Listener};
+///
+/// let listeners = Listener::bind(&"127.0.0.1:0".parse()?, &BindOptions::default())?;
+/// assert!(matches!(listeners[0].address(), Address::Tcp(at) if at.port() > 0));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     fd: OwnedFd,
@@ -296,6 +304,34 @@ mod tests {
         let file = Listener::bind(&address, &options);
         assert!(matches!(file, Err(ListenError::NoSocket(_))), "{file:?}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    /// Two that start at the same time on a stale file: who comes second looks at it when the first is
+    /// done, and does not take away what that one has put there.
+    #[test]
+    fn whoever_looks_at_a_stale_file_looks_alone() {
+        let folder = folder("alone");
+        let path = folder.join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let first = only_one_at_a_time(&path);
+        assert!(first.is_some());
+        clear(&path).unwrap();
+        let address = Address::Unix(path.clone());
+        let second = std::thread::spawn(move || Listener::bind(&address, &BindOptions::default()));
+        // It stands at the lock: it has opened the folder as well.
+        let open = || fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let is_folder = |fd: &fs::DirEntry| fs::read_link(fd.path()).is_ok_and(|to| to == folder);
+        while open().filter(is_folder).count() < 2 {
+            assert!(!second.is_finished(), "it did not wait");
+            std::thread::yield_now();
+        }
+        let (listener, ..) = bind_unix(&path, &BindOptions::default()).unwrap();
+        sys::listen(listener.as_fd(), 1).unwrap();
+        drop(first);
+        let second = second.join().unwrap();
+        assert!(matches!(second, Err(ListenError::Answers(_))), "{second:?}");
+        drop(listener);
         fs::remove_dir_all(folder).unwrap();
     }
 

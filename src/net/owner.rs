@@ -5,6 +5,14 @@ use std::{fmt, str::FromStr};
 use {crate::sys, std::io};
 
 /// Whom a socket's file shall belong to: names of the system's accounts, or numbers.
+///
+/// ```
+/// use cgigate::net::Owner;
+///
+/// let owner: Owner = ":www-data".parse()?;
+/// assert_eq!(owner.to_string(), ":www-data");
+/// # Ok::<_, cgigate::net::OwnerError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Without one, the file's stays: to give it away takes root.

@@ -20,7 +20,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpStream},
     ops::Range,
     os::fd::{AsFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -33,9 +33,58 @@ const BYTES_A_SECOND: u64 = 1 << 10;
 /// What may be left of a body that nobody wanted, so that the connection is kept all the same.
 pub(super) const UNWANTED: u64 = 256 << 10;
 
+/// The request that a thread is at, for whoever sees meanwhile that its client goes.
+///
+/// A client that has ended its sending side counts as gone: over TCP the two look alike, and nearly
+/// all who do it go. It is answered all the same, by applications that do not ask.
+#[derive(Default)]
+pub(super) struct UnderWay(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    request: Option<Arc<types::Request>>,
+    gone: bool,
+}
+
+/// As long as a thread is at a request, which is another's afterwards.
+struct Begun(Arc<UnderWay>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.state().request = None;
+    }
+}
+
+impl UnderWay {
+    /// A thread begins with a request.
+    fn begin(self: &Arc<Self>, request: &Arc<types::Request>) -> Begun {
+        let mut state = self.state();
+        if state.gone {
+            request.cancel();
+        }
+        state.request = Some(Arc::clone(request));
+        Begun(Arc::clone(self))
+    }
+
+    /// The client has gone.
+    pub(super) fn cancel(&self) {
+        let mut state = self.state();
+        state.gone = true;
+        if let Some(request) = &state.request {
+            request.cancel();
+        }
+    }
+
+    /// A panic of whoever is woken leaves it whole: it guards single assignments.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connected socket, and what came of the next request.
 pub(super) struct Connection {
     pub(super) socket: Arc<SocketCell>,
+    pub(super) under_way: Arc<UnderWay>,
     pub(super) client: Peer,
     /// Where it came to: for a server that has several addresses, or all.
     local: Option<SocketAddr>,
@@ -63,7 +112,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().ok();
         let socket = Arc::new(SocketCell::from(OwnedFd::from(stream)));
-        Self { socket, client, local, buffer: Vec::new(), skip: 0 }
+        Self { socket, under_way: Arc::default(), client, local, buffer: Vec::new(), skip: 0 }
     }
 
     /// The variables that hold for every request on it.
@@ -188,6 +237,7 @@ pub(super) fn answer(
         }
     };
     slate.wipe(None);
+    let _begun = connection.under_way.begin(slate.request());
     let limited = serving.handler.limits_time().then(|| Arc::clone(slate.request()));
     if limited.is_some() {
         let page = serving.page(&OVERDUE, request.command == "HEAD");

@@ -110,7 +110,7 @@ pub(super) fn address_string(client: Peer) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::request::{HeadScan, parse},
+        super::{head_scan::HeadScan, request::parse},
         *,
     };
 

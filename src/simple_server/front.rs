@@ -12,29 +12,26 @@
 //! ```
 
 use super::{
-    chunked::{Chunks, Piece},
-    connection::{After, Connection, PIECE, answer, first_line},
-    request::{BODY_TOO_LONG, Framing, HeadScan, Refused, Rules, parse},
+    connection::{After, Connection, PIECE, UnderWay, first_line},
+    head_scan::HeadScan,
+    pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
+    request::{Refused, Rules},
     server::{Serving, TOO_SLOW, accept, admit},
+    watched::{Look, Phase, Watched},
 };
 use crate::{
-    handlers::Slate,
     net::Passed,
     sys::{self, Epoll, Happened, Ready},
 };
 use std::{
-    collections::VecDeque,
     io,
     ops::Range,
     os::fd::AsRawFd,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-/// Bytes of a body that the watcher waits for; a longer one is the thread's to read.
-const SHORT: usize = 64 << 10;
 /// Bytes of unfinished requests, of all connections together.
 const MAX_UNFINISHED: usize = 64 << 20;
 /// How long a client may go on sending that has its answer, and how much.
@@ -44,54 +41,18 @@ const MAX_UNWANTED: u64 = 4 << 20;
 const TURNED_AWAY: usize = 64;
 /// How long an heir that has its hands full is left alone.
 const OFFER: Duration = Duration::from_millis(5);
+/// How often it is looked whether another process still has a thread to spare.
+const LOOK_AROUND: Duration = Duration::from_millis(5);
 /// How often accept is tried again when no descriptor was free.
 const RETRY: Duration = Duration::from_millis(50);
 
 const NO_ROOM: Refused =
     Refused { status: "503 Service Unavailable", why: "there are too many connections" };
-const NO_THREAD: Refused =
-    Refused { status: "503 Service Unavailable", why: "there are too many requests" };
 
 /// Tokens of epoll: connections are slot and generation, so that a late event of one does not
 /// reach the next in its slot.
 const LISTENERS: u64 = 1 << 63;
 const BELL: u64 = u64::MAX;
-
-/// A request that waits for a thread.
-struct Job {
-    slot: usize,
-    connection: Connection,
-    head: Range<usize>,
-    came: Instant,
-}
-
-/// What the watcher and the threads share.
-#[derive(Default)]
-struct Pool {
-    jobs: Mutex<Jobs>,
-    more: Condvar,
-    back: Mutex<Vec<(usize, Connection, After)>>,
-}
-
-#[derive(Default)]
-struct Jobs {
-    waiting: VecDeque<Job>,
-    done: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends the threads however the watcher ends.
-struct Dismiss<'p>(&'p Pool);
-
-impl Drop for Dismiss<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.jobs).done = true;
-        self.0.more.notify_all();
-    }
-}
 
 /// Serves until the server is told to stop, and what was in flight has ended.
 pub(super) fn serve(serving: &Serving<'_>) -> io::Result<()> {
@@ -107,90 +68,13 @@ pub(super) fn serve(serving: &Serving<'_>) -> io::Result<()> {
     })
 }
 
-/// One thread of the pool.
-fn work(serving: &Serving<'_>, pool: &Pool) {
-    let mut slate = Slate::default();
-    loop {
-        let mut jobs = lock(&pool.jobs);
-        let job = loop {
-            match jobs.waiting.pop_front() {
-                Some(job) => {
-                    serving.tell_waiting(jobs.waiting.len());
-                    break job;
-                }
-                None if jobs.done => return,
-                None => jobs = pool.more.wait(jobs).unwrap_or_else(PoisonError::into_inner),
-            }
-        };
-        drop(jobs);
-        let Job { slot, mut connection, head, came } = job;
-        let late = serving.options.queue_timeout.is_some_and(|limit| came.elapsed() > limit);
-        let after = if late {
-            let line = first_line(&connection.buffer[head]).to_vec();
-            connection.refuse(serving, &NO_THREAD, &line, false)
-        } else {
-            let may_keep = !serving.stopping.load(Ordering::Acquire);
-            slate.came = Some(came);
-            let answer = || answer(&mut connection, head, serving, &mut slate, may_keep);
-            // Of applications panics are caught closer by: this one is a handler's, or ours. It
-            // costs the connection, and no thread.
-            catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
-                slate = Slate::default();
-                After::Close
-            })
-        };
-        lock(&pool.back).push((slot, connection, after));
-        serving.bell.ring();
-    }
-}
-
-/// How far the next request of a connection has come.
-enum Phase {
-    /// Not a byte of it is there.
-    Idle,
-    Head,
-    /// The head lies at `head`; of the body so many bytes are to be there.
-    Body {
-        head: Range<usize>,
-        until: usize,
-    },
-    /// The same of a body in chunks, looked at as far as `at`.
-    Chunks {
-        head: Range<usize>,
-        chunks: Chunks,
-        at: usize,
-    },
-    /// The rest of a body that nobody wants, before the next request.
-    Skip,
-    /// The answer is out, and no other will follow: what comes is read until the client ends.
-    Drain {
-        left: u64,
-    },
-}
-
-/// A connection that is the watcher's.
-struct Watched {
-    connection: Connection,
-    scan: HeadScan,
-    phase: Phase,
-    /// When patience ends, with this phase.
-    deadline: Option<Instant>,
-}
-
 enum Slot {
     Free,
-    /// A thread has the connection.
-    Lent,
+    /// A thread has the connection; its client is watched all the same.
+    Lent(Arc<UnderWay>),
     Watched(Box<Watched>),
-}
-
-/// What a look at a connection came to.
-enum Look {
-    /// Nothing more for now.
-    Wait,
-    Ready(Range<usize>),
-    Refuse(Refused),
-    Close,
+    /// It is being looked at.
+    Held,
 }
 
 struct Watcher<'s> {
@@ -205,6 +89,12 @@ struct Watcher<'s> {
     unfinished: usize,
     /// Until when accept is not tried.
     full_until: Option<Instant>,
+    /// When the first of the requests that wait for a thread has waited for too long.
+    late_at: Option<Instant>,
+    /// Connections that are in a thread, or wait for one.
+    lent: usize,
+    /// New ones are left to another process, which has a thread for them.
+    leaves_new: bool,
     /// Until when no connection is offered to the heir.
     succession_at: Option<Instant>,
     stopping: bool,
@@ -222,6 +112,9 @@ impl<'s> Watcher<'s> {
             next_deadline: None,
             unfinished: 0,
             full_until: None,
+            late_at: None,
+            lent: 0,
+            leaves_new: false,
             succession_at: None,
             stopping: false,
             scratch: vec![0; PIECE],
@@ -265,27 +158,66 @@ impl<'s> Watcher<'s> {
                 return Ok(());
             }
             let n = self.epoll.wait(&mut happened, self.millis(give_up));
+            let all = n < happened.len();
             for one in &happened[..n] {
                 match one.token {
                     BELL => {}
                     listener @ LISTENERS.. => self.accept((listener - LISTENERS) as usize)?,
-                    token => self.event(token),
+                    token => self.event(token, one.ended),
                 }
             }
             let back = std::mem::take(&mut *lock(&self.pool.back));
             for (slot, connection, after) in back {
+                self.lent -= 1;
                 self.take_back(slot, connection, after);
             }
             self.expire()?;
+            if self.serving.options.queue_timeout.is_some() {
+                self.turn_away_late();
+            }
+            if !self.stopping {
+                self.mind_the_door(all)?;
+            }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lent < self.serving.options.threads.max(1)
+    }
+
+    /// With every thread at work, new connections are left in the kernel's queue while another process
+    /// has a thread for them. What it was woken for alone (EPOLLEXCLUSIVE) it takes before: `all`
+    /// says that it has seen all events that there were.
+    fn mind_the_door(&mut self, all: bool) -> io::Result<()> {
+        let has_room = self.has_room();
+        let siblings = self.serving.siblings;
+        siblings.tell(has_room);
+        let leaves_new = !has_room && siblings.have_room();
+        if leaves_new == self.leaves_new || leaves_new && !all {
+            return Ok(());
+        }
+        self.leaves_new = leaves_new;
+        match leaves_new {
+            true => self.be_deaf(),
+            false if self.full_until.is_none() => self.listen()?,
+            false => {}
+        }
+        Ok(())
     }
 
     /// How long to wait for an event.
     fn millis(&self, give_up: Option<Instant>) -> i32 {
-        let next = [self.next_deadline, self.full_until, self.succession_at, give_up]
-            .into_iter()
-            .flatten()
-            .min();
+        let looks_around = !self.has_room() && self.serving.siblings.are_known();
+        let look_around = looks_around.then(|| Instant::now() + LOOK_AROUND);
+        let next = [
+            self.next_deadline,
+            self.late_at,
+            self.full_until,
+            self.succession_at,
+            look_around,
+            give_up,
+        ];
+        let next = next.into_iter().flatten().min();
         let left = next.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
         left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX))
     }
@@ -293,6 +225,7 @@ impl<'s> Watcher<'s> {
     /// Nobody new.
     fn begin_to_stop(&mut self) {
         self.stopping = true;
+        self.serving.siblings.tell(false);
         self.be_deaf();
     }
 
@@ -393,16 +326,21 @@ impl<'s> Watcher<'s> {
     fn close_idlest(&mut self) -> bool {
         let idle = |(at, (_, slot)): (usize, &(u32, Slot))| match slot {
             Slot::Watched(w) if matches!(w.phase, Phase::Idle) => Some((w.deadline, at)),
-            Slot::Free | Slot::Lent | Slot::Watched(_) => None,
+            Slot::Free | Slot::Lent(_) | Slot::Held | Slot::Watched(_) => None,
         };
         let idlest = self.slots.iter().enumerate().filter_map(idle).min();
         idlest.inspect(|&(_, at)| self.close(at)).is_some()
     }
 
-    fn event(&mut self, token: u64) {
+    /// Something came of a connection; `ended`: nothing more will.
+    fn event(&mut self, token: u64, ended: bool) {
         let (slot, generation) = ((token >> 32) as usize, token as u32);
-        if self.slots.get(slot).is_some_and(|(current, _)| *current == generation) {
-            self.look(slot);
+        match self.slots.get(slot) {
+            Some((current, Slot::Lent(under_way))) if *current == generation && ended => {
+                under_way.cancel();
+            }
+            Some((current, _)) if *current == generation => self.look(slot),
+            _ => {}
         }
     }
 
@@ -435,6 +373,27 @@ impl<'s> Watcher<'s> {
         self.look(slot);
     }
 
+    /// Refuses those that have waited for a thread for too long.
+    fn turn_away_late(&mut self) {
+        let limit = self.serving.options.queue_timeout;
+        loop {
+            // Those that came first are the first.
+            let mut jobs = lock(&self.pool.jobs);
+            let first = jobs.waiting.front();
+            self.late_at = first.zip(limit).map(|(job, limit)| job.came + limit);
+            if !first.is_some_and(|job| job.is_late(limit)) {
+                return;
+            }
+            let Some(job) = jobs.waiting.pop_front() else { return };
+            self.serving.tell_waiting(jobs.waiting.len());
+            drop(jobs);
+            let Job { slot, mut connection, head, .. } = job;
+            let after = turn_away(&mut connection, head, self.serving);
+            self.lent -= 1;
+            self.take_back(slot, connection, after);
+        }
+    }
+
     /// A deadline from now, that the watcher will wake for.
     fn after(&mut self, limit: Option<Duration>) -> Option<Instant> {
         let deadline = Instant::now() + limit?;
@@ -448,7 +407,7 @@ impl<'s> Watcher<'s> {
         if !matches!(place, Slot::Watched(_)) {
             return; // A thread has it, and it will be looked at when it comes back.
         }
-        let Slot::Watched(mut watched) = std::mem::replace(place, Slot::Lent) else { return };
+        let Slot::Watched(mut watched) = std::mem::replace(place, Slot::Held) else { return };
         let before = watched.connection.buffer.len();
         let look = self.read(&mut watched);
         self.unfinished = self.unfinished - before + watched.connection.buffer.len();
@@ -497,7 +456,7 @@ impl<'s> Watcher<'s> {
     }
 
     fn take(&mut self, slot: usize) -> Option<Watched> {
-        match std::mem::replace(&mut self.slots[slot].1, Slot::Lent) {
+        match std::mem::replace(&mut self.slots[slot].1, Slot::Held) {
             Slot::Watched(watched) => {
                 self.unfinished -= watched.connection.buffer.len();
                 Some(*watched)
@@ -515,11 +474,12 @@ impl<'s> Watcher<'s> {
             drop(jobs);
             return self.refuse(slot, &NO_THREAD);
         }
-        let Slot::Watched(watched) = std::mem::replace(&mut self.slots[slot].1, Slot::Lent) else {
-            return;
-        };
+        let place = &mut self.slots[slot].1;
+        let Slot::Watched(watched) = std::mem::replace(place, Slot::Held) else { return };
         let connection = watched.connection;
+        *place = Slot::Lent(Arc::clone(&connection.under_way));
         self.unfinished -= connection.buffer.len();
+        self.lent += 1;
         jobs.waiting.push_back(Job { slot, connection, head, came: Instant::now() });
         self.serving.tell_waiting(jobs.waiting.len());
         drop(jobs);
@@ -560,7 +520,7 @@ impl<'s> Watcher<'s> {
         let now = Instant::now();
         if self.full_until.is_some_and(|at| at <= now) {
             self.full_until = None;
-            if !self.stopping {
+            if !self.stopping && !self.leaves_new {
                 self.listen()?;
             }
         }
@@ -584,84 +544,5 @@ impl<'s> Watcher<'s> {
             }
         }
         Ok(())
-    }
-}
-
-impl Watched {
-    /// Goes as far as what is in the buffer allows: where the head lies, once the request can be
-    /// answered.
-    fn advance(&mut self, max_body: u64) -> Result<Option<Range<usize>>, Refused> {
-        loop {
-            let buffer = &mut self.connection.buffer;
-            match &mut self.phase {
-                Phase::Drain { .. } => {
-                    *buffer = Vec::new();
-                    return Ok(None);
-                }
-                Phase::Skip => {
-                    let skip = &mut self.connection.skip;
-                    let here = usize::try_from(*skip).unwrap_or(usize::MAX).min(buffer.len());
-                    buffer.drain(..here);
-                    *skip -= here as u64;
-                    if *skip > 0 {
-                        return Ok(None);
-                    }
-                    self.phase = if buffer.is_empty() { Phase::Idle } else { Phase::Head };
-                }
-                Phase::Idle => return Ok(None),
-                Phase::Head => {
-                    let Some(head) = self.scan.scan(buffer)? else { return Ok(None) };
-                    let request = parse(&buffer[head.clone()], Rules::Strict)?;
-                    if matches!(request.framing, Framing::Length(length) if length > max_body) {
-                        return Err(BODY_TOO_LONG);
-                    }
-                    // Whoever waits for 100 Continue has it when the body is first read.
-                    if request.expects_continue {
-                        return Ok(Some(head));
-                    }
-                    self.phase = match request.framing {
-                        Framing::Length(length) => match usize::try_from(length) {
-                            Ok(length) if length <= SHORT => {
-                                Phase::Body { until: head.end + length, head }
-                            }
-                            _ => return Ok(Some(head)),
-                        },
-                        Framing::Chunked => {
-                            Phase::Chunks { at: head.end, head, chunks: Chunks::new() }
-                        }
-                    };
-                }
-                Phase::Body { head, until } => {
-                    return Ok((buffer.len() >= *until).then(|| head.clone()));
-                }
-                Phase::Chunks { head, chunks, at } => {
-                    loop {
-                        let (used, piece) = chunks.next(&buffer[*at..])?;
-                        *at += used;
-                        if chunks.announced() > max_body {
-                            return Err(BODY_TOO_LONG);
-                        }
-                        match piece {
-                            Piece::Data(_) => {}
-                            Piece::More => break,
-                            Piece::End => return Ok(Some(head.clone())),
-                        }
-                    }
-                    return Ok((buffer.len() - head.end > SHORT).then(|| head.clone()));
-                }
-            }
-        }
-    }
-
-    /// The client sends no more.
-    fn end(&mut self) -> Look {
-        match &self.phase {
-            Phase::Idle | Phase::Skip | Phase::Drain { .. } => Look::Close,
-            Phase::Head if self.scan.is_idle() => Look::Close,
-            Phase::Head => Look::Refuse(Refused::bad("the request ended before its head did")),
-            Phase::Body { .. } | Phase::Chunks { .. } => {
-                Look::Refuse(Refused::bad("the body ended early"))
-            }
-        }
     }
 }

@@ -20,12 +20,15 @@ mod connection;
 mod environ;
 mod front;
 mod handler;
+mod head_scan;
 mod log;
 mod options;
+mod pool;
 mod request;
 mod response;
 mod server;
 mod spooled;
+mod watched;
 
 pub use crate::apps::demo as demo_app;
 pub use environ::get_environ;

@@ -43,6 +43,12 @@ pub struct Options {
 
 impl Options {
     /// What `cgigate http` turns on.
+    ///
+    /// ```
+    /// use cgigate::simple_server::Options;
+    ///
+    /// assert!(Options::http().is_modern() && !Options::default().is_modern());
+    /// ```
     pub fn http() -> Self {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         Self {

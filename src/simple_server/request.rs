@@ -3,7 +3,7 @@
 //! Two readers of one request must not understand it in two ways, for that is how requests are
 //! smuggled past the one in front: what is ambiguous is refused by either of the [`Rules`].
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 /// How strictly requests are read.
 ///
@@ -24,7 +24,7 @@ pub enum Rules {
 
 impl Rules {
     /// Bytes of the request line with its end.
-    const fn longest_line(self) -> usize {
+    pub(super) const fn longest_line(self) -> usize {
         match self {
             Self::Wsgiref => 64 << 10,
             Self::Strict => 8 << 10,
@@ -32,7 +32,7 @@ impl Rules {
     }
 
     /// Bytes of all of the head.
-    const fn longest_head(self) -> usize {
+    pub(super) const fn longest_head(self) -> usize {
         match self {
             Self::Wsgiref => usize::MAX,
             Self::Strict => 64 << 10,
@@ -40,9 +40,8 @@ impl Rules {
     }
 }
 
-/// Bytes of a header line with its end, and how many lines there may be.
-const LONGEST_FIELD: usize = 64 << 10;
-const MAX_FIELDS: usize = 100;
+/// How many header lines there may be.
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// A request without its body: what `http.server` keeps in a handler's attributes.
 ///
@@ -114,7 +113,7 @@ const SYNTAX: Refused = Refused::bad("the request line is not: method, target, v
 const VERSION: Refused = Refused::bad("the version is not HTTP/1.0 or HTTP/1.1");
 const TARGET: Refused = Refused::bad("the target is neither a path nor an http URI");
 const NUL: Refused = Refused::bad("the path has a NUL");
-const LINE_END: Refused = Refused::bad("a line does not end in CR LF");
+pub(super) const LINE_END: Refused = Refused::bad("a line does not end in CR LF");
 const FIELD: Refused = Refused::bad("a header line is not: name, colon, value");
 const HOST: Refused = Refused::bad("there is not one Host, and a host");
 const LENGTH: Refused = Refused::bad("Content-Length is not one number");
@@ -122,9 +121,9 @@ const CODING: Refused = Refused::bad("Transfer-Encoding does not tell where the 
 const TWICE: Refused = Refused::bad("a field came twice that may come once");
 const TOO_NEW: Refused =
     Refused { status: "505 HTTP Version Not Supported", why: "the version is above HTTP/1.1" };
-const LINE_TOO_LONG: Refused =
+pub(super) const LINE_TOO_LONG: Refused =
     Refused { status: "414 URI Too Long", why: "the request line is too long" };
-const HEAD_TOO_LONG: Refused = Refused {
+pub(super) const HEAD_TOO_LONG: Refused = Refused {
     status: "431 Request Header Fields Too Large",
     why: "the header lines are too long, or too many",
 };
@@ -134,93 +133,6 @@ const EXPECTATION: Refused =
     Refused { status: "417 Expectation Failed", why: "the only expectation here is 100-continue" };
 pub(super) const BODY_TOO_LONG: Refused =
     Refused { status: "413 Content Too Large", why: "the body is longer than this server takes" };
-
-/// Looks for the end of a head that comes in pieces; each byte is looked at once.
-#[derive(Clone, Debug)]
-pub(super) struct HeadScan {
-    rules: Rules,
-    /// Where the request line begins, and the line that is being looked at.
-    start: usize,
-    line: usize,
-    seen: usize,
-    lines: usize,
-    /// Bytes of the last line that are not the client's.
-    added: usize,
-}
-
-impl HeadScan {
-    pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, start: 0, line: 0, seen: 0, lines: 0, added: 0 }
-    }
-
-    /// Whether nothing but empty lines came so far.
-    pub(super) fn is_idle(&self) -> bool {
-        self.lines == 0 && self.line == self.seen
-    }
-
-    /// Where in `bytes`, all that came so far, the head lies, once all of it is there.
-    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<Range<usize>>, Refused> {
-        while let Some(at) = bytes[self.seen..].iter().position(|&byte| byte == b'\n') {
-            let end = self.seen + at + 1;
-            self.check_size(end)?;
-            let line = bytes[self.line..end].strip_suffix(b"\r\n").ok_or(LINE_END)?;
-            (self.line, self.seen) = (end, end);
-            if self.lines == 0 && self.start == 0 && self.is_blank(line) {
-                // RFC 9112 section 2.2: an empty line may precede, which old clients sent after
-                // a body.
-                self.start = end;
-                continue;
-            }
-            if self.lines == 0 {
-                // As soon as it is there: after one without a version nothing more would come.
-                request_line(line, self.rules)?;
-            } else if line.is_empty() {
-                return Ok(Some(self.start..end));
-            } else if self.lines > MAX_FIELDS {
-                return Err(HEAD_TOO_LONG);
-            }
-            if line.contains(&b'\r') {
-                return Err(LINE_END);
-            }
-            self.lines += 1;
-        }
-        self.seen = bytes.len();
-        self.check_size(bytes.len())?;
-        Ok(None)
-    }
-
-    fn check_size(&self, end: usize) -> Result<(), Refused> {
-        let line = (end - self.line).saturating_sub(self.added);
-        match self.lines {
-            0 if line > self.rules.longest_line() => Err(LINE_TOO_LONG),
-            _ if line > LONGEST_FIELD || end > self.rules.longest_head() => Err(HEAD_TOO_LONG),
-            _ => Ok(()),
-        }
-    }
-
-    fn is_blank(&self, line: &[u8]) -> bool {
-        match self.rules {
-            Rules::Wsgiref => line.iter().all(|byte| is_space(*byte)),
-            Rules::Strict => line.is_empty(),
-        }
-    }
-
-    /// The end of the stream ends a head too, as `http.server` has it: adds what is missing, and
-    /// all is to be scanned again. False: there is no request.
-    pub(super) fn end(&mut self, bytes: &mut Vec<u8>) -> bool {
-        let nothing = self.lines == 0 && bytes[self.line..].iter().all(|byte| is_space(*byte));
-        if self.rules == Rules::Strict || nothing {
-            return false;
-        }
-        if self.line < bytes.len() {
-            bytes.pop_if(|byte| *byte == b'\r');
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"\r\n");
-        *self = Self { added: b"\r\n".len(), ..Self::new(self.rules) };
-        true
-    }
-}
 
 /// What Python's `split` and `strip` take for white space, in ASCII.
 pub(super) fn is_space(byte: u8) -> bool {
@@ -233,7 +145,7 @@ fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(tchar)
 }
 
-struct RequestLine<'l> {
+pub(super) struct RequestLine<'l> {
     command: &'l [u8],
     target: &'l [u8],
     version: &'l [u8],
@@ -241,7 +153,7 @@ struct RequestLine<'l> {
 }
 
 /// RFC 9112 section 3: three words, one space between them.
-fn request_line(line: &[u8], rules: Rules) -> Result<RequestLine<'_>, Refused> {
+pub(super) fn request_line(line: &[u8], rules: Rules) -> Result<RequestLine<'_>, Refused> {
     let words: Vec<_> = line.split(|&byte| byte == b' ').collect();
     // Two words are a request of HTTP/0.9, which nobody sends any more.
     let [command, .., version] = words[..] else { return Err(SYNTAX) };
@@ -514,6 +426,7 @@ fn check_host(host: &[u8]) -> Result<(), Refused> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::head_scan::HeadScan;
     use super::*;
     use proptest::prelude::*;
 

@@ -5,11 +5,12 @@ use super::{
     connection::{After, Connection, PIECE, answer},
     front,
     handler::error_page,
-    request::{HeadScan, Refused},
+    head_scan::HeadScan,
+    request::Refused,
 };
 use crate::{
     handlers::Slate,
-    net::{Heir, Succession},
+    net::{Heir, Siblings, Succession},
     sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
     types::{Application, Vars},
 };
@@ -67,6 +68,7 @@ pub struct WsgiServer<'a> {
     pub timeout: Option<Duration>,
     stopping: AtomicBool,
     succession: Succession,
+    siblings: Siblings,
     adopted: Mutex<Vec<OwnedFd>>,
     bell: Bell,
     waiting: AtomicUsize,
@@ -85,6 +87,8 @@ pub(super) struct Serving<'s> {
     pub(super) stopping: &'s AtomicBool,
     /// Who gets the connections without a request when it stops.
     pub(super) succession: &'s Succession,
+    /// The servers of other processes that share the listeners.
+    pub(super) siblings: &'s Siblings,
     /// Connections that another server had.
     pub(super) adopted: &'s Mutex<Vec<OwnedFd>>,
     pub(super) bell: &'s Bell,
@@ -188,6 +192,7 @@ impl<'a> WsgiServer<'a> {
             timeout: None,
             stopping: AtomicBool::new(false),
             succession: Succession::default(),
+            siblings: Siblings::default(),
             adopted: Mutex::default(),
             bell: Bell::new()?,
             waiting: AtomicUsize::new(0),
@@ -234,6 +239,13 @@ impl<'a> WsgiServer<'a> {
         self.application.as_deref()
     }
 
+    /// Says who shares the listeners: then a modern server leaves connections that it has no thread
+    /// for to those who have one.
+    pub(crate) fn know(&mut self, siblings: Siblings) {
+        siblings.tell(true);
+        self.siblings = siblings;
+    }
+
     /// `RequestHandlerClass`: other methods than the defaults.
     pub fn set_handler(&mut self, handler: impl WsgiRequestHandler + 'a) {
         self.handler = Box::new(handler);
@@ -249,6 +261,7 @@ impl<'a> WsgiServer<'a> {
             listeners: &self.listeners,
             stopping: &self.stopping,
             succession: &self.succession,
+            siblings: &self.siblings,
             adopted: &self.adopted,
             bell: &self.bell,
             waiting: &self.waiting,

@@ -3,6 +3,7 @@
 //! One function a call, safe to call, each block with the rule that makes it so.
 #![allow(unsafe_code)]
 
+mod beneath;
 mod say;
 #[cfg(unix)]
 mod unix;

@@ -87,6 +87,33 @@ where
 ///
 /// Implemented by the handler and by middleware; applications use
 /// [`call`](trait.StartResponse.html#method.call).
+///
+/// ```
+/// use cgigate::{Exception, StartResponse, types::HeaderIter};
+///
+/// /// Middleware's: tells what was answered, and passes it on.
+/// struct Told<'s>(&'s mut dyn StartResponse);
+///
+/// impl StartResponse for Told<'_> {
+///     fn start_response(
+///         &mut self,
+///         status: &[u8],
+///         headers: &mut HeaderIter<'_>,
+///         exc_info: Option<Exception>,
+///     ) -> Result<(), Exception> {
+///         println!("answered {}", status.escape_ascii());
+///         self.0.start_response(status, headers, exc_info)
+///     }
+///
+///     fn write(&mut self, data: &[u8]) -> Result<(), Exception> {
+///         self.0.write(data)
+///     }
+/// }
+/// # let app = cgigate::app(|environ, start| {
+/// #     cgigate::Application::call(&cgigate::apps::hello, environ, &mut Told(start))
+/// # });
+/// # assert_eq!(cgigate::testing::get("/").ask(&app).status, 200);
+/// ```
 pub trait StartResponse {
     /// PEP 3333, "The start_response() Callable". `status` is `b"200 OK"`, without line end.
     ///
@@ -110,6 +137,17 @@ pub trait StartResponse {
 impl<'s> dyn StartResponse + 's {
     /// `start_response(status, headers)`.
     ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let app = cgigate::app(|_, start_response| {
+    ///     let mut write = start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     write.write_all(b"sent at once, ")?;
+    ///     Ok("and the rest\n".into())
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "sent at once, and the rest\n");
+    /// ```
+    ///
     /// # Errors
     /// As [`StartResponse::start_response`].
     pub fn call<N: AsRef<[u8]>, V: AsRef<[u8]>>(
@@ -122,6 +160,21 @@ impl<'s> dyn StartResponse + 's {
 
     /// `start_response(status, headers, exc_info)`: replaces what was said before, as long as it
     /// has not been sent.
+    ///
+    /// ```
+    /// let app = cgigate::app(|_, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     match "12 apples".parse::<u8>() {
+    ///         Ok(n) => Ok(format!("{n}\n").into()),
+    ///         Err(error) => {
+    ///             let plain = [("Content-Type", "text/plain")];
+    ///             start_response.call_exc("422 Unprocessable Content", &plain, Some(error.into()))?;
+    ///             Ok("A number, please.\n".into())
+    ///         }
+    ///     }
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).status, 422);
+    /// ```
     ///
     /// # Errors
     /// As [`StartResponse::start_response`].

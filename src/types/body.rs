@@ -6,6 +6,30 @@ use std::{borrow::Cow, fmt, fs::File, io, io::Read};
 /// An iterable of byte blocks, each lent until the next is asked for.
 ///
 /// The order is PEP 3333's: a block is on its way to the client before the next one is made.
+///
+/// ```
+/// use cgigate::{Body, Exception, types::Blocks};
+///
+/// struct Countdown(u8, String);
+///
+/// impl Blocks for Countdown {
+///     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+///         let Some(rest) = self.0.checked_sub(1) else { return Ok(None) };
+///         self.1 = format!("{}\n", std::mem::replace(&mut self.0, rest));
+///         Ok(Some(self.1.as_bytes()))
+///     }
+///
+///     fn blocks(&self) -> Option<usize> {
+///         Some(self.0.into())
+///     }
+/// }
+///
+/// let app = cgigate::app(|_, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(Body::Blocks(Box::new(Countdown(3, String::new()))))
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "3\n2\n1\n");
+/// ```
 pub trait Blocks {
     /// Called once, before the first block: where an iterable that has not called
     /// `start_response` yet does so, as a generator would in its first `next()`.
@@ -38,6 +62,13 @@ pub trait Blocks {
 }
 
 /// What an application returns.
+///
+/// ```
+/// use cgigate::Body;
+///
+/// assert!(matches!(Body::from("a page"), Body::One(_)));
+/// assert!(matches!(Body::from_iter([Ok(b"block".to_vec())].into_iter()), Body::Blocks(_)));
+/// ```
 pub enum Body<'r> {
     /// `[]`
     Empty,

@@ -8,6 +8,13 @@ use std::{error::Error, fmt, io};
 /// It travels inside an [`io::Error`] of kind [`ConnectionAborted`](io::ErrorKind::ConnectionAborted).
 /// The type, not the kind, is what tells it from a database's lost connection, which is a fault of
 /// the application and does get logged.
+///
+/// ```
+/// use cgigate::types::ClientGone;
+/// use std::io::{Error, ErrorKind};
+///
+/// assert_eq!(Error::from(ClientGone).kind(), ErrorKind::ConnectionAborted);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientGone;
 

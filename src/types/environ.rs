@@ -4,6 +4,10 @@ use super::{ErrorStream, InputStream, Request, Vars};
 use std::fmt;
 
 /// `wsgi.url_scheme`.
+///
+/// ```
+/// assert_eq!(cgigate::types::Scheme::Https.to_string(), "https");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `"http"`
@@ -47,6 +51,15 @@ pub struct Wsgi {
 
 /// One request, given away to the application, which may change or keep any of it until its
 /// body is closed: PEP 3333's "modify the dictionary in any way it desires", by ownership.
+///
+/// ```
+/// let app = cgigate::app(|environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     let method = environ.vars.native("REQUEST_METHOD").unwrap_or_default();
+///     Ok(format!("{method} by {}\n", environ.wsgi.url_scheme).into())
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "GET by http\n");
+/// ```
 #[non_exhaustive]
 pub struct Environ<'r> {
     /// The CGI variables, and whatever else is a string.
@@ -63,6 +76,24 @@ pub struct Environ<'r> {
 
 impl<'r> Environ<'r> {
     /// An environ of these parts: for servers and tests.
+    ///
+    /// ```
+    /// use cgigate::{Environ, Vars, types::{ErrorStream, InputStream, Request, Scheme, Wsgi}};
+    ///
+    /// let mut vars: Vars = [("REQUEST_METHOD", "GET")].into_iter().collect();
+    /// let (mut input, mut errors, request) = (&b""[..], Vec::new(), Request::default());
+    /// let wsgi = Wsgi {
+    ///     version: (1, 0),
+    ///     url_scheme: Scheme::Http,
+    ///     multithread: false,
+    ///     multiprocess: false,
+    ///     run_once: true,
+    ///     file_wrapper: false,
+    /// };
+    /// let (input, errors) = (InputStream::Lent(&mut input), ErrorStream::Lent(&mut errors));
+    /// let environ = Environ::new(&mut vars, input, errors, wsgi, &request);
+    /// assert_eq!(environ.get("REQUEST_METHOD"), Some(&b"GET"[..]));
+    /// ```
     pub fn new(
         vars: &'r mut Vars,
         input: InputStream<'r>,

@@ -7,6 +7,21 @@ use std::{error::Error, io};
 ///
 /// Reads of `wsgi.input` carry it inside an [`io::Error`]; an application that passes the error on
 /// before the headers went out answers with [`status`](Self::status) instead of a 500.
+///
+/// ```
+/// use std::io::Read;
+///
+/// let greedy = cgigate::app(|mut environ, start_response| {
+///     let mut all = Vec::new();
+///     environ.input.read_to_end(&mut all)?;
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(all.into())
+/// });
+/// let fault = cgigate::types::RequestFault::BodyCutShort { missing: 7 };
+/// let cut = cgigate::app(move |_, _| Err(std::io::Error::from(fault.clone()).into()));
+/// assert_eq!(cgigate::testing::post("/", "whole").ask(&greedy).status, 200);
+/// assert_eq!(cgigate::testing::get("/").ask(&cut).status, 400);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestFault {

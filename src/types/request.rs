@@ -25,6 +25,20 @@ const BEGUN: u8 = 1;
 const OVERDUE: u8 = 2;
 
 /// The request behind an environ. The gateway sees it from other threads while the application runs.
+///
+/// ```
+/// let patient = cgigate::app(|environ, start_response| {
+///     for _ in 0..3 {
+///         if environ.request.is_cancelled() {
+///             return Err("nobody waits for this any more".into());
+///         }
+///         // ... a part of the work ...
+///     }
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok("done\n".into())
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&patient).text(), "done\n");
+/// ```
 #[derive(Default)]
 pub struct Request {
     cancelled: AtomicBool,
@@ -36,7 +50,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the client, or the web server for it, has gone away.
+    /// Whether the client, or the web server for it, has gone away. In CGI nobody sees it before
+    /// something is written. Over HTTP a client that sends no more counts as gone, and is answered
+    /// all the same by whoever does not ask.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
@@ -70,6 +86,24 @@ impl Request {
     }
 
     /// Wakes a task when the request is cancelled: for applications that wait for something else.
+    ///
+    /// ```
+    /// use cgigate::types::Request;
+    /// use std::{sync::Arc, sync::atomic::{AtomicBool, Ordering}, task::Wake};
+    ///
+    /// struct Told(AtomicBool);
+    ///
+    /// impl Wake for Told {
+    ///     fn wake(self: Arc<Self>) {
+    ///         self.0.store(true, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let (request, told) = (Request::default(), Arc::new(Told(AtomicBool::new(false))));
+    /// request.wake_with(&Arc::clone(&told).into());
+    /// request.cancel(); // as the gateway does when the client has gone
+    /// assert!(told.0.load(Ordering::Relaxed) && request.is_cancelled());
+    /// ```
     pub fn wake_with(&self, waker: &Waker) {
         *lock(&self.waker) = Some(waker.clone());
     }

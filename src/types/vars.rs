@@ -48,15 +48,17 @@ pub struct Vars {
 /// Where a name and its value lie.
 type Pair = (Range<usize>, Range<usize>);
 
-/// A name, the value right behind it, and what follows.
-pub(crate) type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
+/// The first pair of a stream: a name, the value right behind it, and what follows.
+pub type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
 
 /// Why pairs did not become variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unindexed<E> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unindexed<E> {
     /// There are more than there may be.
+    #[error("there are more variables than there may be")]
     TooMany,
     /// One of them cannot be read.
+    #[error(transparent)]
     Pair(E),
 }
 
@@ -118,6 +120,14 @@ impl Vars {
     }
 
     /// The value of `name`, if it is there: an empty value is there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", "/a"), ("QUERY_STRING", "")].into_iter().collect();
+    /// assert_eq!(vars.get("PATH_INFO"), Some(&b"/a"[..]));
+    /// assert_eq!((vars.get("QUERY_STRING"), vars.get("REMOTE_USER")), (Some(&b""[..]), None));
+    /// ```
     // Inlined up to the search: the key of a name that is written out is known then.
     #[inline]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
@@ -125,11 +135,25 @@ impl Vars {
     }
 
     /// The value of `name`, unless it is absent or empty: what RFC 3875 means by "not set".
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("QUERY_STRING", ""), ("REMOTE_USER", "ann")].into_iter().collect();
+    /// assert_eq!((vars.filled("QUERY_STRING"), vars.filled("REMOTE_USER")), (None, Some(&b"ann"[..])));
+    /// ```
     pub fn filled(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.get(name).filter(|value| !value.is_empty())
     }
 
     /// The value of `name` as PEP 3333's native string.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", &b"/caf\xe9"[..])].into_iter().collect();
+    /// assert_eq!(vars.native("PATH_INFO").as_deref(), Some("/caf\u{e9}"));
+    /// ```
     pub fn native(&self, name: impl AsRef<[u8]>) -> Option<Cow<'_, str>> {
         self.get(name).map(to_native)
     }
@@ -141,6 +165,16 @@ impl Vars {
     }
 
     /// Sets `name`, in its old place if it was there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.set("SCRIPT_NAME", "/app");
+    /// vars.set("SCRIPT_NAME", "/site");
+    /// vars.set_default("SCRIPT_NAME", "");
+    /// assert_eq!((vars.get("SCRIPT_NAME"), vars.len()), (Some(&b"/site"[..]), 1));
+    /// ```
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let value = self.push(value.as_ref());
         self.put(name.as_ref(), value);
@@ -219,6 +253,14 @@ impl Vars {
     }
 
     /// Takes `name` out; whether it was there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_PROXY", "evil:80")].into_iter().collect();
+    /// assert!(vars.remove("HTTP_PROXY") && vars.is_empty());
+    /// assert!(!vars.remove("HTTP_PROXY"));
+    /// ```
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> bool {
         let Some(at) = self.position(name.as_ref()) else { return false };
         self.entries.remove(at);
@@ -228,6 +270,14 @@ impl Vars {
     }
 
     /// Keeps the variables for which `keep(name, value)` says so.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_HOST", "a"), ("PATH_INFO", "/")].into_iter().collect();
+    /// vars.retain(|name, _value| name.starts_with(b"HTTP_"));
+    /// assert!(vars.names().eq([b"HTTP_HOST"]));
+    /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         self.entries.retain(|entry| keep(cut(bytes, entry.name), cut(bytes, entry.value)));
@@ -236,6 +286,13 @@ impl Vars {
     }
 
     /// Names and values, in the order they came.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("PATH_INFO", "/"), ("HTTP_HOST", "a")].into_iter().collect();
+    /// assert!(vars.iter().eq([(&b"PATH_INFO"[..], &b"/"[..]), (b"HTTP_HOST", b"a")]));
+    /// ```
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> + '_ {
         self.entries.iter().map(|at| (self.slice(at.name), self.slice(at.value)))
     }
@@ -300,9 +357,23 @@ impl Vars {
         }
     }
 
-    /// The same of so many pairs at the most. `usual` knows the usual pair at the front, and no error.
+    /// The same of so many pairs at the most, and faster: `usual` knows the usual pair at the front of
+    /// a stream, and nothing of errors.
+    ///
+    /// ```
+    /// use cgigate::{fcgi, types::{Unindexed, Vars}};
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"\x06\x03HTTP_Aone\x06\x03HTTP_Btwo");
+    /// vars.index_few(2, fcgi::usual_pair, fcgi::pair_at)?;
+    /// assert_eq!(vars.get("HTTP_B"), Some(&b"two"[..]));
+    /// # Ok::<_, Unindexed<fcgi::PairError>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There are more, or that of `pair_at`. What the variables are then is of no use.
     #[inline]
-    pub(crate) fn index_few<E>(
+    pub fn index_few<E>(
         &mut self,
         most: usize,
         usual: impl Fn(&[u8]) -> Option<Split<'_>>,

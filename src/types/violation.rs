@@ -5,6 +5,14 @@ use std::{error::Error, fmt};
 
 /// A rule of PEP 3333 that the application, or a server under it, broke: wsgiref's AssertionErrors
 /// and ValueErrors, one variant a rule.
+///
+/// ```
+/// use cgigate::{headers::Headers, types::{HeaderPart, Violation}};
+///
+/// let split = Headers::new([("X-Name", "a\r\nSet-Cookie: b")]);
+/// let violation = split.expect_err("a line break is in the value");
+/// assert_eq!(violation, Violation::HeaderControl(HeaderPart::Value));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {

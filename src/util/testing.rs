@@ -26,6 +26,24 @@ pub fn setup_testing_defaults(vars: Vars) -> TestEnviron {
 
 /// All that an [`Environ`] for a test borrows from. It can be changed before the application is
 /// called, and looked at afterwards.
+///
+/// ```
+/// use cgigate::{Application, Vars, apps, util::setup_testing_defaults};
+/// # use cgigate::{Exception, StartResponse, types::HeaderIter};
+/// # struct Ignored;
+/// # impl StartResponse for Ignored {
+/// #     fn start_response(&mut self, _: &[u8], _: &mut HeaderIter<'_>, _: Option<Exception>)
+/// #         -> Result<(), Exception> { Ok(()) }
+/// #     fn write(&mut self, _: &[u8]) -> Result<(), Exception> { Ok(()) }
+/// # }
+///
+/// let mut test = setup_testing_defaults(Vars::default());
+/// test.vars.set("PATH_INFO", "/notes");
+/// let body = apps::hello.call(test.environ(), &mut Ignored)?;
+/// # drop(body);
+/// assert!(test.errors.is_empty());
+/// # Ok::<_, Exception>(())
+/// ```
 #[derive(Debug)]
 pub struct TestEnviron {
     /// The variables.

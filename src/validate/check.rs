@@ -10,6 +10,16 @@ use crate::{
 
 /// What the server gives (PEP 3333, "environ Variables").
 ///
+/// ```
+/// use cgigate::{Vars, types::Violation, util::setup_testing_defaults, validate::check_environ};
+///
+/// let mut test = setup_testing_defaults(Vars::default());
+/// assert_eq!(check_environ(&test.environ(), &|_| {}), Ok(()));
+/// test.vars.remove("SERVER_NAME");
+/// let broken = check_environ(&test.environ(), &|_| {});
+/// assert_eq!(broken, Err(Violation::EnvironKey("SERVER_NAME")));
+/// ```
+///
 /// # Errors
 /// The first rule that is broken: the server's fault.
 pub fn check_environ(environ: &Environ<'_>, warn: &Sink) -> Result<(), Violation> {
@@ -83,6 +93,14 @@ fn is_length(value: &[u8]) -> bool {
 
 /// The status that an application gives, without line end.
 ///
+/// ```
+/// use cgigate::validate::check_status;
+///
+/// let warn = |warning| panic!("{warning}");
+/// assert_eq!(check_status(b"200 OK", &warn), Ok(()));
+/// assert!(check_status(b"OK", &warn).is_err());
+/// ```
+///
 /// # Errors
 /// The first rule that is broken: the application's fault.
 pub fn check_status(status: &[u8], warn: &Sink) -> Result<(), Violation> {
@@ -113,6 +131,14 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// The header fields that an application gives: names and values.
+///
+/// ```
+/// use cgigate::validate::check_headers;
+///
+/// let warn = |warning| panic!("{warning}");
+/// assert_eq!(check_headers(&[(b"Vary", b"Accept")], &warn), Ok(()));
+/// assert!(check_headers(&[(b"Status", b"404 Not Found")], &warn).is_err());
+/// ```
 ///
 /// # Errors
 /// The first rule that is broken: the application's fault.
@@ -172,6 +198,13 @@ fn is_single(name: &[u8]) -> bool {
 }
 
 /// Whether a response has a Content-Type exactly where it has content, by its status.
+///
+/// ```
+/// use cgigate::{types::Violation, validate::check_content_type};
+///
+/// assert_eq!(check_content_type(b"200 OK", &[]), Err(Violation::NoContentType(vec![])));
+/// assert_eq!(check_content_type(b"204 No Content", &[]), Ok(()));
+/// ```
 ///
 /// # Errors
 /// It has none, or one too many; or the status has no code.

@@ -7,6 +7,16 @@ use std::io::{self, BufRead, Read, Write};
 
 /// `wsgi.input` as the application gets it: `read`, `readline`, `readlines` and iteration are
 /// those of [`Read`] and [`BufRead`].
+///
+/// ```
+/// use cgigate::{types::InputStream, validate::InputWrapper};
+/// use std::io::Read;
+///
+/// let (mut stream, mut text) = (&b"hello"[..], String::new());
+/// InputWrapper::new(InputStream::Lent(&mut stream)).read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub struct InputWrapper<'r> {
     input: InputStream<'r>,
 }

@@ -10,7 +10,7 @@ use cgigate::{
 };
 use std::{
     fs,
-    io::{BufRead, ErrorKind, Read, Write},
+    io::{self, BufRead, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     num::NonZeroU16,
     os::{
@@ -34,6 +34,16 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
+    /// An application that waits at it.
+    pub(crate) fn app(self: &Arc<Self>) -> impl Application + use<> {
+        let door = Arc::clone(self);
+        app(move |_, start_response| {
+            door.pass();
+            start_response.call("200 OK", &[PLAIN])?;
+            Ok("waited\n".into())
+        })
+    }
+
     pub(crate) fn pass(&self) {
         let mut state = self.waiting.lock().expect("no panic behind the door");
         state.0 += 1;
@@ -135,12 +145,30 @@ impl Dispatch for Apps {
     }
 }
 
+pub(crate) const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
+
+/// An application: a greeting.
+pub(crate) fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+    start_response.call("200 OK", &[PLAIN])?;
+    Ok("Hello World\n".into())
+}
+
+/// An application: how long the body is.
+pub(crate) fn count<'r>(
+    mut environ: Environ<'r>,
+    start_response: &mut dyn StartResponse,
+) -> Response<'r> {
+    let length = io::copy(&mut environ.input, &mut io::sink())?;
+    start_response.call("200 OK", &[PLAIN])?;
+    Ok(format!("{length}\n").into())
+}
+
 /// An application: the body, block by block as it comes.
 pub(crate) fn echo<'r>(
     mut environ: Environ<'r>,
     start_response: &mut dyn StartResponse,
 ) -> Response<'r> {
-    let mut write = start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    let mut write = start_response.call("200 OK", &[PLAIN])?;
     loop {
         let piece = environ.input.fill_buf()?;
         let n = piece.len();

@@ -19,6 +19,8 @@ pub(crate) struct Kept {
     socket: UnixStream,
     client: Client,
     received: Vec<u8>,
+    /// REQUEST_ID of the next requests, if they have one.
+    pub(crate) id: Option<u64>,
 }
 
 const ID: RequestId = RequestId(NonZeroU16::MIN);
@@ -27,7 +29,7 @@ impl Kept {
     pub(crate) fn connect(path: &Path) -> io::Result<Self> {
         let socket = UnixStream::connect(path)?;
         socket.set_read_timeout(Some(super::LIMIT))?;
-        Ok(Self { socket, client: Client::new(), received: Vec::new() })
+        Ok(Self { socket, client: Client::new(), received: Vec::new(), id: None })
     }
 
     /// The bytes of a request, to be sent as the caller likes.
@@ -41,7 +43,10 @@ impl Kept {
             ("QUERY_STRING", query),
             ("CONTENT_LENGTH", &length),
         ];
-        let params = params.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let id = self.id.map(|id| id.to_string());
+        let params = params.into_iter().chain(id.iter().map(|id| ("REQUEST_ID", &id[..])));
+        let params: Vec<_> =
+            params.map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         let request = Request { id: ID, role: Role::Responder, keep_conn, params: &params };
         self.client.begin(&mut wire, &request).unwrap();
         if !body.is_empty() {
@@ -95,7 +100,7 @@ impl Kept {
     }
 }
 
-fn body_of_200(stdout: Vec<u8>) -> io::Result<Vec<u8>> {
+pub(super) fn body_of_200(stdout: Vec<u8>) -> io::Result<Vec<u8>> {
     let blank = stdout.windows(4).position(|window| window == b"\r\n\r\n");
     let head = &stdout[..blank.unwrap_or(0)];
     let is_200 = head.windows(11).any(|window| window == b"Status: 200");
@@ -239,7 +244,7 @@ impl Errand {
 }
 
 /// The body of an answer, and whether the connection stays.
-fn http_answer(socket: &mut TcpStream) -> io::Result<(Vec<u8>, bool)> {
+pub(super) fn http_answer(socket: &mut impl Read) -> io::Result<(Vec<u8>, bool)> {
     let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {

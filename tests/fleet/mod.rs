@@ -3,10 +3,12 @@
 #![allow(dead_code)]
 
 pub(crate) mod load;
+pub(crate) mod talk;
 
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::{fd::OwnedFd, unix::net::UnixListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{self, Receiver},
@@ -41,8 +43,20 @@ impl Server {
 
     /// What the command starts, in a folder that goes with it.
     pub(crate) fn run(folder: PathBuf, command: &mut Command) -> Self {
+        Self::begin(folder, command.stdin(Stdio::null()))
+    }
+
+    /// One process, with the listener on descriptor 0, as web servers and spawn-fcgi start it.
+    pub(crate) fn alone(name: &str, executable: &Path, options: &[&str]) -> Self {
+        let folder = folder(name);
+        let listener = UnixListener::bind(folder.join("s")).unwrap();
+        let mut command = Command::new(executable);
+        Self::begin(folder, command.args(options).stdin(OwnedFd::from(listener)))
+    }
+
+    fn begin(folder: PathBuf, command: &mut Command) -> Self {
         let socket = folder.join("s");
-        let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         // Read by a thread of its own: a server must not stand still because nobody reads its log.
         let (tell, said) = mpsc::channel();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -99,10 +113,10 @@ impl Server {
 
     /// The processes that it has started, and that have not ended.
     pub(crate) fn workers(&self) -> Vec<u32> {
-        let pid = self.pid();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        // Nobody any more who could have any.
-        let text = children.unwrap_or_default();
+        // Nobody any more who could have any: then there are no threads either.
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).into_iter().flatten();
+        let children = tasks.flatten().map(|task| fs::read_to_string(task.path().join("children")));
+        let text = children.flatten().collect::<Vec<_>>().join(" ");
         text.split_whitespace().map(|pid| pid.parse().unwrap()).filter(|pid| lives(*pid)).collect()
     }
 
@@ -152,7 +166,11 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// The executable that CGIGATE names, as for the scripts, or else that of this build.
 pub(crate) fn testbed() -> PathBuf {
+    if let Some(given) = std::env::var_os("CGIGATE") {
+        return std::path::absolute(given).unwrap();
+    }
     let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
     assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
     built

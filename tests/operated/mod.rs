@@ -39,6 +39,16 @@ impl Server {
         server
     }
 
+    /// The same with these variables.
+    pub(crate) fn start_with(protocol: &str, options: &[&str], environ: &[(&str, &str)]) -> Self {
+        let (folder, mut command) = Self::command(protocol);
+        command.args(["--listen", &format!("unix:{}/socket", folder.display())]);
+        command.envs(environ.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
+        let server = Self::spawn(command, folder, options);
+        server.until(&format!("{protocol} on"));
+        server
+    }
+
     /// The same as one process, as whoever hands over a socket on descriptor 0 starts it.
     pub(crate) fn start_alone(protocol: &str, options: &[&str]) -> Self {
         let (place, mut command) = Self::command(protocol);
@@ -228,7 +238,11 @@ pub(crate) fn request(vars: &[(&[u8], &[u8])]) -> Vec<u8> {
     wire
 }
 
+/// The executable that CGIGATE names, as for the scripts, or else that of this build.
 pub(crate) fn testbed() -> PathBuf {
+    if let Some(given) = std::env::var_os("CGIGATE") {
+        return std::path::absolute(given).unwrap();
+    }
     let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
     assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
     built

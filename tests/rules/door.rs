@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Beyond all patience: whoever waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -72,7 +72,7 @@ impl Asked {
         self
     }
 
-    fn fastcgi(&self, flags: u8) -> Vec<u8> {
+    pub(crate) fn fastcgi(&self, flags: u8) -> Vec<u8> {
         let mut params = Vec::new();
         for (name, value) in &self.vars {
             for len in [name.len(), value.len()] {
@@ -223,14 +223,23 @@ impl House {
         socket
     }
 
-    /// What the gateway itself says, from this line on.
-    pub(crate) fn logs(&self, line: &str) {
+    /// Waits until the gateway itself says this; gives what follows on that line.
+    pub(crate) fn logs(&self, words: &str) -> String {
         let (_, _, log) = self.serving.as_ref().unwrap();
         let mut patience = PATIENCE.as_millis();
-        while !log.lock().unwrap().contains(line) {
-            patience = patience.checked_sub(10).unwrap_or_else(|| panic!("never logged: {line}"));
+        loop {
+            if let Some((_, behind)) = log.lock().unwrap().split_once(words) {
+                return behind.lines().next().unwrap_or_default().into();
+            }
+            patience = patience.checked_sub(10).unwrap_or_else(|| panic!("never logged: {words}"));
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The port of a gateway that listens on one too.
+    pub(crate) fn port(&self) -> u16 {
+        let behind = self.logs(" on 127.0.0.1:");
+        behind.split(',').next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn ask(&self, asked: &Asked) -> Answer {

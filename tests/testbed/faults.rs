@@ -36,6 +36,16 @@ pub(crate) fn spin<'r>(
     Ok(format!("computed {us}\n").into())
 }
 
+/// How many milliseconds there are left to answer, or `none` where nobody limits them.
+pub(crate) fn deadline<'r>(
+    environ: Environ<'r>,
+    start_response: &mut dyn StartResponse,
+) -> Response<'r> {
+    let left = environ.request.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    start_response.call("200 OK", &[PLAIN])?;
+    Ok(left.map_or_else(|| "none\n".into(), |left| format!("{}\n", left.as_millis())).into())
+}
+
 /// Writes a line to wsgi.errors.
 pub(crate) fn stderr<'r>(
     mut environ: Environ<'r>,

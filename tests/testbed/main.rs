@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         .about("?ms=N: sleeps")
         .responder("spin", faults::spin)
         .about("?us=N: computes")
+        .responder("deadline", faults::deadline)
+        .about("how much time there is left to answer")
         .responder("stderr", faults::stderr)
         .about("writes a line to wsgi.errors")
         .responder("fault", faults::fault)

@@ -101,8 +101,7 @@ impl Drop for Dropped {
 
 #[test]
 fn what_waits_is_dropped_when_the_client_goes() {
-    // Over HTTP nobody watches the client while the application runs.
-    for way in WAYS.into_iter().filter(|way| *way != Way::Http) {
+    for way in WAYS {
         let (said, heard) = mpsc::channel();
         let before = said.clone();
         let router = Router::new()
@@ -139,6 +138,23 @@ fn what_waits_is_dropped_when_the_client_goes() {
             assert_eq!(heard.recv_timeout(LONG).unwrap(), path, "{way:?}");
         }
         assert!(server.log().is_none_or(|log| log.is_empty()), "{way:?}: {:?}", server.log());
+    }
+}
+
+#[test]
+fn a_client_that_only_sends_no_more_is_answered() {
+    for way in WAYS {
+        let counts = Router::new()
+            .route("/", post(|body: Bytes| async move { format!("{} bytes", body.len()) }));
+        let server = Server::start(way, cgigate::tower(counts), 2);
+        // One that `cgigate http` gathers before it calls anybody, and one that it does not.
+        for length in [10, 100_000] {
+            let mut peer = server.begin("/", length, b"");
+            peer.send(&[server.piece(&vec![b'x'; length]), server.end()].concat());
+            peer.stop_sending();
+            let answer = server.finish(peer);
+            assert!(answer.ends_with(format!("{length} bytes").as_bytes()), "{way:?}");
+        }
     }
 }
 

@@ -9,6 +9,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use std::{ffi::OsStr, fmt, path::Path, str::FromStr};
 
 /// Who sends the files.
+///
+/// ```
+/// use cgigate::apps::{Accel, Files};
+///
+/// let accel: Accel = "nginx:/internal/".parse()?;
+/// let files = Files::below("/srv/www").accel(accel);
+/// # let _ = files;
+/// # Ok::<_, cgigate::apps::AccelError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accel {
     /// nginx, from an `internal` location of this path, whose `alias` is the root.

@@ -95,12 +95,24 @@ impl Files {
     }
 
     /// What is answered for a directory: the first that is there.
+    ///
+    /// ```
+    /// let files = cgigate::apps::Files::below("/srv/www").index(["index.html", "index.txt"]);
+    /// # let _ = files;
+    /// ```
     #[must_use]
     pub fn index<N: Into<PathBuf>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { index: names.into_iter().map(Into::into).collect(), ..self }
     }
 
     /// Which symbolic links are followed.
+    ///
+    /// ```
+    /// use cgigate::apps::{Files, Links};
+    ///
+    /// let files = Files::below("/srv/www").links(Links::Never);
+    /// # let _ = files;
+    /// ```
     #[must_use]
     pub fn links(self, links: Links) -> Self {
         Self { links, ..self }

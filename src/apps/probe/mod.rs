@@ -31,6 +31,11 @@ const LONG: (&str, usize) = ("/long-field", 6000);
 /// Use it alone, `--app probe`, where the path does not reach the applications yet: its path then
 /// need not be right.
 ///
+/// ```
+/// let answer = cgigate::testing::get("/").var("HTTP_PROXY", "evil:80").ask(&cgigate::apps::probe);
+/// assert_eq!(answer.status, 200);
+/// ```
+///
 /// # Errors
 /// The client has gone away.
 pub fn probe<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {

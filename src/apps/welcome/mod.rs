@@ -30,6 +30,11 @@ pub struct Welcome {
 
 impl Welcome {
     /// With links to these applications, names and descriptions.
+    ///
+    /// ```
+    /// let welcome = cgigate::apps::Welcome::new(vec![("hello", "greets")]);
+    /// assert!(cgigate::testing::get("/").ask(&welcome).text().contains("greets"));
+    /// ```
     pub fn new(apps: Vec<(&'static str, &'static str)>) -> Self {
         Self { apps }
     }

@@ -1,6 +1,6 @@
 //! `check DIR...`: replays fixtures against the applications of this executable.
 //!
-//! Each is run in process as CGI, FastCGI, SCGI and HTTP would run it, under the validator, and
+//! Each is run in process as CGI, FastCGI, SCGI, uwsgi and HTTP would run it, under the validator, and
 //! must be answered as it says. One that only a process of its own can answer (it dies, or has
 //! settings that an application reads from the process environment) is run in one, as
 //! `scripts/check-fixtures` runs them all; the two agree on every case.

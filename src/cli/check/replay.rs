@@ -33,6 +33,7 @@ pub(super) enum Shape {
     Cgi,
     FastCgi,
     Scgi,
+    Uwsgi,
     Http,
     /// CGI in a process of its own, which may die, and has an environment.
     Process,
@@ -55,7 +56,7 @@ impl Shape {
         match (in_process, fixture.only_cgi) {
             (false, _) => &[Self::Process],
             (true, true) => &[Self::Cgi],
-            (true, false) => &[Self::Cgi, Self::FastCgi, Self::Scgi, Self::Http],
+            (true, false) => &[Self::Cgi, Self::FastCgi, Self::Scgi, Self::Uwsgi, Self::Http],
         }
     }
 
@@ -64,6 +65,7 @@ impl Shape {
             Self::Cgi | Self::Process => "CGI",
             Self::FastCgi => "FastCGI",
             Self::Scgi => "SCGI",
+            Self::Uwsgi => "uwsgi",
             Self::Http => "HTTP",
         }
     }
@@ -73,7 +75,7 @@ impl Shape {
         let preamble = match self {
             Self::Cgi | Self::Scgi | Self::Process => Preamble::StatusFirst,
             Self::FastCgi => Preamble::StatusLast,
-            Self::Http => Preamble::StatusLine,
+            Self::Uwsgi | Self::Http => Preamble::StatusLine,
         };
         let origin_server = self == Self::Http;
         Attributes { preamble, origin_server, http_version: "1.1".into(), ..Attributes::CGI }
@@ -269,7 +271,7 @@ fn alike(fixture: &Fixture, shape: Shape, stdout: &[u8]) -> (Vec<u8>, Vec<u8>) {
                 fields.insert(0, status);
             }
         }
-        Shape::Http => {
+        Shape::Uwsgi | Shape::Http => {
             let status = fields.remove(0);
             let status = status.strip_prefix(b"HTTP/1.1 ").unwrap_or(status);
             let dated = expected.split(|&byte| byte == b'\n').nth(1);

@@ -52,8 +52,12 @@ impl FromStr for Port {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let everywhere = text.parse().map(Self::Everywhere);
-        everywhere.or_else(|_| text.parse().map(Self::At)).map_err(|_| "not [ADDRESS:]PORT")
+        let port = text.parse().map(Self::Everywhere).or_else(|_| text.parse().map(Self::At));
+        let number = |port: &Self| match port {
+            Self::Everywhere(port) => *port,
+            Self::At(address) => address.port(),
+        };
+        port.ok().filter(|port| number(port) > 0).ok_or("not [ADDRESS:]PORT")
     }
 }
 

@@ -18,7 +18,9 @@ pub(super) struct Values {
 
 impl Values {
     pub(super) fn of(way: &Way, config: &Config, executable: &Path) -> Result<Self, Usage> {
-        let executable = plain("the executable's path", &executable.to_string_lossy())?;
+        let executable = executable.to_string_lossy().into_owned();
+        // IIS alone has paths with backslashes.
+        plain("the executable's path", &executable.replace('\\', "/"))?;
         let mount = plain("--mount", &config.mount)?;
         let app = config.app.as_deref().map(|app| plain("--app", app)).transpose()?;
         if way.server == "busybox" {
@@ -150,7 +152,7 @@ impl Values {
 
 /// Only what needs quotation marks in no server's language.
 fn plain(what: &str, value: &str) -> Result<String, Usage> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || r"/\:._~+-".contains(c);
+    let fits = |c: char| c.is_ascii_alphanumeric() || "/:._~+-".contains(c);
     if value.is_empty() || !value.chars().all(fits) || value.contains("--") {
         let why = "letters, digits and / . _ ~ + - are what all servers' files take as they are";
         return Err(Usage(format!("config: {what} {value:?}: {why}")));
@@ -175,8 +177,16 @@ fn socket(way: &Way, config: &Config) -> Result<Address, Usage> {
         (None, Speaks::Uwsgi) => Address::Tcp(([127, 0, 0, 1], 3031).into()),
     };
     let why = match (&listen, way.server, way.speaks) {
+        (Address::Tcp(address), ..) if address.port() == 0 => {
+            "name a port that the web server can know".into()
+        }
+        // It would be relative to a folder of the web server's.
+        (Address::Unix(path), ..) if !path.is_absolute() => "name it by its whole path".into(),
         (_, _, Speaks::Spawned) | (Address::Tcp(_) | Address::Unix(_), ..) => return Ok(listen),
-        (Address::Abstract(_), "haproxy" | "systemd", _) => return Ok(listen),
+        (Address::Abstract(name), "haproxy" | "systemd", _) => {
+            plain("--listen", name)?;
+            return Ok(listen);
+        }
         (Address::Abstract(_), server, _) => format!("{server} does not know abstract sockets"),
         (Address::Fd(_) | Address::Systemd(_), ..) => {
             "no other process can connect to that; name the socket itself".into()

@@ -4,23 +4,18 @@ use super::{Histogram, Process, Snapshot};
 use crate::gateway::escape::Json;
 use std::{
     fmt::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
 pub(super) const CONTENT_TYPE: &str = "application/json";
 
 /// Writes `snapshot` down; `full`: with the requests under way.
-pub(super) fn render(
-    out: &mut String,
-    snapshot: &Snapshot,
-    now: SystemTime,
-    full: bool,
-) -> fmt::Result {
+pub(super) fn render(out: &mut String, snapshot: &Snapshot, full: bool) -> fmt::Result {
     let Snapshot { totals, .. } = snapshot;
     let started = snapshot.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     write!(out, "{{\"version\":{}", Json(env!("CARGO_PKG_VERSION").as_bytes()))?;
     write!(out, ",\"started\":{started:.3}")?;
-    write!(out, ",\"uptime\":{:.3}", snapshot.uptime(now).as_secs_f64())?;
+    write!(out, ",\"uptime\":{:.3}", snapshot.uptime.as_secs_f64())?;
     write!(out, ",\"threads\":{{\"busy\":{},\"idle\":{}}}", snapshot.busy(), snapshot.idle())?;
     write!(out, ",\"in_flight\":{},\"queued\":{}", snapshot.busy(), snapshot.queued())?;
     write!(out, ",\"requests\":{{\"total\":{}", totals.requests())?;

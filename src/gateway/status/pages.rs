@@ -5,7 +5,6 @@ use crate::{
     gateway::MountPoint,
     types::{Application, Body, Environ, Response, StartResponse, Vars},
 };
-use std::time::SystemTime;
 
 /// The paths at which the server answers for itself.
 #[derive(Debug, Default)]
@@ -87,14 +86,14 @@ impl Application for Page {
                     start.call("400 Bad Request", &fields)?;
                     return Ok("no such format: use text, json or openmetrics\n".into());
                 };
-                let (snapshot, now) = (source.read(), SystemTime::now());
+                let snapshot = source.read();
                 match format {
                     Format::Text => {
-                        text::render(&mut out, &snapshot, now, full)?;
+                        text::render(&mut out, &snapshot, full)?;
                         text::CONTENT_TYPE
                     }
                     Format::Json => {
-                        json::render(&mut out, &snapshot, now, full)?;
+                        json::render(&mut out, &snapshot, full)?;
                         json::CONTENT_TYPE
                     }
                     Format::OpenMetrics => {

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) started: SystemTime,
+    /// By the clock that only goes forward.
+    pub(crate) uptime: Duration,
     /// The process that looks after the workers, and its memory in bytes.
     pub(crate) supervisor: Option<(u32, Option<u64>)>,
     pub(crate) processes: Vec<Process>,
@@ -68,10 +70,6 @@ pub(crate) struct Histogram {
 }
 
 impl Snapshot {
-    pub(crate) fn uptime(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.started).unwrap_or_default()
-    }
-
     pub(crate) fn threads(&self) -> u64 {
         self.processes.iter().map(|process| process.threads).sum()
     }

@@ -2,24 +2,16 @@
 
 use super::{Histogram, Snapshot};
 use crate::gateway::escape::Page;
-use std::{
-    fmt::{self, Write},
-    time::SystemTime,
-};
+use std::fmt::{self, Write};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Writes `snapshot` down; `full`: with the requests under way.
-pub(super) fn render(
-    out: &mut String,
-    snapshot: &Snapshot,
-    now: SystemTime,
-    full: bool,
-) -> fmt::Result {
+pub(super) fn render(out: &mut String, snapshot: &Snapshot, full: bool) -> fmt::Result {
     let Snapshot { totals, .. } = snapshot;
     writeln!(out, "version: {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "started: {}", httpdate::fmt_http_date(snapshot.started))?;
-    writeln!(out, "uptime: {} s", snapshot.uptime(now).as_secs())?;
+    writeln!(out, "uptime: {} s", snapshot.uptime.as_secs())?;
     if let Some((pid, _)) = snapshot.supervisor {
         writeln!(out, "supervisor: {pid}")?;
     }

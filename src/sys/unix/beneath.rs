@@ -1,12 +1,10 @@
 //! Opening a file below a directory, wherever symbolic links on the way may lead.
 
-use crate::sys::Links;
-use std::{
-    fs::File,
-    io::{self, ErrorKind},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Component, Path},
+use crate::sys::{
+    Links,
+    beneath::{check_way, resolve},
 };
+use std::{fs::File, io, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 /// Opens what lies at `relative` below `root` for reading, without waiting for anybody. The caller
 /// has to ask what it is: it may be a directory, a pipe or a device.
@@ -14,13 +12,10 @@ use std::{
 /// # Errors
 /// There is nothing, it may not be read, or a link is in the way that is not followed.
 pub(crate) fn open_beneath(root: &Path, relative: &Path, links: Links) -> io::Result<File> {
-    // Said by whoever made the path; that it holds is not left to that.
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
-        return Err(ErrorKind::NotFound.into());
-    }
+    check_way(relative)?;
     #[cfg(target_os = "linux")]
     if links != Links::Everywhere {
-        match resolve::open(root, relative, links) {
+        match by_kernel::open(root, relative, links) {
             // An old kernel, or a sandbox that has not heard of the call.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {}
             opened => return opened,
@@ -29,25 +24,14 @@ pub(crate) fn open_beneath(root: &Path, relative: &Path, links: Links) -> io::Re
     walk(root, relative, links)
 }
 
-/// Without the kernel's help: resolved first and opened then, so that whoever may write below the
-/// directory could put a link there in between.
+/// Without the kernel's help: resolved first and opened then.
 fn walk(root: &Path, relative: &Path, links: Links) -> io::Result<File> {
-    let root = root.canonicalize()?;
-    let named = root.join(relative);
-    let path = named.canonicalize()?;
-    let allowed = match links {
-        Links::Never => path == named,
-        Links::Inside => path.starts_with(&root),
-        Links::Everywhere => true,
-    };
-    if !allowed {
-        return Err(ErrorKind::NotFound.into());
-    }
+    let path = resolve(root, relative, links)?;
     File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 #[cfg(target_os = "linux")]
-mod resolve {
+mod by_kernel {
     use super::Links;
     use std::{
         ffi::CString,
@@ -139,7 +123,7 @@ mod tests {
             for (links, want) in [Links::Never, Links::Inside, Links::Everywhere].iter().zip(want) {
                 let opened = open_beneath(&root, path, *links);
                 assert_eq!(opened.is_ok(), want, "{path:?} {links:?} {opened:?}");
-                let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+                let plain = check_way(path).is_ok();
                 let walked = walk(&root, path, *links);
                 assert!(!plain || walked.is_ok() == want, "{path:?} {links:?} {walked:?}");
             }

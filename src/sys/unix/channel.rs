@@ -30,7 +30,7 @@ pub(crate) fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Room for one descriptor in a control message, aligned as its header must be.
 const CONTROL: usize = 8;
 
-/// Sends one packet, and a descriptor along with it: that never waits.
+/// Sends one packet, and perhaps a descriptor along with it. It never waits.
 ///
 /// # Errors
 /// Nobody is there any more. `WouldBlock`: the other end has to take something first, for the kernel
@@ -47,9 +47,8 @@ pub(crate) fn send_packet(
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
-    let mut flags = libc::MSG_NOSIGNAL;
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     if let Some(passed) = passed {
-        flags |= libc::MSG_DONTWAIT;
         message.msg_control = control.as_mut_ptr().cast();
         // SAFETY: arithmetic alone. The room for one number is far below the size of `control`.
         message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as _;

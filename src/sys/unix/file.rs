@@ -1,4 +1,4 @@
-//! Files: without a name, read and written at places, for nobody else.
+//! Files: without a name, read at places, for nobody else.
 
 use std::{
     ffi::OsStr,
@@ -31,14 +31,6 @@ pub(crate) fn nameless(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     fs::remove_file(path)?;
     Ok(file)
-}
-
-/// Writes all of `bytes` at offset `at`.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
-    file.write_all_at(bytes, at)
 }
 
 /// Fills `buffer` with what lies at offset `at`.

@@ -13,6 +13,9 @@ mod file;
 mod landlock;
 mod limits;
 mod linger;
+mod mapped;
+#[cfg(target_os = "linux")]
+mod pages;
 mod peer;
 mod process;
 #[cfg(target_os = "linux")]
@@ -33,11 +36,14 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
-pub(crate) use file::{nameless, path, private_folders, read_exact_at, write_all_at};
+pub(crate) use file::{nameless, path, private_folders, read_exact_at};
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::raise_descriptor_limit;
 pub(crate) use linger::{reset_now, reset_on_close};
+pub(crate) use mapped::Mapped;
+#[cfg(target_os = "linux")]
+pub(crate) use pages::Pages;
 pub(crate) use peer::peer;
 #[cfg(target_os = "linux")]
 pub(crate) use process::replace_descriptor;

@@ -1,4 +1,4 @@
-//! Files: deleted when they are closed, read and written at places.
+//! Files: deleted when they are closed, read at places.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
@@ -32,20 +32,6 @@ pub(crate) fn nameless(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes all of `bytes` at offset `at`.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.seek_write(bytes, at)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => (bytes, at) = (&bytes[n..], at + n as u64),
-        }
-    }
-    Ok(())
-}
-
 /// Fills `buffer` with what lies at offset `at`.
 ///
 /// # Errors
@@ -68,7 +54,7 @@ mod tests {
     fn a_nameless_file_is_gone_when_it_is_closed() {
         let path = std::env::temp_dir().join(format!("cgigate-nameless-{}", std::process::id()));
         let file = nameless(&path).unwrap();
-        write_all_at(&file, b"\r\n\x1a\0", 3).unwrap();
+        file.seek_write(b"\r\n\x1a\0", 3).unwrap();
         let mut there = [1; 7];
         read_exact_at(&file, &mut there, 0).unwrap();
         assert_eq!(&there, b"\0\0\0\r\n\x1a\0");

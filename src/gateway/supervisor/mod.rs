@@ -6,26 +6,34 @@
 //!                        \---- died ------------------> gone, and another is started
 //! ```
 //!
-//! A reload is a generation: workers of the next one are started, and when all of them are ready
-//! those of the last one retire. If one of the next does not get ready, all of them go instead.
+//! What is on disk takes over in `reload.rs`.
+
+mod manager;
+mod reload;
+mod worker;
 
 use super::{
-    control::{Connection, Control, Inheritance, Word},
+    control::{Connection, Control, Inheritance, Share, Word},
+    deadlines::Time,
     executable::Executable,
-    scoreboard::{Place, Scoreboard},
+    scoreboard::Scoreboard,
 };
 use crate::{
-    net,
+    net::Vacancies,
     sys::{self, Level, Signal, Signals, say, say_at},
 };
+use manager::Watchdog;
+pub(crate) use manager::tell_manager;
+use reload::Reload;
 use std::{
-    io,
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    io, mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
-    process::{Child, ExitStatus},
+    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
+use worker::{LAST_MOMENT, Stage, Worker};
 
 /// Who died younger than this may die again at once.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -38,15 +46,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const NEVER_READY: u32 = 5;
 const READY_AND_DEAD: u32 = 20;
 
-/// How long the workers of a reload may take until they are ready.
-const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// How much longer than the requests in flight their worker may take to end.
-const LAST_MOMENT: Duration = Duration::from_secs(5);
-
 /// Connections that wait in the supervisor's own hands for a worker: with more, those that hand
 /// theirs over have to wait.
 const MOST_HOMELESS: usize = 16;
+
+/// For poll(2), which reads over it.
+const NOBODY: RawFd = -1;
 
 /// When they are offered again.
 const OFFER: Duration = Duration::from_millis(5);
@@ -62,32 +67,24 @@ pub(crate) struct Plan {
     pub(crate) board: Option<Arc<Scoreboard>>,
     /// How long requests in flight may take after a stop.
     pub(crate) graceful_timeout: Duration,
+    /// How long a worker that takes another's place may take until it is ready.
+    pub(crate) start_timeout: Duration,
     /// What to do when all serve for the first time.
     pub(crate) ready: Box<dyn FnOnce()>,
     /// What to do when a stop begins.
     pub(crate) stopping: Box<dyn FnOnce()>,
     /// What to do when log files have been moved away.
     pub(crate) reopen: Box<dyn Fn()>,
+    /// This process has served by itself until now.
+    pub(crate) predecessor: Option<Predecessor>,
 }
 
-/// One of the workers, or several, that is told to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Starting,
-    Serving,
-    /// It has asked to be replaced, and serves until another is ready.
-    Tired,
-    Retiring,
-}
-
-struct Worker {
-    child: Child,
-    control: Control,
-    /// Its block of the scoreboard.
-    _place: Option<Place>,
-    generation: u32,
-    stage: Stage,
-    started: Instant,
+/// A process that has served alone, and becomes the supervisor of its successor.
+pub(crate) struct Predecessor {
+    /// Where it was started from: another file may have that name now.
+    pub(crate) executable: PathBuf,
+    /// Where it hands over its kept connections.
+    pub(crate) control: Control,
 }
 
 /// Why workers do not live, as far as it is known.
@@ -101,22 +98,21 @@ struct Deaths {
     pause: Option<Instant>,
 }
 
-struct Reload {
-    executable: Executable,
-    deadline: Instant,
-    /// It was asked for once more meanwhile.
-    again: bool,
-}
-
-pub(crate) struct Supervisor {
+pub(crate) struct Supervisor<'s> {
     count: usize,
     listeners: Vec<(String, OwnedFd)>,
     board: Option<Arc<Scoreboard>>,
+    /// What several workers know of each other.
+    vacancies: Option<Arc<Vacancies>>,
     graceful_timeout: Duration,
+    start_timeout: Duration,
     ready: Option<Box<dyn FnOnce()>>,
     stopping: Option<Box<dyn FnOnce()>>,
     reopen: Box<dyn Fn()>,
-    signals: Signals,
+    signals: &'s mut Signals,
+    predecessor: Option<Control>,
+    /// Others than its workers may serve the listeners.
+    shares: bool,
     path: PathBuf,
     executable: Executable,
     workers: Vec<Worker>,
@@ -143,20 +139,31 @@ pub(crate) enum End {
     Failed(u8),
 }
 
-impl Supervisor {
+impl<'s> Supervisor<'s> {
     /// # Errors
-    /// The executable's file cannot be found, or signals not be caught.
-    pub(crate) fn new(plan: Plan) -> io::Result<Self> {
-        let path = Executable::path()?;
+    /// The executable's file cannot be found.
+    pub(crate) fn new(plan: Plan, signals: &'s mut Signals) -> io::Result<Self> {
+        let (path, predecessor) = match plan.predecessor {
+            Some(Predecessor { executable, control }) => (executable, Some(control)),
+            None => (Executable::path()?, None),
+        };
+        let vacancies = match plan.workers {
+            1 => None,
+            several => Some(Arc::new(Vacancies::new(several)?)),
+        };
         Ok(Self {
             count: plan.workers,
             listeners: plan.listeners,
             board: plan.board,
+            vacancies,
             graceful_timeout: plan.graceful_timeout,
+            start_timeout: plan.start_timeout,
             ready: Some(plan.ready),
             stopping: Some(plan.stopping),
             reopen: plan.reopen,
-            signals: Signals::install()?,
+            signals,
+            shares: predecessor.is_some(),
+            predecessor,
             executable: Executable::open(&path)?,
             path,
             workers: Vec::new(),
@@ -183,15 +190,18 @@ impl Supervisor {
             if self.end.is_some() && self.workers.is_empty() {
                 return Ok(End::Stopped);
             }
-            let mut waits = vec![self.signals.as_raw_fd()];
+            let mut waits = vec![self.signals.as_raw_fd(), self.line_of_the_predecessor()];
             waits.extend(self.workers.iter().map(|worker| self.line_of(worker)));
             let heard = sys::poll_readable(&waits, self.patience())?;
             if heard[0] && self.obey()? {
                 self.kill_all(|_| true);
                 return Ok(End::Cut);
             }
+            if heard[1] {
+                self.inherit();
+            }
             // By the line: the row changes with what is heard.
-            for (line, _) in waits.iter().zip(&heard).skip(1).filter(|(_, heard)| **heard) {
+            for (line, _) in waits.iter().zip(&heard).skip(2).filter(|(_, heard)| **heard) {
                 let worker = self.workers.iter().position(|it| it.control.as_raw_fd() == *line);
                 if let Some(failed) = worker.and_then(|at| self.listen_to(at)) {
                     self.kill_all(|_| true);
@@ -199,15 +209,29 @@ impl Supervisor {
                 }
             }
             self.house();
+            self.workers.iter_mut().for_each(Worker::say_again);
             self.look_at_the_clock();
         }
     }
 
     /// Where to hear a worker; one that has more to hand over than can be taken is not heard now.
     fn line_of(&self, worker: &Worker) -> RawFd {
-        const NOBODY: RawFd = -1;
         let waits = worker.stage == Stage::Retiring && self.homeless.len() >= MOST_HOMELESS;
         if waits { NOBODY } else { worker.control.as_raw_fd() }
+    }
+
+    fn line_of_the_predecessor(&self) -> RawFd {
+        let heard = self.predecessor.as_ref().filter(|_| self.homeless.len() < MOST_HOMELESS);
+        heard.map_or(NOBODY, AsRawFd::as_raw_fd)
+    }
+
+    /// What this process had itself is its successor's.
+    fn inherit(&mut self) {
+        match self.predecessor.as_ref().map(Control::hear) {
+            Some(Ok(Some(Word::Connection(connection)))) => self.homeless.push(connection),
+            Some(Ok(Some(_))) | None => {}
+            Some(Ok(None) | Err(_)) => self.predecessor = None,
+        }
     }
 
     /// Starts as many workers as are missing.
@@ -237,16 +261,34 @@ impl Supervisor {
         let listeners = self.listeners.iter().map(|(_, listener)| listener.as_raw_fd());
         let mut keep: Vec<RawFd> = listeners.chain([its.as_raw_fd()]).collect();
         let place = self.board.as_ref().and_then(|board| board.place(generation));
-        let board = self.board.as_ref().map(|board| board.as_fd().as_raw_fd());
-        let board = board.zip(place.as_ref().map(Place::number));
-        keep.extend(board.map(|(file, _)| file));
-        let description = Inheritance::describe(&its, &self.listeners, board);
+        let lodging = self.vacancies.as_ref().and_then(Vacancies::place);
+        let share = |memory: BorrowedFd<'_>, part| Share { memory: memory.as_raw_fd(), part };
+        let board = self.board.as_ref().zip(place.as_ref());
+        let board = board.map(|(board, place)| share(board.as_fd(), place.number()));
+        let vacancies = self.vacancies.as_ref().zip(lodging.as_ref());
+        let vacancies = vacancies.map(|(memory, it)| share(memory.as_fd(), it.number()));
+        keep.extend(board.into_iter().chain(vacancies).map(|share| share.memory));
+        let description = Inheritance::describe(&its, &self.listeners, board, vacancies);
+        let description = if self.shares { description + " shares=1" } else { description };
         let child = executable.start((Inheritance::NAME, &description), keep)?;
         if let Some(place) = &place {
             place.taken_by(child.id());
         }
         let (stage, started) = (Stage::Starting, Instant::now());
-        Ok(Worker { child, control, _place: place, generation, stage, started })
+        // The very first may take as long as they like: whoever starts the server waits for them.
+        let is_awaited = self.ready.is_some() && !self.shares;
+        let end = (!is_awaited).then(|| started + self.start_timeout);
+        Ok(Worker {
+            child,
+            control,
+            _place: place,
+            _lodging: lodging,
+            generation,
+            stage,
+            started,
+            end,
+            unsaid: Vec::new(),
+        })
     }
 
     /// How long there is nothing to do but to wait.
@@ -254,13 +296,18 @@ impl Supervisor {
         let times = [
             self.deaths.pause,
             self.end,
-            self.reload.as_ref().map(|reload| reload.deadline),
+            self.workers.iter().filter_map(|worker| worker.end).min(),
             self.watchdog.as_ref().filter(|_| self.told > 0).map(|watchdog| watchdog.next),
-            (!self.homeless.is_empty()).then(|| Instant::now() + OFFER),
+            self.waits_for_a_line().then(|| Instant::now() + OFFER),
         ];
         let next = times.into_iter().flatten().min()?;
         // Rounded up: poll(2) counts in milliseconds, and would come back a moment too early.
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    /// Whether there is something to be said or handed over that could not be at once.
+    fn waits_for_a_line(&self) -> bool {
+        !self.homeless.is_empty() || self.workers.iter().any(|worker| !worker.unsaid.is_empty())
     }
 
     fn look_at_the_clock(&mut self) {
@@ -269,7 +316,7 @@ impl Supervisor {
             self.deaths.pause = None;
         }
         let serving = self.workers.iter().filter(|worker| worker.serves()).count();
-        if serving != std::mem::replace(&mut self.told, serving) {
+        if serving != mem::replace(&mut self.told, serving) {
             tell_manager(&format!("STATUS={serving} of {} workers serve", self.count));
         }
         // With none the service manager had better start anew, if that lasts.
@@ -281,8 +328,13 @@ impl Supervisor {
             self.end = Some(now + LAST_MOMENT);
             self.kill_all(|_| true);
         }
-        if self.reload.as_ref().is_some_and(|reload| now >= reload.deadline) {
-            self.give_up_reload(&format!("it is not ready after {} s", START_LIMIT.as_secs()));
+        let late = |it: &Worker| it.end.is_some_and(|end| now >= end);
+        let is_next = |it: &Worker| it.generation > self.generation && it.stage == Stage::Starting;
+        if self.reload.is_some() && self.workers.iter().any(|it| late(it) && is_next(it)) {
+            self.give_up_reload(&format!("it is not ready after {}", Time(self.start_timeout)));
+        }
+        for worker in self.workers.iter_mut().filter(|worker| late(worker)) {
+            worker.give_up();
         }
     }
 
@@ -294,7 +346,7 @@ impl Supervisor {
             Signal::Reload => self.begin_reload(),
             Signal::Reopen => {
                 (self.reopen)();
-                self.tell_all(&Word::Reopen);
+                self.tell_all(|| Word::Reopen);
             }
         }
         Ok(false)
@@ -304,21 +356,19 @@ impl Supervisor {
         tell_manager("STOPPING=1");
         self.end = Some(Instant::now() + self.graceful_timeout + LAST_MOMENT);
         self.reload = None;
+        self.workers.iter_mut().for_each(|worker| worker.end = None);
         // Nobody is to wait at a door that is opened no more: the workers close theirs.
         self.listeners.clear();
         self.homeless.clear();
         if let Some(stopping) = self.stopping.take() {
             stopping();
         }
-        self.tell_all(&Word::Stop);
+        self.tell_all(|| Word::Stop);
         self.kill_all(|worker| worker.stage == Stage::Starting);
     }
 
-    fn tell_all(&self, word: &Word) {
-        for worker in &self.workers {
-            // Who does not hear is dead: its line says so next.
-            let _ = worker.control.say(word);
-        }
+    fn tell_all(&mut self, word: impl Fn() -> Word) {
+        self.workers.iter_mut().for_each(|worker| worker.tell(word()));
     }
 
     fn kill_all(&mut self, whom: impl Fn(&Worker) -> bool) {
@@ -350,6 +400,7 @@ impl Supervisor {
             return;
         }
         self.workers[at].stage = Stage::Serving;
+        self.workers[at].end = None;
         self.deaths.never_ready = 0;
         let generation = self.workers[at].generation;
         let of_its_own =
@@ -362,7 +413,7 @@ impl Supervisor {
             return;
         }
         if let Some(tired) = self.workers.iter_mut().find(|it| of_its_own(it, Stage::Tired)) {
-            tired.retire();
+            tired.retire(self.graceful_timeout);
         }
         if serving == self.count
             && let Some(ready) = self.ready.take()
@@ -395,7 +446,7 @@ impl Supervisor {
 
     fn bury(&mut self, at: usize) -> Option<End> {
         let mut worker = self.workers.remove(at);
-        let status = worker.child.wait().ok();
+        let status = worker.await_end();
         let why = status.map_or_else(|| "it is gone".into(), |status| status.to_string());
         if self.end.is_some() {
             return None;
@@ -458,112 +509,6 @@ impl Supervisor {
         }
         None
     }
-
-    fn begin_reload(&mut self) {
-        if self.end.is_some() {
-            return;
-        }
-        if let Some(reload) = &mut self.reload {
-            reload.again = true;
-            return;
-        }
-        if self.ready.is_some() {
-            return; // The first have not got ready yet: they are what is on disk.
-        }
-        tell_manager(&format!("RELOADING=1\nMONOTONIC_USEC={}", sys::monotonic_micros()));
-        let next = Executable::open(&self.path).and_then(|executable| {
-            let start = |_| self.start(&executable, self.generation + 1);
-            let mut started: Vec<Worker> = Vec::new();
-            for worker in (0..self.count).map(start) {
-                match worker {
-                    Ok(worker) => started.push(worker),
-                    Err(error) => {
-                        started.iter_mut().for_each(Worker::kill);
-                        return Err(error);
-                    }
-                }
-            }
-            Ok((executable, started))
-        });
-        match next {
-            Ok((executable, started)) => {
-                self.workers.extend(started);
-                let deadline = Instant::now() + START_LIMIT;
-                self.reload = Some(Reload { executable, deadline, again: false });
-            }
-            Err(error) => {
-                self.tell_of_failure(&format!("start {}: {error}", self.path.display()));
-            }
-        }
-    }
-
-    /// The next generation serves: the last one goes.
-    fn end_reload(&mut self) {
-        let Some(reload) = self.reload.take() else { return };
-        self.generation += 1;
-        if let Some(board) = &self.board {
-            board.count_reload();
-        }
-        self.executable = reload.executable;
-        self.deaths = Deaths::default();
-        for worker in &mut self.workers {
-            if worker.generation < self.generation {
-                worker.retire();
-            }
-        }
-        let count = self.count;
-        say_at(
-            Level::Info,
-            format_args!("cgigate: reload: {count} new workers serve, the old ones finish"),
-        );
-        tell_manager("READY=1");
-        if reload.again {
-            self.begin_reload();
-        }
-    }
-
-    /// The last generation goes on. Those of the next that serve already have requests to finish.
-    fn give_up_reload(&mut self, why: &str) {
-        let Some(reload) = self.reload.take() else { return };
-        for worker in &mut self.workers {
-            if worker.generation > self.generation {
-                match worker.stage {
-                    Stage::Starting => worker.kill(),
-                    Stage::Serving | Stage::Tired | Stage::Retiring => worker.retire(),
-                }
-                // Nobody's but their own: what comes next has this generation's number.
-                worker.generation = 0;
-                worker.stage = Stage::Retiring;
-            }
-        }
-        self.tell_of_failure(why);
-        if reload.again {
-            self.begin_reload();
-        }
-    }
-
-    fn tell_of_failure(&self, why: &str) {
-        say(format_args!("cgigate: reload: {why}; the old workers go on serving"));
-        tell_manager("READY=1");
-    }
-}
-
-impl Worker {
-    fn serves(&self) -> bool {
-        matches!(self.stage, Stage::Serving | Stage::Tired)
-    }
-
-    fn retire(&mut self) {
-        if self.stage != Stage::Retiring {
-            self.stage = Stage::Retiring;
-            // Who does not hear is dead: its line says so next.
-            let _ = self.control.say(&Word::Retire);
-        }
-    }
-
-    fn kill(&mut self) {
-        let _ended_by_itself = self.child.kill();
-    }
 }
 
 impl Deaths {
@@ -574,38 +519,6 @@ impl Deaths {
         let doubled = self.young.checked_sub(1).map(|times| FIRST_PAUSE * (1 << times.min(10)));
         self.young += 1;
         self.pause = doubled.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
-    }
-}
-
-/// A service manager that wants to hear that all is well (sd_watchdog_enabled(3)).
-struct Watchdog {
-    every: Duration,
-    next: Instant,
-}
-
-impl Watchdog {
-    fn wanted() -> Option<Self> {
-        let variable = |name| std::env::var(name).ok();
-        if variable("WATCHDOG_PID").is_some_and(|pid| pid.parse() != Ok(std::process::id())) {
-            return None;
-        }
-        let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok().filter(|micros| *micros > 0)?;
-        Some(Self { every: Duration::from_micros(micros / 2), next: Instant::now() })
-    }
-
-    fn tell(&mut self, now: Instant) {
-        if now >= self.next {
-            self.next = now + self.every;
-            tell_manager("WATCHDOG=1");
-        }
-    }
-}
-
-/// Tells the service manager; a server goes on without.
-pub(crate) fn tell_manager(state: &str) {
-    if let Err(error) = net::notify(state) {
-        let state = state.lines().next().unwrap_or_default();
-        say(format_args!("cgigate: tell the service manager {state}: {error}"));
     }
 }
 

@@ -1,0 +1,125 @@
+//! A file without a name as memory: its pages are the system's, which may write them out and take
+//! them for others.
+
+use super::nameless;
+use std::{
+    fs::File,
+    io,
+    ops::{Deref, DerefMut},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    path::Path,
+    ptr::NonNull,
+};
+
+/// All of a file that nobody else can open.
+pub(crate) struct Mapped {
+    address: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: it is bytes that the value alone owns, as a box does.
+unsafe impl Send for Mapped {}
+// SAFETY: as above; `&Mapped` gives nothing but `&[u8]`.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    /// A new file of `len` zeros; for a moment it has the name `path`. Room on the disk is taken for
+    /// all of it: memory that turns out to have none would end the process.
+    ///
+    /// # Errors
+    /// There is no room, or no such file can be made.
+    pub(crate) fn new(path: &Path, len: usize) -> io::Result<Self> {
+        let file = nameless(path)?;
+        reserve(&file, len)?;
+        let rights = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping, at an address that the system picks. The file stays as long as it
+        // is mapped.
+        let address = unsafe {
+            let nowhere = std::ptr::null_mut();
+            libc::mmap(nowhere, len, rights, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        match NonNull::new(address.cast::<u8>()) {
+            Some(start) if address != libc::MAP_FAILED => Ok(Self { address: start, len }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is so long and lives as long as `self`; the file behind it has no name
+        // and no descriptor any more, so nobody else writes or shortens it.
+        unsafe { std::slice::from_raw_parts(self.address.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Mapped {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `new` made, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.address.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, len: usize) -> io::Result<()> {
+    let size = libc::off_t::try_from(len).map_err(io::Error::other)?;
+    loop {
+        // SAFETY: no pointers.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) } == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            // A file system that cannot (fallocate(2)).
+            error if error.raw_os_error() == Some(libc::EOPNOTSUPP) => return fill(file, len),
+            error => return Err(error),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(file: &File, len: usize) -> io::Result<()> {
+    fill(file, len)
+}
+
+fn fill(file: &File, len: usize) -> io::Result<()> {
+    const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+    for at in (0..len).step_by(ZEROS.len()) {
+        file.write_all_at(&ZEROS[..ZEROS.len().min(len - at)], at as u64)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_zeros_that_keep_what_is_written_and_leaves_no_name_behind() {
+        let path = std::env::temp_dir().join(format!("cgigate-mapped-{}", std::process::id()));
+        let mut memory = Mapped::new(&path, 100_000).unwrap();
+        assert!(!path.exists());
+        assert_eq!((memory.len(), memory.iter().all(|&byte| byte == 0)), (100_000, true));
+        memory[99_999] = 7;
+        assert_eq!(memory[99_990..], [0, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn where_room_cannot_be_reserved_it_is_written() {
+        let path = std::env::temp_dir().join(format!("cgigate-filled-{}", std::process::id()));
+        let file = nameless(&path).unwrap();
+        fill(&file, 40_000).unwrap();
+        let metadata = file.metadata().unwrap();
+        assert_eq!(metadata.len(), 40_000);
+        assert!(std::os::unix::fs::MetadataExt::blocks(&metadata) * 512 >= 40_000);
+    }
+}
