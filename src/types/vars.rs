@@ -180,23 +180,18 @@ impl Vars {
         self.put(name.as_ref(), value);
     }
 
-    /// Sets names to parts of the value of `whole`, which is there, and copies nothing.
+    /// Where in [`appended`](Self::appended) the value of `name` lies: there it stays.
+    pub(crate) fn lies(&self, name: &str) -> Option<Range<usize>> {
+        self.position(name.as_bytes()).map(|at| range(self.entries[at].value))
+    }
+
+    /// Sets `name` to what lies there in [`appended`](Self::appended), and copies nothing.
     ///
     /// # Panics
-    /// When the value has no such part.
-    pub(crate) fn set_parts<const N: usize>(
-        &mut self,
-        whole: &str,
-        parts: [(&str, Range<usize>); N],
-    ) {
-        let Some(at) = self.position(whole.as_bytes()) else { return };
-        let whole = self.entries[at].value;
-        for (name, part) in parts {
-            assert!(part.start <= part.end && part.end <= whole.len as usize);
-            // Both are within the value.
-            let (start, len) = (whole.start + part.start as u32, part.len() as u32);
-            self.put(name.as_bytes(), Span { start, len });
-        }
+    /// When nothing does.
+    pub(crate) fn set_lying(&mut self, name: &str, value: Range<usize>) {
+        assert!(value.start <= value.end && value.end <= self.bytes.len());
+        self.put(name.as_bytes(), Span::of(&value));
     }
 
     /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
@@ -824,7 +819,9 @@ mod tests {
     #[test]
     fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
         let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
-        vars.set_parts("REQUEST_URI", [("SCRIPT_NAME", 0..4), ("PATH_INFO", 4..6)]);
+        let uri = vars.lies("REQUEST_URI").unwrap();
+        vars.set_lying("SCRIPT_NAME", uri.start..uri.start + 4);
+        vars.set_lying("PATH_INFO", uri.start + 4..uri.start + 6);
         let before = vars.appended().len();
         vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
         assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));
