@@ -40,11 +40,13 @@ def build(rig):
         found["C, musl, static"] = peers.BUILT + "/hello-musl"
     if peers.c("hello-glibc", here + "/hello.c"):
         found["C, glibc"] = peers.BUILT + "/hello-glibc"
-    if peers.attempt("cgigate, static", [peers.ROOT + "/scripts/build-static"]):
+    rig.progress("cgi: builds the static executable")
+    if peers.attempt("cgigate, static", [peers.ROOT + "/scripts/build-static"], env=with_musl()):
         static = peers.STATIC
         if not os.path.exists(static):
             static = static.replace("-musl/", "-gnu/")
-            peers.missing("cgigate with musl", "scripts/build-static had to take glibc")
+            peers.missing("cgigate with musl", "scripts/build-static had to take glibc "
+                          "(rustup target add x86_64-unknown-linux-musl)")
         found["cgigate, static"] = named_hello(rig, "static", static)
     found["cgigate, dynamic"] = named_hello(rig, "dynamic", peers.TARGET + "/release/cgigate")
     scripts = {"perl": "print \"Status: 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\nHello World\\n\";",
@@ -63,6 +65,23 @@ def build(rig):
         found["perl" if name == "perl" else "Python, wsgiref"] = f"{program} {file.name}"
     peers.c("cpuidcount", here + "/cpuidcount.c")
     return found
+
+
+def with_musl():
+    """An environment in which scripts/build-static finds musl: where rustup has no target for it, by
+    Debian's Rust, from which the library can be built."""
+    musl = os.uname().machine + "-unknown-linux-musl"
+    asked = subprocess.run(["rustc", "--print", "target-libdir", "--target", musl],
+                           capture_output=True, text=True, check=False)
+    if os.environ.get("RUSTC") or os.path.isdir(asked.stdout.strip()):
+        return None
+    unpacked = subprocess.run([peers.ROOT + "/scripts/unpack-rust"], capture_output=True, text=True,
+                              check=False)
+    rust = unpacked.stdout.strip()
+    if unpacked.returncode or not rust:
+        return None
+    return {**os.environ, "RUSTC": rust + "/usr/bin/rustc",
+            "LD_LIBRARY_PATH": f"{rust}/usr/lib/{os.uname().machine}-linux-gnu"}
 
 
 def named_hello(rig, folder, executable):

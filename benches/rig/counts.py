@@ -25,11 +25,14 @@ def run(rig):
         if not shutil.which(program):
             peers.missing("counts", f"{program} is not installed", program)
             return
-    few, many = (20, 60) if rig.quick else (1000, 3000)
+    calls = (20, 60) if rig.quick else (1000, 3000)
+    # The same each time, and slow to count.
+    instructions_of = (20, 60) if rig.quick else (300, 900)
     rows = []
     for name in rig.peers:
         rig.progress(f"counts: {name}")
         def per_request(count, *arguments):
+            few, many = instructions_of if count in (callgrind, memcheck) else calls
             once, twice = count(rig, name, few, *arguments), count(rig, name, many, *arguments)
             if once is None or twice is None:
                 return None

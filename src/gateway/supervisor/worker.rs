@@ -1,10 +1,13 @@
 //! A worker, as its supervisor has it: a process, and the line to it.
 
-use super::{
-    control::{Control, Word},
-    scoreboard::Place,
+use crate::{
+    gateway::{
+        control::{Control, Word},
+        scoreboard::Place,
+    },
+    net::Lodging,
+    sys::say,
 };
-use crate::{net::Lodging, sys::say};
 use std::{
     io, mem,
     process::{Child, ExitStatus},
