@@ -48,15 +48,17 @@ pub struct Vars {
 /// Where a name and its value lie.
 type Pair = (Range<usize>, Range<usize>);
 
-/// A name, the value right behind it, and what follows.
-pub(crate) type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
+/// The first pair of a stream: a name, the value right behind it, and what follows.
+pub type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
 
 /// Why pairs did not become variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unindexed<E> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unindexed<E> {
     /// There are more than there may be.
+    #[error("there are more variables than there may be")]
     TooMany,
     /// One of them cannot be read.
+    #[error(transparent)]
     Pair(E),
 }
 
@@ -355,9 +357,23 @@ impl Vars {
         }
     }
 
-    /// The same of so many pairs at the most. `usual` knows the usual pair at the front, and no error.
+    /// The same of so many pairs at the most, and faster: `usual` knows the usual pair at the front of
+    /// a stream, and nothing of errors.
+    ///
+    /// ```
+    /// use cgigate::{fcgi, types::{Unindexed, Vars}};
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"\x06\x03HTTP_Aone\x06\x03HTTP_Btwo");
+    /// vars.index_few(2, fcgi::usual_pair, fcgi::pair_at)?;
+    /// assert_eq!(vars.get("HTTP_B"), Some(&b"two"[..]));
+    /// # Ok::<_, Unindexed<fcgi::PairError>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There are more, or that of `pair_at`. What the variables are then is of no use.
     #[inline]
-    pub(crate) fn index_few<E>(
+    pub fn index_few<E>(
         &mut self,
         most: usize,
         usual: impl Fn(&[u8]) -> Option<Split<'_>>,
