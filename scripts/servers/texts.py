@@ -1,29 +1,44 @@
 """What no server is started from here: the units of systemd, and web.config of IIS."""
 
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as tree
 
 from checks import demand
-from rig import PROGRAMS, Site
+from rig import PROGRAMS, Site, program
 from setups import set_up
+
+
+def units(site):
+    """The files of both units, by their names."""
+    folder = site.rig.folder_for("units")
+    said = site.rig.config("systemd", listen="unix:/run/cgigate.sock", app="hello")
+    for unit in re.split(r"(?=^# /etc/systemd/system/)", said, flags=re.MULTILINE)[1:]:
+        name = unit.split(":", 1)[0].rsplit("/", 1)[1]
+        folder.joinpath(name).write_text(unit)
+    paths = sorted(folder.iterdir())
+    demand([path.name for path in paths] == ["cgigate.service", "cgigate.socket"], f"{paths}")
+    return paths
+
+
+def analyze(*words):
+    return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True,
+                          check=False, env={"PATH": PROGRAMS})  # fmt: skip
 
 
 def verified(site):
     """systemd itself reads the units, and finds nothing to say."""
-    units = site.rig.folder_for("units")
-    said = site.rig.config("systemd", listen="unix:/run/cgigate.sock", app="hello")
-    for unit in re.split(r"(?=^# /etc/systemd/system/)", said, flags=re.MULTILINE)[1:]:
-        name = unit.split(":", 1)[0].rsplit("/", 1)[1]
-        units.joinpath(name).write_text(unit)
-    paths = sorted(units.iterdir())
-    demand([path.name for path in paths] == ["cgigate.service", "cgigate.socket"], f"{paths}")
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *paths], capture_output=True,
-                          text=True, check=False, env={"PATH": PROGRAMS})  # fmt: skip
+    done = analyze("verify", "--man=no", *units(site))
     # What it says of the machine's own units is not about these.
     about = [line for line in done.stderr.splitlines() if "cgigate" in line]
     demand(done.returncode == 0 and not about, done.stderr)
+
+
+def hardened(site):
+    """1.7 is said in the unit; 2.0 is for other systemds."""
+    service, _ = units(site)
+    done = analyze("security", "--no-pager", "--offline=true", "--threshold=20", service)
+    demand(done.returncode == 0, done.stdout[-200:] + done.stderr)
 
 
 def web_config(way):
@@ -38,13 +53,14 @@ def web_config(way):
     return behaviour
 
 
-UNITS = {"systemd-analyze verify": verified}
+UNITS = {"systemd-analyze verify": verified, "systemd-analyze security": hardened}
 WEB_CONFIG = {f"web.config for {way}": web_config(way) for way in ("fastcgi", "cgi")}
-NO_SYSTEMD = () if shutil.which("systemd-analyze", path=PROGRAMS) else tuple(UNITS)
 
 
-@set_up("texts", "systemd", beside=NO_SYSTEMD, starts=((UNITS, {}),))
+@set_up("texts", "systemd", starts=((UNITS, {}),))
 def systemd(rig):
+    # Not installed is SKIPPED.
+    program("systemd-analyze")
     return Site(rig, None, "")
 
 

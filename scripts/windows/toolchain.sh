@@ -4,7 +4,8 @@
 #   windows_cargo COMMAND [OPTION...]     is cargo for $windows, by whichever Rust has its library
 #   windows_run PROGRAM [WORD...]         runs one, under wine
 #
-# or it exits 1, having said what could not be had.
+# or it exits 1, having said what could not be had. With builds_only=yes there is no wine, and no
+# `windows_run`.
 # shellcheck shell=sh
 windows=x86_64-pc-windows-gnu
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cgigate-windows
@@ -24,30 +25,38 @@ find_wine() {
     return 1
 }
 
-# --- the linker, and what stands for Windows ---
-
-if ! command -v x86_64-w64-mingw32-gcc >/dev/null || ! find_wine; then
-    echo "installing gcc-mingw-w64-x86-64-posix and wine64"
+install() {
+    echo "installing $1"
     as_root apt-get update -qq &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            gcc-mingw-w64-x86-64-posix wine64 >"$cache/apt.log" 2>&1 ||
-        cannot "apt-get install gcc-mingw-w64-x86-64-posix wine64: see $cache/apt.log"
-    find_wine || cannot "wine64 was installed and is not found"
-fi
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" \
+            >"$cache/apt.log" 2>&1 || cannot "apt-get install $1: see $cache/apt.log"
+}
 
-export WINEPREFIX="$cache/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='
-# wine turns an environment of bytes into UTF-16 by the locale.
-export LC_ALL=C.UTF-8
-unset DISPLAY
-if ! [ -d "$WINEPREFIX/drive_c/windows/system32" ]; then
-    "$wine" wineboot -i </dev/null >"$cache/wineboot.log" 2>&1 || cannot "wineboot -i: see $cache/wineboot.log"
-    "$(dirname "$wine")/wineserver" -w 2>/dev/null || :
-fi
-# std seeds its maps by a DLL that Windows has since its version 10, and wine 8 has not.
-prng=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
-if ! [ -f "$prng" ]; then
-    x86_64-w64-mingw32-gcc -O2 -shared -o "$prng" scripts/windows/prng.c -ladvapi32 ||
-        cannot "build a bcryptprimitives.dll for wine"
+# --- the linker ---
+
+command -v x86_64-w64-mingw32-gcc >/dev/null || install gcc-mingw-w64-x86-64-posix
+
+# --- what stands for Windows ---
+
+if [ "${builds_only:-}" != yes ]; then
+    find_wine || install wine64
+    find_wine || cannot "wine64 was installed and is not found"
+    export WINEPREFIX="$cache/wine" WINEDEBUG=-all WINEDLLOVERRIDES='mscoree=;mshtml='
+    # wine turns an environment of bytes into UTF-16 by the locale.
+    export LC_ALL=C.UTF-8
+    unset DISPLAY
+    if ! [ -d "$WINEPREFIX/drive_c/windows/system32" ]; then
+        "$wine" wineboot -i </dev/null >"$cache/wineboot.log" 2>&1 || cannot "wineboot -i: see $cache/wineboot.log"
+        "$(dirname "$wine")/wineserver" -w 2>/dev/null || :
+    fi
+    # std seeds its maps by a DLL that Windows has since its version 10, and wine 8 has not.
+    prng=$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll
+    if ! [ -f "$prng" ]; then
+        x86_64-w64-mingw32-gcc -O2 -shared -o "$prng" scripts/windows/prng.c -ladvapi32 ||
+            cannot "build a bcryptprimitives.dll for wine"
+    fi
+    export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$wine"
+    windows_run() { "$wine" "$@"; }
 fi
 
 # --- Rust ---
@@ -69,5 +78,3 @@ else
 fi
 export CARGO_TARGET_DIR="$cache/target"
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
-export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$wine"
-windows_run() { "$wine" "$@"; }

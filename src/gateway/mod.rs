@@ -45,8 +45,6 @@ mod loan;
 #[cfg(target_os = "linux")]
 mod log_file;
 #[cfg(target_os = "linux")]
-mod manager;
-#[cfg(target_os = "linux")]
 mod outgoing;
 #[cfg(target_os = "linux")]
 mod overdue;
@@ -78,8 +76,6 @@ mod turns;
 mod watch;
 #[cfg(target_os = "linux")]
 mod wire;
-#[cfg(target_os = "linux")]
-mod worker;
 
 use crate::{
     fcgi::Role,
@@ -98,8 +94,6 @@ pub(crate) use dispatch::Dispatcher;
 pub(crate) use executable::Executable;
 #[cfg(target_os = "linux")]
 pub(crate) use log_file::LogFile;
-#[cfg(target_os = "linux")]
-pub(crate) use manager::tell_manager;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
@@ -110,7 +104,7 @@ pub use serial::Serial;
 pub use server::{Handle, Server};
 pub use settings::Settings;
 #[cfg(target_os = "linux")]
-pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor};
+pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor, tell_manager};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
 
