@@ -101,9 +101,14 @@ impl Testbed {
 
     /// Open files of the worker that have no name any more.
     pub(crate) fn nameless_files(&self) -> usize {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.worker())).unwrap().flatten();
+        let worker = self.worker();
+        let open = fs::read_dir(format!("/proc/{worker}/fd")).unwrap().flatten();
         let targets = open.flat_map(|entry| fs::read_link(entry.path()));
-        targets.filter(|target| target.to_string_lossy().ends_with(" (deleted)")).count()
+        let open = targets.filter(|target| target.to_string_lossy().ends_with(" (deleted)"));
+        // Those that are memory have no descriptor.
+        let maps = fs::read_to_string(format!("/proc/{worker}/maps")).unwrap();
+        let shared = maps.lines().filter(|map| map.ends_with(" (deleted)"));
+        open.count() + shared.filter(|map| map.contains(" rw-s ")).count()
     }
 }
 
