@@ -81,7 +81,18 @@ fn filled(vars: &mut Vars, stream: &[u8]) {
 mod record {
     use super::*;
 
-    /// A whole request through the protocol's machine.
+    /// The same request, asked for in one piece: what the gateway does first.
+    #[divan::bench]
+    fn request_in_one_piece(bencher: Bencher<'_, '_>) {
+        let (bytes, mut connection) = (request(), Connection::new(LIMITS));
+        bencher.bench_local(|| {
+            let whole = connection.whole(black_box(&bytes)).expect("it lies in one piece");
+            connection.finish(ID);
+            black_box(whole.1.params.len())
+        });
+    }
+
+    /// A whole request through the protocol's machine, event by event.
     #[divan::bench]
     fn request_to_events(bencher: Bencher<'_, '_>) {
         let (bytes, mut connection) = (request(), Connection::new(LIMITS));
