@@ -19,7 +19,7 @@ def run(rig):
           lambda n: ("hello", [*keep, "--connections", 16, "--params", n]))
     sizes = [0, 1 << 20] if quick else [0, *(1 << bits for bits in (10, 14, 17, 20, 23, 26, 28, 30))]
     echo = lambda n: ["--keep", "--path", "/echo", "--body", n, "--timeout", 60,
-                      "--requests", max(1, min(2000, (64 << 20) // (n + 1)))]
+                      "--requests", max(3, min(2000, (64 << 20) // (n + 1)))]
     curve(rig, "bytes of the request's body, echoed to nginx", "CPU µs a request", sizes,
           lambda n: ("echo", echo(n)))
     curve(rig, "streamed bytes: the body, echoed to another web server", "CPU µs a request", sizes,

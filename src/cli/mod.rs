@@ -183,7 +183,7 @@ mod tests {
     fn an_error_of_usage_is_one_line() {
         for (words, wanted) in [
             (&["htpp"][..], "unrecognized subcommand 'htpp'; a similar subcommand exists: 'http'"),
-            (&["check"], "the following required arguments were not provided: <DIR>..."),
+            (&["config"], "the following required arguments were not provided: <SERVER>"),
             (&["http", "--max-body", "lots"], "\"lots\" is no size: use bytes, or 8k, 16M, 1G"),
             (&["completions", "tcsh"], "'tcsh' for '<SHELL>'; [possible values: bash, "),
         ] {

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// How long the end of a process waits for what is still to be told.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A thread that ends when it has told all.
 #[derive(Default)]

@@ -99,11 +99,15 @@ impl Testbed {
         fs::read_dir(format!("/proc/{}/fd", self.worker())).unwrap().count()
     }
 
-    /// Open files of the worker that have no name any more.
+    /// Files of bodies that the worker has open, or as memory. They have no name any more.
     pub(crate) fn nameless_files(&self) -> usize {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.worker())).unwrap().flatten();
+        let worker = self.worker();
+        let open = fs::read_dir(format!("/proc/{worker}/fd")).unwrap().flatten();
         let targets = open.flat_map(|entry| fs::read_link(entry.path()));
-        targets.filter(|target| target.to_string_lossy().ends_with(" (deleted)")).count()
+        let open: Vec<_> = targets.map(|target| target.to_string_lossy().into_owned()).collect();
+        let mapped = fs::read_to_string(format!("/proc/{worker}/maps")).unwrap();
+        let all = mapped.lines().chain(open.iter().map(String::as_str));
+        all.filter(|file| file.contains("/cgigate-") && file.ends_with(" (deleted)")).count()
     }
 }
 

@@ -4,6 +4,7 @@ use crate::{
     gateway::{
         control::{Control, Word},
         scoreboard::Place,
+        teller,
     },
     net::Lodging,
     sys::say,
@@ -56,7 +57,8 @@ impl Worker {
     pub(super) fn retire(&mut self, graceful_timeout: Duration) {
         if self.stage != Stage::Retiring {
             self.stage = Stage::Retiring;
-            self.end = Some(Instant::now() + graceful_timeout + LAST_MOMENT);
+            // What it has to tell of threads that do not come back may take as long as that.
+            self.end = Some(Instant::now() + graceful_timeout + teller::PATIENCE + LAST_MOMENT);
             self.tell(Word::Retire);
         }
     }
