@@ -32,8 +32,9 @@ mod words;
 
 pub use client::{Client, IdInUse, Reply, ReplyError, Request, abort_request, get_values};
 pub use connection::{Answer, Connection, Event, Limits, ProtocolError};
-pub(crate) use pairs::usual_pair;
-pub use pairs::{Pair, PairError, Pairs, VALUES, Values, pair, pair_at, pairs, values_result};
+pub use pairs::{
+    Pair, PairError, Pairs, VALUES, Values, pair, pair_at, pairs, usual_pair, values_result,
+};
 pub use record::{
     HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId, Role, begin_request,
     end_request, header, stream, unknown_type,

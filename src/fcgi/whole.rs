@@ -4,13 +4,14 @@
 //! BEGIN_REQUEST  PARAMS  PARAMS(empty)  [STDIN(empty)]
 //! ```
 //!
-//! [`Connection::next`] says the same in four events. Who asks for this first is spared them.
+//! The ends of streams are without padding in it. [`Connection::next`] says the same in four events;
+//! who asks for this first is spared them.
 
 use super::{
     Connection,
     connection::{Decode, Open},
     phase::Phase,
-    record::{Header, RecordType, RequestId, Role, VERSION, parse_begin, parse_header},
+    record::{Header, RecordType, RequestId, Role, VERSION, header, parse_begin, parse_header},
 };
 use std::num::NonZeroU16;
 
@@ -50,34 +51,28 @@ impl Connection {
             return None;
         }
         let (begin, body, rest) = record(input)?;
-        let id = begin.id;
         let (_, (role, keep_conn)) = parse_begin(body).ok()?;
-        let is_begin = is(&begin, RecordType::BeginRequest, id) && body.len() == 8;
+        let is_begin = is(&begin, RecordType::BeginRequest, begin.id) && body.len() == 8;
         if !is_begin || Role::from_wire(role) != Some(Role::Responder) {
             return None;
         }
-        let (header, params, rest) = record(rest)?;
+        let id = RequestId(NonZeroU16::new(begin.id)?);
+        let (head, params, rest) = record(rest)?;
+        if !is(&head, RecordType::Params, id.0.get()) || params.is_empty() {
+            return None;
+        }
         let params_left = self.limits.max_params.checked_sub(params.len())?;
-        if !is(&header, RecordType::Params, id) || params.is_empty() {
+        let rest = rest.strip_prefix(&header(RecordType::Params, id.0.get(), 0))?;
+        if self.position(id).is_some() {
             return None;
         }
-        let (header, end, mut rest) = record(rest)?;
-        if !is(&header, RecordType::Params, id) || !end.is_empty() {
-            return None;
-        }
-        let number = RequestId(NonZeroU16::new(id)?);
-        if self.position(number).is_some() {
-            return None;
-        }
-        let ended = record(rest)
-            .filter(|(header, content, _)| is(header, RecordType::Stdin, id) && content.is_empty());
-        if let Some((.., behind)) = ended {
-            rest = behind;
-        }
-        let phase = if ended.is_some() { Phase::Done } else { Phase::Stdin };
-        self.open.push(Open { id: number, role: Role::Responder, keep_conn, phase, params_left });
-        let whole = Whole { id: number, keep_conn, params, ended: ended.is_some() };
-        Some((input.len() - rest.len(), whole))
+        let (ended, rest) = match rest.strip_prefix(&header(RecordType::Stdin, id.0.get(), 0)) {
+            Some(behind) => (true, behind),
+            None => (false, rest),
+        };
+        let phase = if ended { Phase::Done } else { Phase::Stdin };
+        self.open.push(Open { id, role: Role::Responder, keep_conn, phase, params_left });
+        Some((input.len() - rest.len(), Whole { id, keep_conn, params, ended }))
     }
 }
 
@@ -86,6 +81,7 @@ fn is(header: &Header, kind: RecordType, id: u16) -> bool {
 }
 
 /// A record that is there to its last byte: its header, its content, and what follows.
+#[inline]
 fn record(input: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     let (rest, header) = parse_header(input).ok()?;
     let (content, rest) = rest.split_at_checked(header.content_len.into())?;

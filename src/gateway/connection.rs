@@ -176,6 +176,9 @@ impl Front {
             if responds && let Some((used, whole)) = self.incoming.whole(&input[at..]) {
                 at += used;
                 self.whole(whole, sorting, rules);
+                if at == input.len() {
+                    return Ok(());
+                }
                 continue;
             }
             let (used, event) = self.incoming.next(&input[at..])?;
@@ -193,12 +196,9 @@ impl Front {
         let role = Role::Responder;
         let mut call = sorting.call(self.incoming.protocol(), rules.token, id, role);
         call.slate.vars.append(params);
-        let stage = Stage::Params(Some(call));
+        let (at, stage) = (self.open.len(), Stage::Params(None));
         self.open.push(Open { id, role, keep_conn, since: rules.now, stage });
-        self.params_end(id, sorting, rules);
-        if ended {
-            self.end_body(id, End::Whole, sorting);
-        }
+        self.complete(at, call, ended, sorting, rules);
     }
 
     /// `at`: where in the input the event ends; a piece lies right before.
@@ -248,21 +248,34 @@ impl Front {
     }
 
     fn params_end(&mut self, id: RequestId, sorting: &mut Sorting, rules: &Rules<'_>) {
-        let (overloaded, protocol) = (self.overloaded, self.incoming.protocol());
+        let Some(at) = self.open.iter().position(|open| open.id == id) else { return };
+        let Open { role, stage, .. } = &mut self.open[at];
+        let Stage::Params(call) = stage else { return };
+        let protocol = self.incoming.protocol();
+        let begin = || sorting.call(protocol, rules.token, id, *role);
+        let call = call.take().unwrap_or_else(begin);
+        self.complete(at, call, false, sorting, rules);
+    }
+
+    /// The variables of the open request there are whole, in `call`. `ended`: and its body too.
+    fn complete(
+        &mut self,
+        at: usize,
+        mut call: Box<Call>,
+        ended: bool,
+        sorting: &mut Sorting,
+        rules: &Rules<'_>,
+    ) {
         let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
-        let Some(open) = self.open.iter_mut().find(|open| open.id == id) else { return };
-        let Stage::Params(call) = &mut open.stage else { return };
-        let role = open.role;
-        let mut call = call.take().unwrap_or_else(|| sorting.call(protocol, rules.token, id, role));
         let mut prepared = call.prepare(rules.settings, rules.came);
-        if overloaded {
+        if self.overloaded {
             prepared = Err(Refusal::OVERLOADED);
             // A connection too many ends, however long its peer would keep it.
             self.last = true;
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            self.refuse(id, refusal, head_only, sorting);
+            self.refuse(call.id, refusal, head_only, sorting);
             if let Some((_, known)) = sorting.refused.last_mut() {
                 *known = Some(call);
             }
@@ -271,26 +284,29 @@ impl Front {
         if let Content::Length(length) = call.content {
             self.incoming.expect_body(length);
         }
-        let body = if role == Role::Authorizer {
-            Body::Ended
-        } else if let Some(data) = &call.data {
-            Body::Filter { stdin: Arc::clone(&call.spool), data: Arc::clone(&data.spool) }
-        } else if rules.direct && !waits && sorting.mine.is_none() && sorting.ready.is_empty() {
-            sorting.mine = Some(id);
-            Body::Direct
-        } else {
-            Body::Spool(Arc::clone(&call.spool))
+        let first = rules.direct && !waits && sorting.mine.is_none() && sorting.ready.is_empty();
+        let body = match &call.data {
+            Some(data) => {
+                Body::Filter { stdin: Arc::clone(&call.spool), data: Arc::clone(&data.spool) }
+            }
+            None if ended || call.role == Role::Authorizer => Body::Ended,
+            None if first => Body::Direct,
+            None => Body::Spool(Arc::clone(&call.spool)),
         };
-        if matches!(body, Body::Ended) {
-            call.spool.end(End::Whole);
+        match &body {
+            Body::Ended if first => {
+                (sorting.mine, sorting.end) = (Some(call.id), Some(End::Whole));
+            }
+            Body::Ended => call.spool.end(End::Whole),
+            Body::Direct => sorting.mine = Some(call.id),
+            Body::Spool(_) | Body::Filter { .. } => {}
         }
-        let (request, progress) = (Arc::clone(call.slate.request()), Progress::Queued);
-        if waits {
-            open.stage = Stage::Called { request, body, progress: Progress::Held };
-            self.held.push(call);
-        } else {
-            open.stage = Stage::Called { request, body, progress };
-            sorting.ready.push_back(call);
+        let request = Arc::clone(call.slate.request());
+        let progress = if waits { Progress::Held } else { Progress::Queued };
+        self.open[at].stage = Stage::Called { request, body, progress };
+        match waits {
+            true => self.held.push(call),
+            false => sorting.ready.push_back(call),
         }
     }
 

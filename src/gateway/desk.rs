@@ -202,16 +202,15 @@ impl Sorting {
             Ok(n) => match self.understand(&input[..stood_over + n], shared, slot, token, run) {
                 Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
                 Ok(()) => Intake::More,
-                Err(error) => {
-                    shared.apps.log(&format!("a connection was closed: {error}"));
-                    Intake::Ended
-                }
+                Err(_) => Intake::Ended,
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
             Err(_) => self.end(slot, true),
         };
         shared.say(token, &mut self.answers);
-        self.tell_refused(&*shared.apps);
+        if !self.refused.is_empty() {
+            self.tell_refused(&*shared.apps);
+        }
         (intake, full)
     }
 
@@ -244,8 +243,14 @@ impl Sorting {
             front.discard(now);
         }
         slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
-        known.rest(sorting);
+        if sorting.first.is_none() {
+            known.rest(sorting);
+        }
         drop(known);
+        if let Err(error) = fed {
+            shared.apps.log(&format!("a connection was closed: {error}"));
+        }
+        // Who has the answer finds the line in the log.
         shared.say(token, &mut sorting.answers);
         if end {
             slot.socket.shutdown_write();

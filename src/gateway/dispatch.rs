@@ -1,13 +1,13 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Protocol, Recorder};
+use super::{App, Gateway, MountPoint, Protocol, Recorder, mount::Outside};
 use crate::{
     fcgi::Role,
     handlers::{self, Content, Handler, Outcome, Slate, Streams},
     types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
     util::{first_segment, shift_segment},
 };
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, ops::Range, sync::Arc};
 
 /// What a server has to be told about the applications that it runs.
 pub trait Dispatch: Send + Sync {
@@ -64,6 +64,8 @@ pub(crate) struct Dispatcher {
     gateway: Arc<Gateway>,
     /// As `cgigate http` has them, `welcome` too.
     http: bool,
+    /// There is one responder alone: no path has to name it.
+    is_alone: bool,
     /// `--app`, `CGIGATE_APP`.
     app: Option<String>,
     /// The executable's own name, if an application has it.
@@ -159,8 +161,9 @@ impl Dispatcher {
             let mut responders = gateway.of_role(Role::Responder, http);
             responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
+        let is_alone = gateway.of_role(Role::Responder, http).nth(1).is_none();
         let (mount, passed, refusals) = (None, Vec::new(), None);
-        Self { gateway, http, app, own_name, max_body, mount, passed, refusals }
+        Self { gateway, http, is_alone, app, own_name, max_body, mount, passed, refusals }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
@@ -213,27 +216,42 @@ impl Dispatcher {
             return refused;
         }
         // Authorizers are asked about the paths of others, which are below no mount.
-        if role == Role::Responder {
-            let mount = match (&self.mount, &at) {
-                (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
-                (None, Some(Err(_))) => return BAD_MOUNT,
-                (None, None) => None,
-            };
-            if let Some(mount) = mount
-                && mount.apply(vars).is_err()
-            {
+        let mount = match (&self.mount, &at) {
+            _ if role != Role::Responder => None,
+            (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
+            (None, Some(Err(_))) => return BAD_MOUNT,
+            (None, None) => None,
+        };
+        let mut place = match mount.map(|mount| mount.find(vars)) {
+            Some(Ok(place)) => Some(place),
+            Some(Err(Outside)) => {
                 let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
                 if paths.iter().all(|name| vars.filled(name).is_none()) {
                     return NO_PATH;
                 }
-                let said = Some(("CGIGATE_MOUNT", mount.path()));
+                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
                 return self.refuse(Refusal::NotFound, role, vars, said);
             }
-        }
+            None => None,
+        };
+        let path_info = match &place {
+            Some(place) => place.path_info(vars),
+            None => vars.get("PATH_INFO").unwrap_or_default(),
+        };
         let name = self.app.as_deref().map(str::as_bytes).or(asked.as_deref());
         let name = name.or(self.own_name.map(str::as_bytes));
-        match self.pick(role, name, vars) {
-            Some(app) => app,
+        let picked = self.pick(role, name, path_info);
+        let segment = picked.as_ref().and_then(|(_, segment)| segment.clone());
+        match (&mut place, segment) {
+            (Some(place), segment) => {
+                place.go_on(segment.map_or(0, |segment| segment.end));
+                place.apply(vars);
+            }
+            (None, Some(segment)) => shift_segment(vars, segment),
+            (None, None) => {}
+        }
+        match picked {
+            Some((app, _)) => app,
             None => {
                 let said = name.map(|name| ("CGIGATE_APP", name));
                 self.refuse(Refusal::NotFound, role, vars, said)
@@ -279,35 +297,34 @@ impl Dispatcher {
         mounts.any(|mount| mount.role == Role::Responder && mount.name.as_bytes() == name)
     }
 
-    fn pick(&self, role: Role, name: Option<&[u8]>, vars: &mut Vars) -> Option<&dyn Application> {
+    /// The application, and the segment of its path that has named it.
+    fn pick(&self, role: Role, name: Option<&[u8]>, path_info: &[u8]) -> Option<Picked<'_>> {
         let mut mounts = self.gateway.of_role(role, self.http);
+        let mut named_by = None;
         let mount = match name {
             // A responder's name says nothing about who authorizes.
             Some(name) if role == Role::Responder || !self.is_responder(name) => {
                 mounts.find(|mount| mount.name.as_bytes() == name)?
             }
             // Authorizers and filters are chosen by their role alone: no path comes for them.
-            _ if role != Role::Responder || mounts.clone().nth(1).is_none() => mounts.next()?,
+            _ if role != Role::Responder || self.is_alone => mounts.next()?,
+            _ if matches!(path_info, [] | [b'/']) => Gateway::index_of(mounts, self.http)?,
             _ => {
-                let path = vars.get("PATH_INFO").unwrap_or_default();
-                if path.is_empty() || path == b"/" {
-                    Gateway::index_of(mounts, self.http)?
-                } else {
-                    let segment = first_segment(path).ok()??;
-                    let name = &path[segment.clone()];
-                    let mount = mounts.find(|mount| mount.name.as_bytes() == name)?;
-                    shift_segment(vars, segment);
-                    mount
-                }
+                let segment = first_segment(path_info).ok()??;
+                let name = &path_info[segment.clone()];
+                named_by = Some(segment);
+                mounts.find(|mount| mount.name.as_bytes() == name)?
             }
         };
         match &mount.app {
-            App::Ready(app) => Some(&**app),
+            App::Ready(app) => Some((&**app, named_by)),
             // `build` and `greet` come before the first request.
             App::Make(_) | App::Welcome(_) => None,
         }
     }
 }
+
+type Picked<'d> = (&'d dyn Application, Option<Range<usize>>);
 
 #[cfg(test)]
 mod tests {

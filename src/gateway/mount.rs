@@ -27,12 +27,52 @@ pub(crate) struct MountPoint {
 #[error("{0:?} is no path to mount at: use /, or /path without '..', '//' and '?'")]
 pub(crate) struct MountPointError(String);
 
-/// What a mount makes of a request's path.
+/// Where a request is below a mount, and below what its path goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) script_name: Vec<u8>,
-    /// Empty, or begins with a slash.
-    pub(crate) path_info: Vec<u8>,
+    path: Path,
+    /// How much of the path is SCRIPT_NAME; the rest is PATH_INFO, which is empty or begins with a
+    /// slash.
+    script_name: usize,
+}
+
+/// A path that is decoded and resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Path {
+    /// So many bytes of REQUEST_URI, which were so from the beginning.
+    Plain(usize),
+    Resolved(Vec<u8>),
+}
+
+impl Place {
+    /// The PATH_INFO that a request has there.
+    pub(crate) fn path_info<'p>(&'p self, vars: &'p Vars) -> &'p [u8] {
+        let path = match &self.path {
+            Path::Plain(len) => &vars.get("REQUEST_URI").unwrap_or_default()[..*len],
+            Path::Resolved(path) => path,
+        };
+        &path[self.script_name..]
+    }
+
+    /// The first so many bytes of PATH_INFO are of SCRIPT_NAME.
+    pub(crate) fn go_on(&mut self, by: usize) {
+        self.script_name += by;
+    }
+
+    /// Gives a request the SCRIPT_NAME and PATH_INFO that it has there.
+    pub(crate) fn apply(&self, vars: &mut Vars) {
+        let at = self.script_name;
+        match &self.path {
+            Path::Plain(len) => {
+                let parts = [("SCRIPT_NAME", 0..at), ("PATH_INFO", at..*len)];
+                vars.set_parts("REQUEST_URI", parts);
+            }
+            Path::Resolved(path) => {
+                vars.set("SCRIPT_NAME", &path[..at]);
+                vars.set("PATH_INFO", &path[at..]);
+            }
+        }
+    }
 }
 
 /// A path that is not below the mount, or none at all: 404.
@@ -70,72 +110,64 @@ impl MountPoint {
     /// The whole path of a request as its client sees it, decoded and resolved; `None` where it has
     /// none.
     pub(crate) fn whole_path(vars: &Vars) -> Option<Vec<u8>> {
-        let root = Self { script_name: Vec::new() };
-        let place = match request_uri(vars) {
-            Some(request_uri) => root.place(request_uri),
-            None => root.place_decoded(&joined(vars)),
-        };
-        place.ok().map(|place| place.path_info)
+        match request_uri(vars) {
+            Some(request_uri) => resolve(&decoded(request_uri)).ok(),
+            None => resolve(&joined(vars)).ok(),
+        }
     }
 
-    /// Gives a request the SCRIPT_NAME and PATH_INFO that it has below the mount.
-    pub(crate) fn apply(&self, vars: &mut Vars) -> Result<(), Outside> {
-        let place = match request_uri(vars) {
-            Some(request_uri) => match plain_path(request_uri) {
-                Some(path) => {
-                    let (script_name, len) = (self.script_name.len(), path.len());
-                    self.path_info(path)?;
-                    vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..script_name);
-                    vars.set_part("PATH_INFO", "REQUEST_URI", script_name..len);
-                    return Ok(());
-                }
-                None => self.place(request_uri)?,
-            },
-            None => self.place_decoded(&joined(vars))?,
-        };
-        vars.set("SCRIPT_NAME", place.script_name);
-        vars.set("PATH_INFO", place.path_info);
-        Ok(())
+    /// Where a request is below the mount.
+    pub(crate) fn find(&self, vars: &Vars) -> Result<Place, Outside> {
+        match request_uri(vars) {
+            Some(request_uri) => self.place(request_uri),
+            None => self.place_resolved(resolve(&joined(vars))?),
+        }
     }
 
     /// Where a REQUEST_URI lies that is as the client wrote it.
-    pub(crate) fn place(&self, request_uri: &[u8]) -> Result<Place, Outside> {
-        let path: Cow<'_, [u8]> = percent_decode(path_of(request_uri)).into();
-        self.place_decoded(&path)
+    fn place(&self, request_uri: &[u8]) -> Result<Place, Outside> {
+        if let Some(plain) = plain_path(request_uri) {
+            return Ok(Place { path: Path::Plain(plain.len()), script_name: self.prefix(plain)? });
+        }
+        self.place_resolved(resolve(&decoded(request_uri))?)
     }
 
-    /// Where a path lies that has been decoded already.
-    pub(crate) fn place_decoded(&self, path: &[u8]) -> Result<Place, Outside> {
-        let path = resolve(path)?;
-        let path_info = self.path_info(&path)?.to_vec();
-        Ok(Place { script_name: self.script_name.clone(), path_info })
+    fn place_resolved(&self, path: Vec<u8>) -> Result<Place, Outside> {
+        let script_name = self.prefix(&path)?;
+        Ok(Place { path: Path::Resolved(path), script_name })
     }
 
-    /// What of a resolved path is below.
-    fn path_info<'p>(&self, path: &'p [u8]) -> Result<&'p [u8], Outside> {
+    /// How much of a resolved path the mount is.
+    fn prefix(&self, path: &[u8]) -> Result<usize, Outside> {
         match path.strip_prefix(&self.script_name[..]) {
-            Some(rest @ ([] | [b'/', ..])) => Ok(rest),
+            Some([] | [b'/', ..]) => Ok(self.script_name.len()),
             _ => Err(Outside),
         }
     }
 }
 
+/// The path of a request target, decoded once.
+fn decoded(request_uri: &[u8]) -> Cow<'_, [u8]> {
+    percent_decode(path_of(request_uri)).into()
+}
+
 /// The path of a request target, if nothing in it is encoded or to be resolved: then it stays as it
 /// is, and need not be copied. Nearly all are so.
 fn plain_path(request_uri: &[u8]) -> Option<&[u8]> {
-    if !request_uri.starts_with(b"/") {
-        return None;
-    }
-    let mut before = 0;
-    for (at, &byte) in request_uri.iter().enumerate() {
+    let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'%' | 0);
+    let mut segment = request_uri.strip_prefix(b"/")?;
+    loop {
+        if let [b'/' | b'.', ..] = segment {
+            return None;
+        }
+        let Some(end) = segment.iter().position(ends) else { return Some(request_uri) };
+        let (&byte, rest) = segment[end..].split_first()?;
         match byte {
-            b'?' | b'#' => return Some(&request_uri[..at]),
-            b'%' | 0 => return None,
-            b'/' | b'.' if before == b'/' => return None,
-            _ => before = byte,
+            b'/' => segment = rest,
+            b'?' | b'#' => return Some(&request_uri[..request_uri.len() - rest.len() - 1]),
+            _ => return None,
         }
     }
-    Some(request_uri)
 }
 
 /// As the client wrote it, if the server has left it so.
@@ -211,8 +243,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn placed(mount: &str, request_uri: &[u8]) -> Option<(String, Vec<u8>)> {
-        let place = mount.parse::<MountPoint>().unwrap().place(request_uri).ok()?;
-        Some((String::from_utf8(place.script_name).unwrap(), place.path_info))
+        let vars: Vars = [("REQUEST_URI", request_uri)].into_iter().collect();
+        let place = mount.parse::<MountPoint>().unwrap().find(&vars).ok()?;
+        Some((mount.trim_end_matches('/').into(), place.path_info(&vars).to_vec()))
     }
 
     /// What nginx, Apache, Caddy, HAProxy and lighttpd sent from set-ups that name neither the one
@@ -293,17 +326,16 @@ mod tests {
         assert_eq!(path_info(b"/app/100%/%zz/%4"), b"/100%/%zz/%4");
         assert_eq!(path_info(b"/app/a+b;c=%3F%23"), b"/a+b;c=?#");
         assert_eq!(path_info(b"/ap%70/x"), b"/x");
-        let decoded = MountPoint::new(b"/app").unwrap().place_decoded(b"/app/a%2Fb?").unwrap();
-        assert_eq!(decoded.path_info, b"/a%2Fb?");
     }
 
     #[test]
     fn servers_whose_request_uri_is_missing_or_decoded_are_read_by_their_path() {
         let apply = |vars: &[(&str, &str)]| {
             let mut vars: Vars = vars.iter().copied().collect();
-            let done = "/app".parse::<MountPoint>().unwrap().apply(&mut vars);
+            let place = "/app".parse::<MountPoint>().unwrap().find(&vars)?;
+            place.apply(&mut vars);
             let get = |name| vars.native(name).unwrap_or_default().into_owned();
-            done.map(|()| (get("SCRIPT_NAME"), get("PATH_INFO")))
+            Ok((get("SCRIPT_NAME"), get("PATH_INFO")))
         };
         let want = |path_info: &str| Ok(("/app".to_string(), path_info.to_string()));
         let path = [("SCRIPT_NAME", "/app/a%2F"), ("PATH_INFO", "/b?")];
@@ -350,14 +382,20 @@ mod tests {
         ) {
             for request_uri in [request_uri.clone(), [mount.as_bytes(), b"/", &request_uri].concat()] {
                 let mut vars: Vars = [("REQUEST_URI", &request_uri)].into_iter().collect();
-                let applied = mount.parse::<MountPoint>().unwrap().apply(&mut vars);
-                let Some((script_name, path_info)) = placed(mount, &request_uri) else {
-                    prop_assert_eq!(applied, Err(Outside));
+                let found = mount.parse::<MountPoint>().unwrap().find(&vars);
+                let resolved = resolve(&decoded(&request_uri));
+                let resolved = resolved.as_deref().ok().and_then(|path| {
+                    let path_info = path.strip_prefix(mount.trim_end_matches('/').as_bytes())?;
+                    path_info.starts_with(b"/").then_some(path_info).or(path_info.is_empty().then_some(b""))
+                });
+                let Some(path_info) = resolved else {
+                    prop_assert_eq!(found, Err(Outside));
                     continue;
                 };
+                found.unwrap().apply(&mut vars);
+                let script_name = mount.trim_end_matches('/');
                 prop_assert_eq!(vars.get("SCRIPT_NAME"), Some(script_name.as_bytes()));
-                prop_assert_eq!(vars.get("PATH_INFO"), Some(&path_info[..]));
-                prop_assert_eq!(&script_name, mount.trim_end_matches('/'));
+                prop_assert_eq!(vars.get("PATH_INFO"), Some(path_info));
                 prop_assert!(path_info.is_empty() || path_info.starts_with(b"/"));
                 prop_assert!(!path_info.contains(&0));
                 prop_assert!(!path_info.windows(2).any(|two| two == b"//"));

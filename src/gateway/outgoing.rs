@@ -75,12 +75,15 @@ impl<'c> Sender<'c> {
     pub(super) fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.may_send()?;
         let sent = match behind {
-            [] => self.slot.send(&mut [IoSlice::new(&self.out)], self.limit),
-            [one] => self.slot.send(&mut [IoSlice::new(&self.out), IoSlice::new(one)], self.limit),
-            many if self.out.is_empty() => self.slot.send(many, self.limit),
+            [] => self.slot.send(&self.out, self.limit),
+            [one] => {
+                let both = &mut [IoSlice::new(&self.out), IoSlice::new(one)];
+                self.slot.send_all(both, self.limit)
+            }
+            many if self.out.is_empty() => self.slot.send_all(many, self.limit),
             many => {
-                let before = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
-                before.and_then(|()| self.slot.send(many, self.limit))
+                let before = self.slot.send(&self.out, self.limit);
+                before.and_then(|()| self.slot.send_all(many, self.limit))
             }
         };
         self.gone |= sent.is_err();
@@ -114,7 +117,7 @@ impl<'c> Sender<'c> {
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.
-            let _ = self.slot.send(&mut [IoSlice::new(&self.out)], self.limit);
+            let _ = self.slot.send(&self.out, self.limit);
         }
     }
 

@@ -119,7 +119,14 @@ impl Shared {
     /// Says something short on a connection, now or when its peer has room for it.
     #[inline]
     pub(super) fn say(&self, token: Token, records: &mut Vec<u8>) {
-        if !records.is_empty() && !self.table.slot(token).say(records) {
+        if !records.is_empty() {
+            self.say_some(token, records);
+        }
+    }
+
+    #[cold]
+    fn say_some(&self, token: Token, records: &mut Vec<u8>) {
+        if !self.table.slot(token).say(records) {
             self.leave_unsaid(token);
         }
     }

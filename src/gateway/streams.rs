@@ -291,6 +291,24 @@ impl<'c> Records<'c> {
         self.open.map_or(0, |open| self.sender.out.len() - open - HEADER_LEN)
     }
 
+    /// How much there is room for in the STDOUT record that is being filled; in a new one, if there is
+    /// none.
+    fn room(&mut self) -> usize {
+        if self.open.is_none() {
+            self.open = Some(self.sender.out.len());
+            self.sender.out.extend_from_slice(&[0; HEADER_LEN]);
+        }
+        FULL - self.open_len()
+    }
+
+    /// The record is full.
+    #[cold]
+    fn put_behind_full(&mut self, data: &[u8]) -> io::Result<()> {
+        self.flush()?;
+        // It is shorter than a record.
+        self.put(data)
+    }
+
     /// The STDOUT record that is being filled is as long as it is, and `behind` bytes more.
     fn close_record(&mut self, behind: usize) {
         let len = self.open_len() + behind;
@@ -302,6 +320,7 @@ impl<'c> Records<'c> {
     }
 
     /// Whatever is in the buffer, then `data` from where it lies, in as few calls as can be.
+    #[inline(never)] // `put` is for what is short.
     fn put_large(&mut self, mut data: &[u8]) -> io::Result<()> {
         /// The most records that leave in one call.
         const RECORDS: usize = 32;
@@ -367,24 +386,16 @@ impl Records<'_> {
 }
 
 impl Outgoing for Records<'_> {
-    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+    fn put(&mut self, data: &[u8]) -> io::Result<()> {
         if data.len() >= LARGE {
             return self.put_large(data);
         }
-        while !data.is_empty() {
-            if self.open.is_none() {
-                self.open = Some(self.sender.out.len());
-                self.sender.out.extend_from_slice(&[0; HEADER_LEN]);
-            }
-            let n = data.len().min(FULL - self.open_len());
-            self.sender.out.extend_from_slice(&data[..n]);
-            data = &data[n..];
-            if self.open_len() == FULL {
-                self.close_record(0);
-                self.sender.send(&mut [])?;
-            }
+        if data.is_empty() {
+            return Ok(()); // A record without content would be the end.
         }
-        Ok(())
+        let fits = data.len().min(self.room());
+        self.sender.out.extend_from_slice(&data[..fits]);
+        if fits == data.len() { Ok(()) } else { self.put_behind_full(&data[fits..]) }
     }
 
     fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {

@@ -358,30 +358,20 @@ fn run_over(
     let shared = loan.shared;
     let mut outgoing = RefCell::new(outgoing);
     let max_body = shared.settings.max_body.unwrap_or(u64::MAX);
-    let stdin = ContentInput::new(Stdin::new(loan, desk, given), given.content, max_body);
-    let mut stdin = match given.data {
-        None => Input::Usual(stdin),
-        Some(data) => Input::Filter(FilterInput::new(stdin, data.content)),
+    let mut stdin = ContentInput::new(Stdin::new(loan, desk, given), given.content, max_body);
+    let ending = match given.data {
+        None => {
+            let ending = run(shared, slate, given, &mut stdin, &outgoing);
+            stdin.stream_mut().give_back();
+            ending
+        }
+        Some(data) => {
+            let mut stdin = FilterInput::new(stdin, data.content);
+            let ending = run(shared, slate, given, &mut stdin, &outgoing);
+            stdin.stream_mut().give_back();
+            ending
+        }
     };
-    let ending = if given.request.is_cancelled() {
-        Ending::Departed
-    } else {
-        let app = shared.apps.dispatch(given.role, &mut slate.vars);
-        let stdin: &mut dyn BufRead = match &mut stdin {
-            Input::Usual(stdin) => stdin,
-            Input::Filter(stdin) => stdin,
-        };
-        let (stdout, stderr) = (&mut Stdout(&outgoing), &mut Stderr(&outgoing));
-        let streams = Streams { stdin, stdout, stderr };
-        let outcome = shared.apps.run(given.protocol, app, slate, streams);
-        // An error page that failed: whatever was sent is all there is.
-        outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
-    };
-    match &mut stdin {
-        Input::Usual(stdin) => stdin.stream_mut().give_back(),
-        Input::Filter(stdin) => stdin.stream_mut().give_back(),
-    }
-    drop(stdin);
     let outgoing = outgoing.get_mut();
     let finished = finish(loan, desk, outgoing, ending, given.request.is_overdue());
     desk.out = outgoing.give_back();
@@ -389,9 +379,23 @@ fn run_over(
     finished.close
 }
 
-enum Input<'c> {
-    Usual(ContentInput<Stdin<'c>>),
-    Filter(FilterInput<Stdin<'c>>),
+/// Runs the application.
+fn run(
+    shared: &Shared,
+    slate: &mut Slate,
+    given: Given<'_>,
+    stdin: &mut dyn BufRead,
+    outgoing: &RefCell<impl Outgoing>,
+) -> Ending {
+    if given.request.is_cancelled() {
+        return Ending::Departed;
+    }
+    let app = shared.apps.dispatch(given.role, &mut slate.vars);
+    let (stdout, stderr) = (&mut Stdout(outgoing), &mut Stderr(outgoing));
+    let streams = Streams { stdin, stdout, stderr };
+    let outcome = shared.apps.run(given.protocol, app, slate, streams);
+    // An error page that failed: whatever was sent is all there is.
+    outcome.map_or(Ending::Cut { length_known: false }, |outcome| outcome.ending)
 }
 
 /// Closes a connection whose reading half is held.

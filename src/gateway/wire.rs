@@ -17,20 +17,17 @@ impl Slot {
     ///
     /// # Errors
     /// [`ClientGone`]; the connection is closing then.
-    pub(super) fn send(
+    pub(super) fn send(&self, records: &[u8], limit: Option<Duration>) -> io::Result<()> {
+        self.in_turn(limit, || self.push(records, limit))
+    }
+
+    /// The same of records that lie in several places.
+    pub(super) fn send_all(
         &self,
         slices: &mut [IoSlice<'_>],
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        let whole_records = self.writer.wait();
-        // What was begun before comes first: it may be half a record.
-        if self.unsaid.load(Ordering::Acquire) {
-            self.empty_outbox(limit)?;
-        }
-        let sent = self.push(slices, limit);
-        drop(whole_records);
-        self.say_more();
-        sent
+        self.in_turn(limit, || self.push_all(slices, limit))
     }
 
     /// Sends a record header and `len` bytes of `file` behind it.
@@ -43,22 +40,35 @@ impl Slot {
         (file, from, len): (&File, u64, usize),
         limit: Option<Duration>,
     ) -> io::Result<()> {
+        self.in_turn(limit, || {
+            self.push(header, limit)?;
+            let mut sent = 0;
+            while sent < len {
+                match self.socket.sendfile(file, from + sent as u64, len - sent) {
+                    Ok(0) => return Err(self.give_up()),
+                    Ok(n) => sent += n,
+                    Err(error) => self.wait_for_room(&error, limit)?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes when nobody else does.
+    fn in_turn(
+        &self,
+        limit: Option<Duration>,
+        write: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let whole_records = self.writer.wait();
+        // What was begun before comes first: it may be half a record.
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
         }
-        self.push(&mut [IoSlice::new(header)], limit)?;
-        let mut sent = 0;
-        while sent < len {
-            match self.socket.sendfile(file, from + sent as u64, len - sent) {
-                Ok(0) => return Err(self.give_up()),
-                Ok(n) => sent += n,
-                Err(error) => self.wait_for_room(&error, limit)?,
-            }
-        }
+        let sent = write();
         drop(whole_records);
         self.say_more();
-        Ok(())
+        sent
     }
 
     /// Sends whole records that are made of pages.
@@ -171,13 +181,19 @@ impl Slot {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> io::Result<()> {
+    fn push(&self, mut bytes: &[u8], limit: Option<Duration>) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.socket.send(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(error) => self.wait_for_room(&error, limit)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn push_all(&self, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> io::Result<()> {
         while slices.iter().any(|slice| !slice.is_empty()) {
-            let sent = match &*slices {
-                [one] => self.socket.send(one),
-                many => self.socket.send_vectored(many),
-            };
-            match sent {
+            match self.socket.send_vectored(slices) {
                 Ok(n) => IoSlice::advance_slices(&mut slices, n),
                 Err(error) => self.wait_for_room(&error, limit)?,
             }

@@ -45,6 +45,15 @@ impl Content {
         length.map(Some).ok_or(RequestFault::BodyTooLong { limit: u64::MAX })
     }
 
+    /// How many bytes are still to come at the beginning, as far as is known, and whether that is all.
+    fn begin(self) -> (u64, bool) {
+        match self {
+            Self::Length(length) => (length, length == 0),
+            Self::UntilEnd => (u64::MAX, false),
+            Self::Chunked => (0, false),
+        }
+    }
+
     /// The body of a CGI request. Without a length there is none, unless the client sent chunks:
     /// then the web server has decoded them and closes the stream at the end; busybox alone hands
     /// over the chunks themselves.
@@ -94,21 +103,14 @@ pub struct ContentInput<R> {
 impl<R: BufRead> ContentInput<R> {
     /// The body of `content` at the front of `stream`; more than `limit` bytes are an error.
     pub fn new(stream: R, content: Content, limit: u64) -> Self {
-        let mut input =
-            Self { stream, content, left: 0, taken: 0, limit, ended: false, fault: None };
-        input.restart(content, limit);
-        input
+        let (left, ended) = content.begin();
+        Self { stream, content, left, taken: 0, limit, ended, fault: None }
     }
 
     /// Another body follows on the same stream.
     pub(crate) fn restart(&mut self, content: Content, limit: u64) {
-        let left = match content {
-            Content::Length(length) => length,
-            Content::UntilEnd => u64::MAX,
-            Content::Chunked => 0,
-        };
-        (self.content, self.left, self.taken, self.limit) = (content, left, 0, limit);
-        self.ended = left == 0 && content != Content::Chunked;
+        (self.content, self.taken, self.limit) = (content, 0, limit);
+        (self.left, self.ended) = content.begin();
     }
 
     /// What it reads from.

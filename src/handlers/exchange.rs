@@ -2,7 +2,7 @@
 
 use super::{Ending, Handler, Output, Preamble};
 use crate::{
-    headers::Headers,
+    headers::{Headers, has_control},
     types::{
         Blocks, Body, ClientGone, Exception, FileLike, FileWrapper, HeaderIter, StartResponse,
         Vars, Violation,
@@ -358,11 +358,15 @@ impl StartResponse for Exchange<'_> {
         // What is replaced stays until all of what replaces it is known to be good.
         let fields = if self.started { &mut head.spare } else { &mut head.headers };
         fields.clear();
+        let mut hop_by_hop = None;
         for (name, value) in headers {
             fields.add(name, value)?;
+            if is_hop_by_hop(name) && hop_by_hop.is_none() {
+                hop_by_hop = Some((name, value));
+            }
         }
         let code = check_status(status)?;
-        if let Some((name, value)) = fields.iter().find(|(name, _)| is_hop_by_hop(name)) {
+        if let Some((name, value)) = hop_by_hop {
             let (name, value) = (name.to_vec(), value.to_vec());
             return Err(Violation::HopByHop { name, value }.into());
         }
@@ -384,7 +388,7 @@ impl StartResponse for Exchange<'_> {
 
 /// The number at the front of a status that can be the final one.
 fn check_status(status: &[u8]) -> Result<u16, Violation> {
-    if status.iter().any(u8::is_ascii_control) {
+    if has_control(status) {
         return Err(Violation::StatusControl);
     }
     if status.len() < 4 {

@@ -90,6 +90,7 @@ impl Headers {
     }
 
     /// Gives back memory beyond `bytes`, after a response that was larger than most.
+    #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.lines.shrink_to(bytes);
         self.fields.shrink_to(bytes / 16);
@@ -225,7 +226,10 @@ impl Headers {
         let name = name.as_ref();
         // Nearly always in the very same spelling, which is faster to see.
         let same = |n: &[u8]| n == name || n.eq_ignore_ascii_case(name);
-        self.iter().find(|(n, _)| same(n)).map(|(_, value)| value)
+        let is_it = |field: &&(Range<usize>, Range<usize>)| {
+            field.0.len() == name.len() && same(&self.lines[field.0.clone()])
+        };
+        self.fields.iter().find(is_it).map(|(_, value)| &self.lines[value.clone()])
     }
 
     /// `get_all`: the values of that name, in order.
@@ -356,11 +360,29 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
 }
 
 pub(crate) fn check_value(value: &[u8]) -> Result<(), Violation> {
-    // As above, and it looks at many at a time.
-    let bad = |byte: u8| byte.is_ascii_control() && byte != b'\t';
-    match value.iter().fold(false, |any, &byte| any | bad(byte)) {
+    let bad = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    match has_control(value) && value.iter().any(bad) {
         true => Err(Violation::HeaderControl(HeaderPart::Value)),
         false => Ok(()),
+    }
+}
+
+/// Whether any of the bytes is a control character, eight looked at together.
+pub(crate) fn has_control(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // A byte that is smaller borrows: it has the highest bit then, and had not before.
+    let smaller = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
+    let control = |word: u64| smaller(word, 0x20) | smaller(word ^ (EACH * 0x7f), 1) != 0;
+    if let Some(last) = bytes.last_chunk() {
+        let (words, _) = bytes.as_chunks();
+        return words.iter().chain([last]).any(|word| control(u64::from_ne_bytes(*word)));
+    }
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            let (first, last) = (u32::from_ne_bytes(*first), u32::from_ne_bytes(*last));
+            control(u64::from(first) << 32 | u64::from(last))
+        }
+        _ => bytes.iter().any(u8::is_ascii_control),
     }
 }
 

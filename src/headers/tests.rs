@@ -268,3 +268,17 @@ proptest! {
         prop_assert_eq!(parsed(&fields.to_bytes()), fields.into_vec());
     }
 }
+
+#[test]
+fn a_control_character_is_seen_wherever_it_stands_and_no_other_is_taken_for_one() {
+    for len in 0..40 {
+        assert!(!has_control(&vec![b' '; len]));
+        for (at, byte) in (0..len).flat_map(|at| (0..=u8::MAX).map(move |byte| (at, byte))) {
+            for around in [b' ', b'~', 0x80, 0xff] {
+                let mut bytes = vec![around; len];
+                bytes[at] = byte;
+                assert_eq!(has_control(&bytes), byte.is_ascii_control(), "{byte:#x} {at} {len}");
+            }
+        }
+    }
+}

@@ -25,6 +25,5 @@ pub use native::{from_native, to_native};
 pub(crate) use request::Client;
 pub use request::{Extensions, Request};
 pub use stream::{ErrorStream, InputStream};
-pub(crate) use vars::Unindexed;
-pub use vars::Vars;
+pub use vars::{Split, Unindexed, Vars};
 pub use violation::{HeaderPart, Side, Violation};

@@ -48,15 +48,17 @@ pub struct Vars {
 /// Where a name and its value lie.
 type Pair = (Range<usize>, Range<usize>);
 
-/// A name, the value right behind it, and what follows.
-pub(crate) type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
+/// The first pair of a stream: a name, the value right behind it, and what follows.
+pub type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
 
 /// Why pairs did not become variables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unindexed<E> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unindexed<E> {
     /// There are more than there may be.
+    #[error("there are more variables than there may be")]
     TooMany,
     /// One of them cannot be read.
+    #[error(transparent)]
     Pair(E),
 }
 
@@ -178,17 +180,23 @@ impl Vars {
         self.put(name.as_ref(), value);
     }
 
-    /// Sets `name` to a part of the value of `whole`, which is there, and copies nothing.
+    /// Sets names to parts of the value of `whole`, which is there, and copies nothing.
     ///
     /// # Panics
     /// When the value has no such part.
-    pub(crate) fn set_part(&mut self, name: &str, whole: &str, part: Range<usize>) {
+    pub(crate) fn set_parts<const N: usize>(
+        &mut self,
+        whole: &str,
+        parts: [(&str, Range<usize>); N],
+    ) {
         let Some(at) = self.position(whole.as_bytes()) else { return };
-        let value = self.entries[at].value;
-        assert!(part.start <= part.end && part.end <= value.len as usize);
-        // Both are within the value.
-        let (start, len) = (value.start + part.start as u32, part.len() as u32);
-        self.put(name.as_bytes(), Span { start, len });
+        let whole = self.entries[at].value;
+        for (name, part) in parts {
+            assert!(part.start <= part.end && part.end <= whole.len as usize);
+            // Both are within the value.
+            let (start, len) = (whole.start + part.start as u32, part.len() as u32);
+            self.put(name.as_bytes(), Span { start, len });
+        }
     }
 
     /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
@@ -223,15 +231,18 @@ impl Vars {
     }
 
     /// `at`: the place of `name`, which may have none.
+    #[inline]
     fn put_at(&mut self, at: Option<usize>, name: &[u8], value: Span) {
         match at {
             Some(at) => self.entries[at].value = value,
-            None => {
-                let name = self.push(name);
-                self.entries.push(Entry { name, value, before: 0 });
-                self.learn_places();
-            }
+            None => self.put_new(name, value),
         }
+    }
+
+    fn put_new(&mut self, name: &[u8], value: Span) {
+        let name = self.push(name);
+        self.entries.push(Entry { name, value, before: 0 });
+        self.learn_places();
     }
 
     /// Sets `name` unless it is there.
@@ -346,9 +357,23 @@ impl Vars {
         }
     }
 
-    /// The same of so many pairs at the most. `usual` knows the usual pair at the front, and no error.
+    /// The same of so many pairs at the most, and faster: `usual` knows the usual pair at the front of
+    /// a stream, and nothing of errors.
+    ///
+    /// ```
+    /// use cgigate::{fcgi, types::{Unindexed, Vars}};
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"\x06\x03HTTP_Aone\x06\x03HTTP_Btwo");
+    /// vars.index_few(2, fcgi::usual_pair, fcgi::pair_at)?;
+    /// assert_eq!(vars.get("HTTP_B"), Some(&b"two"[..]));
+    /// # Ok::<_, Unindexed<fcgi::PairError>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There are more, or that of `pair_at`. What the variables are then is of no use.
     #[inline]
-    pub(crate) fn index_few<E>(
+    pub fn index_few<E>(
         &mut self,
         most: usize,
         usual: impl Fn(&[u8]) -> Option<Split<'_>>,
@@ -383,15 +408,15 @@ impl Vars {
         let (bytes, mut entries) = (take(&mut self.bytes), take(&mut self.entries));
         let (buckets, mut letters) = (&mut self.buckets, self.second_letters);
         let mut rest = bytes.get(from..).unwrap_or_default();
-        while entries.len() < entries.capacity()
-            && let Some((name, value, behind)) = usual(rest)
+        while let Some((name, value, behind)) = usual(rest)
             && let Some(key) = Key::of_usual(name)
-            && let last @ 0 = &mut buckets[key.bucket(name.len())]
+            && entries.len() < entries.capacity()
+            && let last @ 0 = &mut buckets[key.bucket()]
         {
-            letters |= key.second_letter();
             let value_end = bytes.len() - behind.len();
             let value = value_end - value.len()..value_end;
             entries.push(Entry::new(&(value.start - name.len()..value.start), &value));
+            letters |= key.second_letter();
             // Entries are of 16 bytes and more: their places are of 32 bits.
             *last = entries.len() as u32;
             rest = behind;
@@ -429,7 +454,7 @@ impl Vars {
             let name = cut(bytes, entries[place].name);
             let key = Key::of(name);
             letters |= key.second_letter();
-            let last = &mut buckets[key.bucket(name.len())];
+            let last = &mut buckets[key.bucket()];
             // Entries are of 16 bytes and more: their places are of 32 bits.
             let before = std::mem::replace(last, place as u32 + 1);
             entries[place].before = before;
@@ -456,7 +481,7 @@ impl Vars {
                 // As above.
                 Some(at) => again.push((at as u32, entry.value)),
                 None => {
-                    let last = &mut self.buckets[Key::of(name).bucket(name.len())];
+                    let last = &mut self.buckets[Key::of(name).bucket()];
                     self.entries[self.settled] = Entry { before: *last, ..entry };
                     self.settled += 1;
                     *last = self.settled as u32; // As above.
@@ -502,7 +527,7 @@ impl Vars {
     }
 
     fn position_by(&self, key: Key, name: &[u8]) -> Option<usize> {
-        find(&self.bytes, &self.entries, self.buckets[key.bucket(name.len())], key, name)
+        find(&self.bytes, &self.entries, self.buckets[key.bucket()], key, name)
     }
 
     /// Whether a name may begin with `prefix`, of two letters or more. For prefixes that hardly a
@@ -596,13 +621,12 @@ impl Key {
         Some(Self { first: first.into(), last: last.into() })
     }
 
-    /// Where a name of that key and so many letters is looked for. The names that nearly all requests
-    /// have come to buckets of their own: the factor was searched for that.
+    /// Where names of that key are looked for. Those that nearly all requests have come to buckets of
+    /// their own: the factor was searched for that.
     #[inline]
-    fn bucket(self, len: usize) -> usize {
-        const FACTOR: u64 = 0x08f3_ff18_88db_f8cd;
-        let word = self.first.rotate_left(23) ^ self.last ^ len as u64;
-        (word.wrapping_mul(FACTOR) >> 56) as usize
+    fn bucket(self) -> usize {
+        const FACTOR: u64 = 0x5b38_dd31_be66_9801;
+        (self.first.wrapping_add(self.last).wrapping_mul(FACTOR) >> 56) as usize
     }
 
     /// The bit of the second letter, and of one in four other bytes.
@@ -697,7 +721,7 @@ mod tests {
     #[test]
     fn names_of_one_bucket_are_told_apart() {
         let names = ["HTTP_AB_x_TAIL_AB", "HTTP_AB_y_TAIL_AB", "HTTP_AB_z_TAIL_AB"];
-        let bucket = |name: &str| Key::of(name.as_bytes()).bucket(name.len());
+        let bucket = |name: &str| Key::of(name.as_bytes()).bucket();
         assert_eq!(bucket(names[0]), bucket(names[1]));
         let mut vars: Vars = names.iter().map(|name| (name, name)).collect();
         assert!(names.iter().all(|name| vars.get(name) == Some(name.as_bytes())));
@@ -800,8 +824,7 @@ mod tests {
     #[test]
     fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
         let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
-        vars.set_part("SCRIPT_NAME", "REQUEST_URI", 0..4);
-        vars.set_part("PATH_INFO", "REQUEST_URI", 4..6);
+        vars.set_parts("REQUEST_URI", [("SCRIPT_NAME", 0..4), ("PATH_INFO", 4..6)]);
         let before = vars.appended().len();
         vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
         assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));

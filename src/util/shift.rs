@@ -120,12 +120,12 @@ pub(crate) fn shift_segment(vars: &mut Vars, segment: Range<usize>) {
     let begin = segment.start - 1;
     if begin > 0 {
         let len = vars.get("PATH_INFO").map_or(0, <[u8]>::len);
-        vars.set_part("PATH_INFO", "PATH_INFO", begin..len);
+        vars.set_parts("PATH_INFO", [("PATH_INFO", begin..len)]);
     }
     // A `/` that it ends in is the one before the segment.
     if let Some(script_name) = vars.get("SCRIPT_NAME").and_then(|name| name.strip_suffix(b"/")) {
         let len = script_name.len();
-        vars.set_part("SCRIPT_NAME", "SCRIPT_NAME", 0..len);
+        vars.set_parts("SCRIPT_NAME", [("SCRIPT_NAME", 0..len)]);
     }
     vars.shift("PATH_INFO", segment.end - begin, "SCRIPT_NAME");
 }

@@ -83,9 +83,12 @@ impl Epoll {
     /// Waits up to `millis` (for ever: -1), and gives what happened.
     pub(crate) fn wait(&self, happened: &mut [Happened; BATCH], millis: i32) -> usize {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
-        // SAFETY: `events` has room for BATCH events, as is said.
+        let (fd, room, no_mask) = (self.0.as_raw_fd(), BATCH as i32, std::ptr::null::<()>());
+        // libc's own is a cancellation point, as in `socket`.
+        // SAFETY: `events` has room for BATCH events, as is said; no signals are masked.
         let n = unsafe {
-            libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as i32, millis)
+            let call = libc::SYS_epoll_pwait;
+            libc::syscall(call, fd, events.as_mut_ptr(), room, millis, no_mask, 0usize)
         };
         // Negative: interrupted by a signal. The caller's loop comes round again.
         let n = usize::try_from(n).unwrap_or(0);

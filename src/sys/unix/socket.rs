@@ -56,17 +56,16 @@ impl SocketCell {
 
     /// What has come, up to the size of `buffer`; 0 when the peer sends no more.
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (at, len) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: `buffer` is exclusive, and its length is passed with it.
-        retry(|| unsafe {
-            libc::recv(self.raw(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-        })
+        retry(|| unsafe { calls::recv(self.raw(), at, len, libc::MSG_DONTWAIT) })
     }
 
     /// Sends what the socket's buffer takes.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `bytes` is readable for the length that is passed with it.
-        retry(|| unsafe { libc::send(self.raw(), bytes.as_ptr().cast(), bytes.len(), flags) })
+        retry(|| unsafe { calls::send(self.raw(), bytes.as_ptr().cast(), bytes.len(), flags) })
     }
 
     /// Sends what the socket's buffer takes of several slices, in order.
@@ -176,6 +175,34 @@ pub(crate) fn accept(listener: RawFd) -> io::Result<OwnedFd> {
 pub(crate) fn is_exhausted(error: &io::Error) -> bool {
     const EXHAUSTED: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
     error.raw_os_error().is_some_and(|errno| EXHAUSTED.contains(&errno))
+}
+
+/// recv(2) and send(2) as libc has them: cancellation points (pthreads(7)), which nobody here is in
+/// need of.
+#[cfg(not(target_os = "linux"))]
+use libc as calls;
+
+/// The same without: that is two atomic operations less for each.
+#[cfg(target_os = "linux")]
+mod calls {
+    use libc::{c_int, c_void};
+    use std::ptr::null;
+
+    /// As libc's.
+    pub(super) unsafe fn recv(fd: c_int, to: *mut c_void, len: usize, flags: c_int) -> isize {
+        let nobody = (null::<c_void>(), null::<c_void>());
+        // SAFETY: the caller's; nobody asks whom it comes from.
+        unsafe {
+            libc::syscall(libc::SYS_recvfrom, fd, to, len, flags, nobody.0, nobody.1) as isize
+        }
+    }
+
+    /// As libc's.
+    pub(super) unsafe fn send(fd: c_int, from: *const c_void, len: usize, flags: c_int) -> isize {
+        let nobody = null::<c_void>();
+        // SAFETY: the caller's; the socket is connected, so no address is given.
+        unsafe { libc::syscall(libc::SYS_sendto, fd, from, len, flags, nobody, 0) as isize }
+    }
 }
 
 fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
