@@ -11,7 +11,7 @@
 
 use crate::types::Vars;
 use percent_encoding::percent_decode;
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, ops::Range, str::FromStr};
 
 /// Where a gateway is mounted.
 ///
@@ -39,8 +39,8 @@ pub(crate) struct Place {
 /// A path that is decoded and resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Path {
-    /// So many bytes of REQUEST_URI, which were so from the beginning.
-    Plain(usize),
+    /// A part of REQUEST_URI, which was so from the beginning: where it lies in the variables.
+    Plain(Range<usize>),
     Resolved(Vec<u8>),
 }
 
@@ -48,7 +48,7 @@ impl Place {
     /// The PATH_INFO that a request has there.
     pub(crate) fn path_info<'p>(&'p self, vars: &'p Vars) -> &'p [u8] {
         let path = match &self.path {
-            Path::Plain(len) => &vars.get("REQUEST_URI").unwrap_or_default()[..*len],
+            Path::Plain(lies) => &vars.appended()[lies.clone()],
             Path::Resolved(path) => path,
         };
         &path[self.script_name..]
@@ -63,9 +63,9 @@ impl Place {
     pub(crate) fn apply(&self, vars: &mut Vars) {
         let at = self.script_name;
         match &self.path {
-            Path::Plain(len) => {
-                let parts = [("SCRIPT_NAME", 0..at), ("PATH_INFO", at..*len)];
-                vars.set_parts("REQUEST_URI", parts);
+            Path::Plain(lies) => {
+                vars.set_lying("SCRIPT_NAME", lies.start..lies.start + at);
+                vars.set_lying("PATH_INFO", lies.start + at..lies.end);
             }
             Path::Resolved(path) => {
                 vars.set("SCRIPT_NAME", &path[..at]);
@@ -111,23 +111,23 @@ impl MountPoint {
     /// none.
     pub(crate) fn whole_path(vars: &Vars) -> Option<Vec<u8>> {
         match request_uri(vars) {
-            Some(request_uri) => resolve(&decoded(request_uri)).ok(),
+            Some(lies) => resolve(&decoded(&vars.appended()[lies])).ok(),
             None => resolve(&joined(vars)).ok(),
         }
     }
 
     /// Where a request is below the mount.
     pub(crate) fn find(&self, vars: &Vars) -> Result<Place, Outside> {
-        match request_uri(vars) {
-            Some(request_uri) => self.place(request_uri),
-            None => self.place_resolved(resolve(&joined(vars))?),
-        }
-    }
-
-    /// Where a REQUEST_URI lies that is as the client wrote it.
-    fn place(&self, request_uri: &[u8]) -> Result<Place, Outside> {
+        let Some(lies) = request_uri(vars) else {
+            return self.place_resolved(resolve(&joined(vars))?);
+        };
+        let request_uri = &vars.appended()[lies.clone()];
         if let Some(plain) = plain_path(request_uri) {
-            return Ok(Place { path: Path::Plain(plain.len()), script_name: self.prefix(plain)? });
+            let script_name = self.prefix(plain)?;
+            return Ok(Place {
+                path: Path::Plain(lies.start..lies.start + plain.len()),
+                script_name,
+            });
         }
         self.place_resolved(resolve(&decoded(request_uri))?)
     }
@@ -170,11 +170,11 @@ fn plain_path(request_uri: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// As the client wrote it, if the server has left it so.
-fn request_uri(vars: &Vars) -> Option<&[u8]> {
+/// Where REQUEST_URI lies, as the client wrote it, if the server has left it so.
+fn request_uri(vars: &Vars) -> Option<Range<usize>> {
     // busybox httpd decodes REQUEST_URI, and decoding it again would be once too often.
     let server = vars.get("SERVER_SOFTWARE").unwrap_or_default();
-    vars.get("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"))
+    vars.lies("REQUEST_URI").filter(|_| !server.starts_with(b"busybox httpd"))
 }
 
 /// Python's http.server has no REQUEST_URI. Wherever the two are cut, together they are the path.

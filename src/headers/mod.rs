@@ -314,7 +314,6 @@ impl Headers {
     /// As [`add`](Self::add), of what is known to be a name and a value.
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         let lines = &mut self.lines;
-        lines.reserve(name.len() + COLON.len() + value.len() + CRLF.len());
         let start = lines.len();
         lines.extend_from_slice(name);
         let name = start..lines.len();

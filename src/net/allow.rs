@@ -131,9 +131,16 @@ impl Allow {
         &self,
         socket: &impl std::os::fd::AsFd,
     ) -> Result<(), Option<Peer>> {
-        match crate::sys::peer(socket.as_fd()) {
-            Ok(peer) if self.admits(peer) => Ok(()),
-            Ok(peer) => Err(Some(peer)),
+        use crate::sys::{peer_address, peer_user};
+        let peer = peer_address(socket.as_fd()).and_then(|address| match address {
+            Some(address) => Ok(Some(Peer::Ip(address))),
+            // Whoever it is: nobody need be asked.
+            None if self.uids.is_empty() => Ok(None),
+            None => peer_user(socket.as_fd()).map(|uid| Some(Peer::User(uid))),
+        });
+        match peer {
+            Ok(peer) if peer.is_none_or(|peer| self.admits(peer)) => Ok(()),
+            Ok(peer) => Err(peer),
             // Gone again, or of a family that no list here can name.
             Err(_) => Err(None),
         }

@@ -8,6 +8,7 @@ mod body;
 mod departure;
 mod environ;
 mod fault;
+mod key;
 mod native;
 mod request;
 mod stream;

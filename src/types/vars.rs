@@ -1,6 +1,6 @@
 //! The string variables of an environ: spans over one byte buffer.
 
-use super::native::to_native;
+use super::{key::Key, native::to_native};
 use std::{borrow::Cow, fmt, mem::take, ops::Range};
 
 /// Where a name or a value lies in the buffer. A buffer of 4 GiB is refused long before.
@@ -180,23 +180,18 @@ impl Vars {
         self.put(name.as_ref(), value);
     }
 
-    /// Sets names to parts of the value of `whole`, which is there, and copies nothing.
+    /// Where in [`appended`](Self::appended) the value of `name` lies: there it stays.
+    pub(crate) fn lies(&self, name: &str) -> Option<Range<usize>> {
+        self.position(name.as_bytes()).map(|at| range(self.entries[at].value))
+    }
+
+    /// Sets `name` to what lies there in [`appended`](Self::appended), and copies nothing.
     ///
     /// # Panics
-    /// When the value has no such part.
-    pub(crate) fn set_parts<const N: usize>(
-        &mut self,
-        whole: &str,
-        parts: [(&str, Range<usize>); N],
-    ) {
-        let Some(at) = self.position(whole.as_bytes()) else { return };
-        let whole = self.entries[at].value;
-        for (name, part) in parts {
-            assert!(part.start <= part.end && part.end <= whole.len as usize);
-            // Both are within the value.
-            let (start, len) = (whole.start + part.start as u32, part.len() as u32);
-            self.put(name.as_bytes(), Span { start, len });
-        }
+    /// When nothing does.
+    pub(crate) fn set_lying(&mut self, name: &str, value: Range<usize>) {
+        assert!(value.start <= value.end && value.end <= self.bytes.len());
+        self.put(name.as_bytes(), Span::of(&value));
     }
 
     /// Moves the first `n` bytes of the value of `from` to the end of that of `to`. A value that is
@@ -589,53 +584,6 @@ fn has(bytes: &[u8], entries: &[Entry], last: u32, key: Key, name: &[u8]) -> boo
     find(bytes, entries, last, key, name).is_some()
 }
 
-/// The first and the last letters of a name. With its length they tell names apart that are not
-/// longer than both together.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Key {
-    first: u64,
-    last: u64,
-}
-
-impl Key {
-    /// The longest name that is told by its key.
-    const TELLS: usize = 16;
-
-    #[inline]
-    fn of(name: &[u8]) -> Self {
-        Self::of_usual(name).unwrap_or_else(|| {
-            let letter = |at| name.get(at).map_or(0, |&letter| u64::from(letter));
-            Self { first: letter(0) | letter(1) << 8 | letter(2) << 16, last: 0 }
-        })
-    }
-
-    /// Of four letters or more.
-    #[inline]
-    fn of_usual(name: &[u8]) -> Option<Self> {
-        if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
-            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            return Some(Self { first, last });
-        }
-        let (first, last) = (name.first_chunk()?, name.last_chunk()?);
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        Some(Self { first: first.into(), last: last.into() })
-    }
-
-    /// Where names of that key are looked for. Those that nearly all requests have come to buckets of
-    /// their own: the factor was searched for that.
-    #[inline]
-    fn bucket(self) -> usize {
-        const FACTOR: u64 = 0x5b38_dd31_be66_9801;
-        (self.first.wrapping_add(self.last).wrapping_mul(FACTOR) >> 56) as usize
-    }
-
-    /// The bit of the second letter, and of one in four other bytes.
-    #[inline]
-    fn second_letter(self) -> u64 {
-        1 << (self.first >> 8 & 63)
-    }
-}
-
 impl fmt::Debug for Vars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|(n, v)| (to_native(n), to_native(v)))).finish()
@@ -653,197 +601,5 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Vars {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wire(pairs: &[(&str, &str)]) -> Vars {
-        let mut vars = Vars::default();
-        for (name, value) in pairs {
-            let start = vars.appended().len();
-            vars.append(name.as_bytes());
-            let middle = vars.appended().len();
-            vars.append(value.as_bytes());
-            vars.index(start..middle, middle..vars.appended().len());
-        }
-        vars.settle();
-        vars
-    }
-
-    #[test]
-    fn header_fields_that_came_twice_are_joined_and_other_names_replaced() {
-        let vars = wire(&[
-            ("HTTP_COOKIE", "a=1"),
-            ("HTTP_X_DUP", "one"),
-            ("SCRIPT_NAME", "/old"),
-            ("HTTP_COOKIE", "b=2"),
-            ("HTTP_X_DUP", "two"),
-            ("SCRIPT_NAME", "/new"),
-            ("HTTP_COOKIE", "c=3"),
-        ]);
-        assert_eq!(vars.get("HTTP_COOKIE"), Some(&b"a=1; b=2; c=3"[..]));
-        assert_eq!(vars.get("HTTP_X_DUP"), Some(&b"one, two"[..]));
-        assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/new"[..]));
-        assert_eq!(vars.len(), 3);
-    }
-
-    #[test]
-    fn the_proxy_header_never_arrives() {
-        let vars = wire(&[("HTTP_PROXY", "http://evil"), ("A", "1"), ("HTTP_PROXY", "x")]);
-        assert_eq!((vars.len(), vars.get("HTTP_PROXY")), (1, None));
-    }
-
-    #[test]
-    fn two_lengths_are_one_if_equal_and_no_number_if_not() {
-        let same = wire(&[("CONTENT_LENGTH", "5"), ("CONTENT_LENGTH", "5")]);
-        assert_eq!(same.get("CONTENT_LENGTH"), Some(&b"5"[..]));
-        let different = wire(&[("CONTENT_LENGTH", "5"), ("CONTENT_LENGTH", "7")]);
-        assert_eq!(different.get("CONTENT_LENGTH"), Some(&b"5, 7"[..]));
-    }
-
-    /// Each of them used to copy all that was joined before it: 25 GB for a megabyte of PARAMS.
-    #[test]
-    fn a_name_that_came_a_hundred_thousand_times_costs_its_own_length() {
-        let vars = wire(&vec![("HTTP_A", "b"); 100_000]);
-        assert_eq!((vars.len(), vars.get("HTTP_A").map(<[u8]>::len)), (1, Some(299_998)));
-        assert!(vars.appended().len() < 1_100_000);
-        let names: Vec<_> = (0..100_000).map(|n| format!("NAME_{n}")).collect();
-        let many: Vec<_> = names.iter().chain(&names).map(|name| (&name[..], "x")).collect();
-        assert_eq!(wire(&many).len(), 100_000);
-        assert!(wire(&vec![("HTTP_PROXY", "x"); 100_000]).is_empty());
-    }
-
-    #[test]
-    fn an_empty_value_is_joined_like_any_other() {
-        let vars = wire(&[("HTTP_X", ""), ("A", "1"), ("HTTP_X", "x"), ("HTTP_X", "")]);
-        assert_eq!(vars.get("HTTP_X"), Some(&b", x, "[..]));
-    }
-
-    #[test]
-    fn names_of_one_bucket_are_told_apart() {
-        let names = ["HTTP_AB_x_TAIL_AB", "HTTP_AB_y_TAIL_AB", "HTTP_AB_z_TAIL_AB"];
-        let bucket = |name: &str| Key::of(name.as_bytes()).bucket();
-        assert_eq!(bucket(names[0]), bucket(names[1]));
-        let mut vars: Vars = names.iter().map(|name| (name, name)).collect();
-        assert!(names.iter().all(|name| vars.get(name) == Some(name.as_bytes())));
-        assert!(vars.remove(names[1]));
-        let there: Vec<_> = names.iter().map(|name| vars.contains(name)).collect();
-        assert_eq!(there, [true, false, true]);
-    }
-
-    /// RFC 3875, what web servers add to it, and what browsers and proxies send.
-    #[test]
-    fn the_names_that_nearly_all_requests_have_need_no_second_look() {
-        const NAMES: &str = "AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE CONTEXT_DOCUMENT_ROOT \
-            CONTEXT_PREFIX DOCUMENT_ROOT DOCUMENT_URI GATEWAY_INTERFACE HTTPS HTTP_ACCEPT \
-            HTTP_ACCEPT_ENCODING HTTP_ACCEPT_LANGUAGE HTTP_AUTHORIZATION HTTP_CACHE_CONTROL \
-            HTTP_CONNECTION HTTP_CONTENT_LENGTH HTTP_CONTENT_TYPE HTTP_COOKIE HTTP_DNT HTTP_HOST \
-            HTTP_IF_MODIFIED_SINCE HTTP_IF_NONE_MATCH HTTP_ORIGIN HTTP_PRAGMA HTTP_PRIORITY \
-            HTTP_PROXY HTTP_RANGE HTTP_REFERER HTTP_SEC_CH_UA HTTP_SEC_CH_UA_MOBILE \
-            HTTP_SEC_CH_UA_PLATFORM HTTP_SEC_FETCH_DEST HTTP_SEC_FETCH_MODE HTTP_SEC_FETCH_SITE \
-            HTTP_SEC_FETCH_USER HTTP_TE HTTP_UPGRADE_INSECURE_REQUESTS HTTP_USER_AGENT \
-            HTTP_X_FORWARDED_FOR HTTP_X_FORWARDED_HOST HTTP_X_FORWARDED_PROTO HTTP_X_REAL_IP \
-            HTTP_X_REQUESTED_WITH HTTP_X_REQUEST_ID PATH_INFO PATH_TRANSLATED QUERY_STRING \
-            REDIRECT_STATUS REMOTE_ADDR REMOTE_HOST REMOTE_IDENT REMOTE_PORT REMOTE_USER \
-            REQUEST_METHOD REQUEST_SCHEME REQUEST_URI SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR \
-            SERVER_ADMIN SERVER_NAME SERVER_PORT SERVER_PROTOCOL SERVER_SIGNATURE SERVER_SOFTWARE \
-            UNIQUE_ID";
-        let vars: Vars = NAMES.split_whitespace().map(|name| (name, "")).collect();
-        assert!(vars.len() == 66 && vars.entries.iter().all(|entry| entry.before == 0));
-    }
-
-    /// The usual pairs are noted by a way of their own; what they come to may not tell.
-    #[test]
-    fn it_is_all_the_same_which_pairs_are_usual() {
-        fn pair(stream: &[u8]) -> Option<Split<'_>> {
-            let (&[name, value], rest) = stream.split_first_chunk()?;
-            let (name, rest) = rest.split_at_checked(name.into())?;
-            let (value, rest) = rest.split_at_checked(value.into())?;
-            Some((name, value, rest))
-        }
-        let pair_at = |stream: &[u8], at: usize| {
-            let (name, value, _) = pair(&stream[at..])?;
-            let value_at = at + 2 + name.len();
-            Some(Ok::<_, ()>((at + 2..value_at, value_at..value_at + value.len())))
-        };
-        let mut wire = Vec::new();
-        for name in
-            "AB HTTPS HTTP_COOKIE C HTTP_COOKIE HTTP_AB_x_TAIL_AB HTTP_AB_y_TAIL_AB HTTP_PROXY \
-            QUERY_STRING CGIGATE_APP C SCRIPT_NAME REQUEST_URI QUERY_STRING HTTP_COOKIE ABC"
-                .split_whitespace()
-                .chain([""])
-        {
-            let value = wire.len().to_string();
-            wire.extend([name.len() as u8, value.len() as u8]);
-            wire.extend_from_slice(name.as_bytes());
-            wire.extend_from_slice(value.as_bytes());
-        }
-        let come_to = |room: usize, usual: fn(&[u8]) -> Option<Split<'_>>| {
-            let mut vars = Vars::default();
-            vars.reserve(room, 0);
-            vars.append(&wire);
-            vars.index_few(17, usual, pair_at).unwrap();
-            assert!(vars.may_begin_with("CGIGATE_") && !vars.contains("HTTP_PROXY"));
-            assert!(vars.names().all(|name| vars.contains(name)));
-            format!("{vars:?}")
-        };
-        let all_by_the_other = come_to(100, |_| None);
-        assert!(all_by_the_other.contains(r#""HTTP_COOKIE": "#), "{all_by_the_other}");
-        for room in [0, 5, 100] {
-            assert_eq!(come_to(room, pair), all_by_the_other, "{room}");
-            let some = come_to(room, |stream| pair(stream).filter(|(name, ..)| name.len() % 3 > 0));
-            assert_eq!(some, all_by_the_other, "{room}");
-        }
-        let mut vars = Vars::default();
-        vars.append(&wire);
-        assert_eq!(vars.index_few(16, pair, pair_at), Err(Unindexed::TooMany));
-    }
-
-    #[test]
-    fn a_few_more_or_less_are_found_all_the_same() {
-        let names: Vec<_> = (0..500).map(|n| format!("N{n}")).collect();
-        let mut vars = Vars::default();
-        for round in [500, 3, 70, 0, 500] {
-            for name in &names[..round] {
-                vars.set(name, name);
-            }
-            assert!(names.iter().take(round).all(|name| vars.get(name) == Some(name.as_bytes())));
-            assert_eq!(vars.len(), round);
-            vars.clear();
-            assert!(!vars.contains("N0"));
-        }
-    }
-
-    #[test]
-    fn short_and_empty_names_are_names() {
-        let vars = wire(&[("AB", "1"), ("CB", "2"), ("", "3"), ("AB", "4")]);
-        assert_eq!(vars.iter().collect::<Vec<_>>().len(), 3);
-        assert_eq!(vars.get("AB"), Some(&b"4"[..]));
-        assert_eq!(vars.get(""), Some(&b"3"[..]));
-    }
-
-    #[test]
-    fn parts_are_shared_and_a_shift_copies_only_what_lies_apart() {
-        let mut vars = wire(&[("REQUEST_URI", "/app/x?y"), ("SCRIPT_NAME", "/old")]);
-        vars.set_parts("REQUEST_URI", [("SCRIPT_NAME", 0..4), ("PATH_INFO", 4..6)]);
-        let before = vars.appended().len();
-        vars.shift("PATH_INFO", 2, "SCRIPT_NAME");
-        assert_eq!(vars.get("SCRIPT_NAME"), Some(&b"/app/x"[..]));
-        assert_eq!((vars.get("PATH_INFO"), vars.appended().len()), (Some(&b""[..]), before));
-        vars.set("PATH_INFO", "/apart");
-        vars.shift("PATH_INFO", 3, "SCRIPT_NAME");
-        vars.shift("PATH_INFO", 1, "OTHER");
-        let get = |name| vars.native(name).unwrap_or_default().into_owned();
-        assert_eq!([get("SCRIPT_NAME"), get("PATH_INFO"), get("OTHER")], ["/app/x/ap", "rt", "a"]);
-        assert_eq!(get("REQUEST_URI"), "/app/x?y");
-    }
-
-    #[test]
-    fn set_keeps_the_place_and_remove_takes_it_away() {
-        let mut vars: Vars = [("A", "1"), ("B", "2")].into_iter().collect();
-        vars.set("A", "3");
-        vars.set_default("B", "9");
-        assert_eq!(format!("{vars:?}"), r#"{"A": "3", "B": "2"}"#);
-        assert!(vars.remove("A") && !vars.remove("A"));
-        assert_eq!((vars.filled("A"), vars.is_empty()), (None, false));
-    }
-}
+#[path = "vars_tests.rs"]
+mod tests;

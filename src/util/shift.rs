@@ -118,14 +118,16 @@ pub fn shift_path_info_strict(vars: &mut Vars) -> Result<Option<Vec<u8>>, DotDot
 pub(crate) fn shift_segment(vars: &mut Vars, segment: Range<usize>) {
     // With the slash before it.
     let begin = segment.start - 1;
-    if begin > 0 {
-        let len = vars.get("PATH_INFO").map_or(0, <[u8]>::len);
-        vars.set_parts("PATH_INFO", [("PATH_INFO", begin..len)]);
+    if begin > 0
+        && let Some(path_info) = vars.lies("PATH_INFO")
+    {
+        vars.set_lying("PATH_INFO", path_info.start + begin..path_info.end);
     }
     // A `/` that it ends in is the one before the segment.
-    if let Some(script_name) = vars.get("SCRIPT_NAME").and_then(|name| name.strip_suffix(b"/")) {
-        let len = script_name.len();
-        vars.set_parts("SCRIPT_NAME", [("SCRIPT_NAME", 0..len)]);
+    if let Some(script_name) = vars.lies("SCRIPT_NAME")
+        && vars.appended()[script_name.clone()].ends_with(b"/")
+    {
+        vars.set_lying("SCRIPT_NAME", script_name.start..script_name.end - 1);
     }
     vars.shift("PATH_INFO", segment.end - begin, "SCRIPT_NAME");
 }

@@ -3,7 +3,7 @@
 use crate::sys::Peer;
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -12,6 +12,17 @@ use std::{
 /// # Errors
 /// It is no connected socket (any more), or of another family.
 pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
+    match peer_address(socket)? {
+        Some(address) => Ok(Peer::Ip(address)),
+        None => peer_user(socket).map(Peer::User),
+    }
+}
+
+/// The address of the peer of a connected socket; a Unix socket's has none.
+///
+/// # Errors
+/// As [`peer`].
+pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> io::Result<Option<IpAddr>> {
     // SAFETY: all zeroes is a valid sockaddr_storage: of no family.
     let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
     let mut len = size_of_val(&address) as libc::socklen_t;
@@ -27,20 +38,24 @@ pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
             // enough and aligned.
             let v4 = unsafe { (&raw const address).cast::<libc::sockaddr_in>().read() };
             // In the order of the network.
-            Ok(Peer::Ip(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into()))
+            Ok(Some(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into()))
         }
         libc::AF_INET6 => {
             // SAFETY: as above, a sockaddr_in6.
             let v6 = unsafe { (&raw const address).cast::<libc::sockaddr_in6>().read() };
-            Ok(Peer::Ip(Ipv6Addr::from(v6.sin6_addr.s6_addr).into()))
+            Ok(Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into()))
         }
-        libc::AF_UNIX => user(socket).map(Peer::User),
+        libc::AF_UNIX => Ok(None),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
+/// The user of the process at the other end of a Unix socket.
+///
+/// # Errors
+/// The system does not say.
 #[cfg(target_os = "linux")]
-fn user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+pub(crate) fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
     let mut len = size_of_val(&credentials) as libc::socklen_t;
     // SAFETY: the value is a ucred, which the option is, and `len` says its size.
@@ -57,7 +72,7 @@ fn user(socket: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn user(_: BorrowedFd<'_>) -> io::Result<u32> {
+pub(crate) fn peer_user(_: BorrowedFd<'_>) -> io::Result<u32> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
