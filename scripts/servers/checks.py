@@ -235,6 +235,23 @@ def is_cut(target):
     return behaviour
 
 
+def cut_or_whole(target):
+    """Where chance has it: one answer, of which nothing is known but that it adds nothing."""
+
+    def check(answer, _):
+        begins = answer.status >= 500 or b"partial\n".startswith(answer.body)
+        demand(begins, f"{answer.status}, {answer.body[:200]!r}", answer)
+
+    def behaviour(site):
+        try:
+            asked("GET", target, check)(site)
+        except Wrong as wrong:
+            if wrong.status != NO_ANSWER:
+                raise
+
+    return behaviour
+
+
 def page_behind(target):
     """The server's own words follow."""
 

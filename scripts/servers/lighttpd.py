@@ -1,6 +1,6 @@
 """lighttpd, that starts the gateway by CGI or FastCGI, or asks it on its socket."""
 
-from checks import comes, gathered_up, looks_whole, variables
+from checks import comes, cut_or_whole, gathered_up, variables
 from rig import AS_ROOT, program, web_group
 from setups import EACH_A_PROCESS, R, S, set_up
 from table import FAULT
@@ -22,7 +22,7 @@ ITS_WAYS = {
     "a query as it came": R(17, variables(QUERY_STRING="%2F+;a&&b=%C3%A9")),
     "an empty field": S(8, variables(HTTP_X_EMPTY=None)),
     # Some are cut, by chance.
-    "a fault cuts the answer": R(12, looks_whole(FAULT)),
+    "a fault cuts the answer": R(12, cut_or_whole(FAULT)),
     "GET with a body": S(8, 400),
     "POST without a length": S(8, 411),
     "FROB": R(32, 501),

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, io, ops::Range};
 
 /// How long the first file of a body is. The next is twice as long as the one before, up to
 /// `LONGEST`: a body takes at most twice the room that it needs.
-const FIRST: usize = 1 << 20;
+const FIRST: usize = 512 << 10;
 const LONGEST: usize = 16 << 20;
 
 /// Room for a record of the longest kind, and for what stood over.
