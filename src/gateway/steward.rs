@@ -43,6 +43,10 @@ const CALM: u32 = 500;
 /// that finds applications that sleep often, but shorter than a tick.
 const SAMPLE: u32 = 8;
 
+/// How often in a row it has to be found asleep: once may be no more than a lock that another thread
+/// has, and each thread too many costs those that work.
+const NAPS: u32 = 2;
+
 /// Ticks in the same application from which on a thread is counted out although it does not sleep:
 /// others should not wait for it while there are spares.
 const LONG: u32 = 20;
@@ -56,11 +60,20 @@ const LINGER: u32 = 2000;
 /// How long it may go on however much it sends.
 const LINGER_AT_ALL: u32 = 60_000;
 
+/// What a thread was at.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    epoch: u64,
+    /// For so many ticks.
+    ticks: u32,
+    /// How often in a row it was asleep when it was looked at.
+    naps: u32,
+}
+
 pub(super) struct Stewardship {
     pub(super) shared: Arc<Shared>,
     pub(super) desk: Desk,
-    /// What each thread was at, and for how many ticks.
-    seen: Vec<(u64, u32)>,
+    seen: Vec<Seen>,
     calm: u32,
     swept: Instant,
     pub(super) hands: Hands,
@@ -70,7 +83,7 @@ pub(super) struct Stewardship {
 
 impl Stewardship {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let seen = vec![(0, 0); shared.lines.len()];
+        let seen = vec![Seen::default(); shared.lines.len()];
         let (hands, swept) = (Hands::default(), Instant::now());
         Self { shared, desk: Desk::new(), seen, calm: 0, swept, hands, deadline: None }
     }
@@ -113,14 +126,14 @@ impl Stewardship {
         let (mut busy, mut all_stay) = (false, true);
         for (number, line) in shared.lines.iter().enumerate() {
             let epoch = line.epoch.load(Ordering::Acquire);
-            let (before, ticks) = self.seen[number];
-            let ticks = if epoch == before { ticks.saturating_add(1) } else { 0 };
-            self.seen[number] = (epoch, ticks);
+            let seen = &mut self.seen[number];
+            let ticks = if epoch == seen.epoch { seen.ticks.saturating_add(1) } else { 0 };
+            *seen = Seen { epoch, ticks, ..*seen };
             let works = epoch & 1 == 1;
             busy |= works || ticks == 0;
             all_stay &= works && ticks > 0;
             if works {
-                self.look_at(line, epoch, ticks);
+                self.look_at(number, line);
             }
         }
         self.tell_siblings(!all_stay);
@@ -136,18 +149,19 @@ impl Stewardship {
         busy
     }
 
-    /// A thread that works, at the same thing for so many ticks.
-    fn look_at(&mut self, line: &Line, epoch: u64, ticks: u32) {
-        let shared = &*self.shared;
-        let stays = ticks > 0;
-        let sampled = stays || self.calm.is_multiple_of(SAMPLE);
-        if sampled
-            && !line.stuck.load(Ordering::Relaxed)
-            && (ticks >= LONG || line.thread.get().is_some_and(ThreadState::sleeps))
-            && line.epoch.load(Ordering::Acquire) == epoch
-        {
-            self.calm = 0;
-            shared.spares.call_for(line);
+    /// A thread that works.
+    fn look_at(&mut self, number: usize, line: &Line) {
+        let (shared, seen) = (&*self.shared, &mut self.seen[number]);
+        let stays = seen.ticks > 0;
+        if (stays || self.calm.is_multiple_of(SAMPLE)) && !line.stuck.load(Ordering::Relaxed) {
+            let sleeps = line.thread.get().is_some_and(ThreadState::sleeps);
+            seen.naps = if sleeps { seen.naps.saturating_add(1) } else { 0 };
+            if (seen.ticks >= LONG || seen.naps >= NAPS)
+                && line.epoch.load(Ordering::Acquire) == seen.epoch
+            {
+                (self.calm, seen.naps) = (0, 0);
+                shared.spares.call_for(line);
+            }
         }
         if stays && line.holds_anything() {
             self.relieve(line);
