@@ -319,7 +319,8 @@ impl Spares {
         spare
     }
 
-    /// Counts a thread out and calls a spare in its place. One sleeps now, more will soon: what was called stays until nobody has slept for a while.
+    /// Counts a thread out and calls a spare in its place. One sleeps now, more will soon: what was
+    /// called stays until nobody has slept for a while.
     pub(super) fn call_for(&self, line: &Line) {
         let mut awake = self.awake();
         line.stuck.store(true, Ordering::Relaxed);
@@ -336,6 +337,11 @@ impl Spares {
         if self.target() > self.least {
             self.target.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    /// Those called are not wanted any more.
+    pub(super) fn calm_down_at_all(&self) {
+        self.target.store(self.least, Ordering::Relaxed);
     }
 
     pub(super) fn wake_all(&self) {
