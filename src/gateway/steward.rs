@@ -103,6 +103,8 @@ impl Stewardship {
                 quiet = 0;
             }
             if quiet > QUIET {
+                // Nobody is in an application: nobody sleeps there.
+                shared.spares.calm_down_at_all();
                 let idle = shared.table.live() == 0 && SHELF.is_empty();
                 let limit = if idle { 3600 } else { 1 };
                 shared.steward.park(Duration::from_secs(limit));
