@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod built;
+
+use built::example;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,10 +13,6 @@ use std::{
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-fn testbed() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed")
-}
 
 fn check(executable: &Path, folders: &[&Path]) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } =
@@ -57,7 +56,7 @@ const HELLO: &str = "Status: 200 OK\r\nContent-Type: text/plain; charset=utf-8\r
 #[test]
 fn the_projects_fixtures_are_answered_and_the_script_says_so_too() {
     let fixtures = Path::new(ROOT).join("fixtures/cgi");
-    for executable in [testbed(), env!("CARGO_BIN_EXE_cgigate").into()] {
+    for executable in [example("testbed"), env!("CARGO_BIN_EXE_cgigate").into()] {
         let (code, said, _) = check(&executable, &[&fixtures]);
         let script = Command::new(Path::new(ROOT).join("scripts/check-fixtures"))
             .env("CGIGATE", &executable)

@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod built;
+
+use built::example;
 use std::{
     ffi::OsStr,
     fs,
@@ -21,12 +24,6 @@ use std::{
 
 /// What waits for an answer that never comes fails after this long.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn testbed() -> PathBuf {
-    let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
-    assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
-    built
-}
 
 /// The folders of a group, in order.
 fn cases(group: &str) -> Vec<Case> {
@@ -128,7 +125,7 @@ fn compare(expected: &[u8], actual: &[u8]) -> Result<(), String> {
 #[test]
 fn every_case_as_a_cgi_process() {
     all(&cases("cgi"), |case| {
-        let mut command = Command::new(testbed());
+        let mut command = Command::new(example("testbed"));
         command.env_clear();
         for (name, value) in case.environ() {
             command.env(OsStr::from_bytes(&name), OsStr::from_bytes(&value));
@@ -167,7 +164,7 @@ impl Served {
         let folder = std::env::temp_dir().join(format!("cgigate-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let address = format!("unix:{}", folder.join("s").display());
-        let mut process = Command::new(testbed())
+        let mut process = Command::new(example("testbed"))
             .args([protocol, "--listen", &address])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod built;
+
+use built::example;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -11,10 +14,6 @@ use std::{
 };
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-fn testbed() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed")
-}
 
 /// A folder of a test, gone at its end.
 struct Folder(PathBuf);
@@ -45,10 +44,10 @@ impl Folder {
     fn replays(&self, count: usize) {
         let records = self.records();
         assert_eq!(records.len(), count, "{records:?}");
-        let mut check = Command::new(testbed());
+        let mut check = Command::new(example("testbed"));
         check.env_clear().arg("check").arg(self.0.join("records"));
         let mut script = Command::new(Path::new(ROOT).join("scripts/check-fixtures"));
-        script.args(records).env("CGIGATE", testbed());
+        script.args(records).env("CGIGATE", example("testbed"));
         for mut command in [check, script] {
             let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
             let last = format!("{count} passed, 0 failed, 0 skipped");
@@ -72,7 +71,7 @@ struct Served {
 
 impl Served {
     fn new(protocol: &str, folder: &Folder, args: &[&str]) -> Self {
-        let mut process = Command::new(testbed())
+        let mut process = Command::new(example("testbed"))
             .env_clear()
             .args([protocol, "--listen", "127.0.0.1:0", "--record"])
             .arg(folder.0.join("records"))
@@ -170,7 +169,7 @@ fn what_http_asked_is_replayed_and_so_is_what_was_refused_by_options() {
 fn a_cgi_process_records_too_and_so_does_the_desk() {
     let folder = Folder::new("record-cgi");
     for path in ["/demo", "/environ", "/nobody", "/echo"] {
-        let mut cgi = Command::new(testbed());
+        let mut cgi = Command::new(example("testbed"));
         cgi.env_clear().env("CGIGATE_RECORD", folder.0.join("records")).env("PATH_INFO", path);
         let vars = [("REQUEST_METHOD", "POST"), ("SERVER_PROTOCOL", "HTTP/1.1"), ("V", "1\n2")];
         cgi.envs(vars).env("CONTENT_LENGTH", "2").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -179,12 +178,12 @@ fn a_cgi_process_records_too_and_so_does_the_desk() {
         let _ = cgi.stdin.take().unwrap().write_all(b"ab");
         assert_eq!(cgi.wait_with_output().unwrap().status.code(), Some(0));
     }
-    let mut desk = Command::new(testbed());
+    let mut desk = Command::new(example("testbed"));
     let desk = desk.env_clear().args(["cgi", "--record"]).arg(folder.0.join("records"));
     assert!(desk.args(["/hello"]).output().unwrap().status.success());
     // A file is found again below the root that it was found in.
     fs::write(folder.0.join("page.txt"), "a page\n").unwrap();
-    let mut files = Command::new(testbed());
+    let mut files = Command::new(example("testbed"));
     files.env_clear().env("CGIGATE_RECORD", folder.0.join("records")).env("REQUEST_METHOD", "GET");
     files.env("CGIGATE_FILES_ROOT", &folder.0).env("PATH_INFO", "/files/page.txt");
     let answer = files.env("HTTP_RANGE", "bytes=2-").output().unwrap().stdout;
@@ -233,14 +232,14 @@ fn a_folder_that_cannot_be_is_said_and_no_reason_for_cgi_not_to_answer() {
     let folder = Folder::new("record-nowhere");
     let file = folder.0.join("file");
     fs::write(&file, "").unwrap();
-    let mut server = Command::new(testbed());
+    let mut server = Command::new(example("testbed"));
     let done = server.args(["fastcgi", "--listen", "127.0.0.1:0", "--record"]).arg(&file).output();
     let done = done.unwrap();
     assert_eq!(done.status.code(), Some(1));
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(said.starts_with(&format!("cgigate: --record {}: ", file.display())), "{said}");
 
-    let mut cgi = Command::new(testbed());
+    let mut cgi = Command::new(example("testbed"));
     cgi.env_clear().env("CGIGATE_RECORD", &file).env("REQUEST_METHOD", "GET");
     let done = cgi.env("CGIGATE_APP", "hello").output().unwrap();
     assert!(done.stdout.ends_with(b"Hello World\n"));

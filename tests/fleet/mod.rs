@@ -5,6 +5,10 @@
 pub(crate) mod load;
 pub(crate) mod talk;
 
+#[path = "../built/mod.rs"]
+mod built;
+
+pub(crate) use built::testbed;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -164,14 +168,4 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     folder
-}
-
-/// The executable that CGIGATE names, as for the scripts, or else that of this build.
-pub(crate) fn testbed() -> PathBuf {
-    if let Some(given) = std::env::var_os("CGIGATE") {
-        return std::path::absolute(given).unwrap();
-    }
-    let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
-    assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
-    built
 }

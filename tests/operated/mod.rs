@@ -2,6 +2,10 @@
 // Each of the tests' files uses some of it.
 #![allow(dead_code, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../built/mod.rs"]
+mod built;
+
+pub(crate) use built::testbed;
 use cgigate::fcgi::{self, RecordType, RequestId, Role};
 use std::{
     fs,
@@ -11,7 +15,7 @@ use std::{
         fd::OwnedFd,
         unix::net::{UnixListener, UnixStream},
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
@@ -236,14 +240,4 @@ pub(crate) fn request(vars: &[(&[u8], &[u8])]) -> Vec<u8> {
     }
     fcgi::stream(&mut wire, RecordType::Stdin, id, b"");
     wire
-}
-
-/// The executable that CGIGATE names, as for the scripts, or else that of this build.
-pub(crate) fn testbed() -> PathBuf {
-    if let Some(given) = std::env::var_os("CGIGATE") {
-        return std::path::absolute(given).unwrap();
-    }
-    let built = Path::new(env!("CARGO_BIN_EXE_cgigate")).with_file_name("examples/testbed");
-    assert!(built.exists(), "no {}: cargo build --example testbed", built.display());
-    built
 }
