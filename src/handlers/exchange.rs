@@ -10,6 +10,7 @@ use crate::{
     util::is_hop_by_hop,
 };
 use std::{
+    fs::File,
     io::{self, IoSlice, Seek, SeekFrom},
     time::SystemTime,
 };
@@ -53,6 +54,8 @@ pub(super) struct Exchange<'x> {
     /// The three digits of the status, once started.
     code: u16,
     headers_sent: bool,
+    /// All of the body was written.
+    finished: bool,
     length: Length,
     /// Bytes of the body that the application made, and that the client may be told of.
     bytes_sent: u64,
@@ -93,6 +96,7 @@ impl<'x> Exchange<'x> {
             started: false,
             code: 0,
             headers_sent: false,
+            finished: false,
             length: Length::Unknown,
             bytes_sent: 0,
             declared: None,
@@ -133,6 +137,7 @@ impl<'x> Exchange<'x> {
     /// How it ended, if it ended here in the middle of things.
     pub(super) fn cut(&self) -> Ending {
         match self.declared {
+            _ if self.finished => self.ending(),
             Some(declared) if self.bytes_sent == declared => Ending::Whole,
             declared => Ending::Cut { length_known: declared.is_some() },
         }
@@ -141,23 +146,24 @@ impl<'x> Exchange<'x> {
     /// `finish_response`: sends what the body holds, and closes it whatever happens.
     pub(super) fn finish(&mut self, body: Body<'_>) -> Result<(), Exception> {
         match body {
-            Body::Empty => {}
+            Body::Empty => self.finish_content(),
             Body::One(block) => {
                 if !self.headers_sent {
                     self.length = Length::OneBlock;
                 }
                 self.put(&block)?;
+                self.finish_content()
             }
             Body::Blocks(mut blocks) => {
                 let sent = self.send_blocks(&mut *blocks).and_then(|()| self.finish_content());
                 self.close(&mut *blocks);
-                sent?;
+                sent
             }
-            Body::File(mut file) => self.send_file(&mut file)?,
+            Body::File(mut file) => {
+                self.send_file(&mut file)?;
+                self.finish_content()
+            }
         }
-        self.finish_content()?;
-        self.stdout.finish().map_err(departed)?;
-        Ok(())
     }
 
     fn send_blocks(&mut self, blocks: &mut dyn Blocks) -> Result<(), Exception> {
@@ -184,37 +190,43 @@ impl<'x> Exchange<'x> {
 
     /// The kernel's `sendfile` where there is one and the file is real, else block by block.
     fn send_file(&mut self, wrapper: &mut FileWrapper<'_>) -> Result<(), Exception> {
-        let wanted = self.handler.attributes().wsgi_file_wrapper && !self.is_bodiless();
-        if let (true, true, FileLike::File { file, len }) =
-            (wanted, self.started, &mut wrapper.filelike)
+        if self.started && self.is_bodiless() {
+            return self.send_headers(b""); // Of a file nothing is known that only reading it tells.
+        }
+        let wanted = self.started && self.handler.attributes().wsgi_file_wrapper;
+        if let (true, FileLike::File { file, len }) = (wanted, &mut wrapper.filelike)
+            && let Some((from, there)) = extent(file)
         {
-            let mut from = file.stream_position()?;
-            let there = file.metadata()?.len().saturating_sub(from);
-            let mut left = len.unwrap_or(u64::MAX).min(there);
             self.send_headers(b"")?;
-            left = left.min(self.declared.map_or(left, |declared| declared - self.bytes_sent));
-            while left > 0 {
-                let Some(sent) = self.stdout.sendfile(file, from, left).map_err(departed)? else {
-                    break;
-                };
-                if sent == 0 {
-                    return Ok(()); // The file has shrunk: too short, as the end will tell.
-                }
-                (from, left) = (from + sent, left - sent);
-                self.bytes_sent += sent;
-            }
-            if left == 0 && !self.is_full() && len.is_none_or(|len| len <= there) {
+            let most = len.unwrap_or(there).min(there);
+            let sent = self.hand_over(file, from, most)?;
+            if sent == most && len.is_none_or(|len| len <= there) {
                 return Ok(());
             }
-            file.seek(SeekFrom::Start(from))?;
+            file.seek(SeekFrom::Start(from + sent))?;
             if let Some(len) = len {
-                *len = left;
+                *len -= sent;
             }
         }
         self.send_blocks(wrapper)
     }
 
-    /// `finish_content`: an empty body has headers too.
+    /// Hands up to `most` bytes of a file to the kernel, none beyond the Content-Length: how many it
+    /// took.
+    fn hand_over(&mut self, file: &File, from: u64, most: u64) -> Result<u64, Exception> {
+        let most = most.min(self.declared.map_or(most, |declared| declared - self.bytes_sent));
+        let mut taken = 0;
+        while taken < most {
+            match self.stdout.sendfile(file, from + taken, most - taken).map_err(departed)? {
+                // It has shrunk, or has to be copied: whoever reads it finds out.
+                None | Some(0) => break,
+                Some(sent) => (taken, self.bytes_sent) = (taken + sent, self.bytes_sent + sent),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// `finish_content`: an empty body has headers too. What fails afterwards is too late to change it.
     fn finish_content(&mut self) -> Result<(), Exception> {
         if !self.headers_sent {
             if !self.started {
@@ -231,6 +243,8 @@ impl<'x> Exchange<'x> {
         {
             self.complaint = Some(Complaint::TooShort(self.bytes_sent, declared));
         }
+        self.stdout.finish().map_err(departed)?;
+        self.finished = true;
         Ok(())
     }
 
@@ -384,6 +398,14 @@ impl StartResponse for Exchange<'_> {
         self.stdout.flush().map_err(departed)?;
         Ok(())
     }
+}
+
+/// Where a file stands, and how many bytes follow. Of pipes and devices nobody knows, nor of what the
+/// kernel makes up while it is read: that says it has none (proc(5)).
+fn extent(file: &mut File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok().filter(|it| it.is_file() && it.len() > 0)?;
+    let from = file.stream_position().ok()?;
+    Some((from, metadata.len().saturating_sub(from)))
 }
 
 /// The number at the front of a status that can be the final one.

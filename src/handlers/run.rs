@@ -3,7 +3,7 @@
 use super::{
     Handler, Output,
     exchange::{Exchange, Head},
-    panic::{caught_below, guard},
+    panic::{Panicked, caught_below, guard},
 };
 use crate::types::{
     Application, Client, Environ, ErrorStream, Exception, InputStream, Request, Vars, Wsgi,
@@ -128,21 +128,31 @@ pub fn run(
     });
     // Of one that cost nothing but what it was in, only the log tells.
     if let Some(panicked) = caught_below() {
-        let _ = handler.log_exception(&panicked.into(), stderr);
+        tell(handler, &panicked.into(), stderr);
     }
     let ending = match result {
         Ok(()) => exchange.ending(),
         Err(exc) if is_departure(&exc) => Ending::Departed,
         Err(exc) => {
-            // Nobody is left to be told of a log that cannot be written.
-            let _ = handler.log_exception(&exc, stderr);
             if exchange.headers_sent() {
+                tell(handler, &exc, stderr);
+                if let Err(panicked) = guard(move || Ok(drop(exc))) {
+                    tell(handler, &panicked, stderr);
+                }
                 exchange.cut()
             } else {
-                let environ = lend(vars, stdin, stderr, wsgi, request);
-                let page = guard(|| {
-                    let body = handler.error_output(environ, &mut exchange, exc)?;
-                    exchange.finish(body)
+                let mut page = |exc| {
+                    tell(handler, &exc, stderr);
+                    let environ = lend(vars, stdin, stderr, wsgi, request);
+                    guard(|| {
+                        let body = handler.error_output(environ, &mut exchange, exc)?;
+                        exchange.finish(body)
+                    })
+                };
+                // An error may panic when it is dropped: then the page is that panic's.
+                let page = page(exc).or_else(|exc| match exc.is::<Panicked>() {
+                    true => page(exc),
+                    false => Err(exc),
                 });
                 match page {
                     Ok(()) => exchange.ending(),
@@ -153,12 +163,23 @@ pub fn run(
         }
     };
     if let Some(exc) = exchange.close_error().filter(|exc| !is_departure(exc)) {
-        let _ = handler.log_exception(&exc, stderr);
+        tell(handler, &exc, stderr);
     }
     if let Some(complaint) = exchange.complaint() {
         let _ = writeln!(stderr, "{complaint}");
     }
     Ok(Outcome { status: exchange.status(), bytes_sent: exchange.bytes_sent(), ending })
+}
+
+/// Logs `exc`; of one that panics when it is asked what it says, that.
+fn tell(handler: &dyn Handler, exc: &Exception, stderr: &mut dyn Write) {
+    // Nobody is left to be told of a log that cannot be written.
+    let told = guard(|| Ok(handler.log_exception(exc, stderr)?));
+    if let Err(panicked) = told
+        && panicked.is::<Panicked>()
+    {
+        let _ = handler.log_exception(&panicked, stderr);
+    }
 }
 
 /// An environ over borrowed parts, so that the parts are the handler's again when it is dropped.

@@ -100,8 +100,10 @@ impl From<RequestFault> for io::Error {
 /// `io::Error::source` skips the error that it carries and goes on to that one's source; here it
 /// comes first.
 pub(crate) fn causes(exc: &Exception) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    /// One that is among its own causes has no last one.
+    const MOST: usize = 64;
     let first: &(dyn Error + 'static) = &**exc;
-    std::iter::successors(Some(first), cause)
+    std::iter::successors(Some(first), cause).take(MOST)
 }
 
 fn cause<'e>(error: &&'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {

@@ -7,6 +7,7 @@ use cgigate::{
     types::Blocks,
 };
 use std::{
+    fmt,
     io::{self, ErrorKind, Write},
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
@@ -62,6 +63,98 @@ fn a_panic_that_the_application_caught_is_logged_and_changes_nothing() {
     assert_eq!(done.text(), format!("{HEAD}Content-Length: 4\r\n\r\ntrue"));
     assert!(done.log.lines().next().unwrap().ends_with(": in a corner"), "{}", done.log);
     assert_eq!(cgi(&app(|_, _| Err("oh".into()))).log, "oh\n");
+}
+
+/// Panics wherever it is told to.
+#[derive(Debug)]
+struct Panics {
+    when_shown: bool,
+    when_dropped: bool,
+}
+
+impl fmt::Display for Panics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert!(!self.when_shown, "when shown");
+        f.write_str("an error")
+    }
+}
+
+impl std::error::Error for Panics {}
+
+impl Drop for Panics {
+    fn drop(&mut self) {
+        assert!(!self.when_dropped, "when dropped");
+    }
+}
+
+#[test]
+fn an_error_that_panics_when_it_is_shown_or_dropped_is_answered_like_any_other() {
+    for (when_shown, when_dropped, said) in
+        [(true, false, ": when shown"), (false, true, ": when dropped"), (true, true, ": when ")]
+    {
+        let error = move || Panics { when_shown, when_dropped };
+        let done = cgi(&app(move |_, _| Err(error().into())));
+        assert_eq!((done.text().as_str(), done.ending()), (PAGE, Ending::Whole), "{said}");
+        assert!(done.log.contains(said), "{said}: {}", done.log);
+
+        let done = cgi(&app(move |_, start_response| {
+            start_response.call("200 OK", &TEXT)?.write_all(b"a")?;
+            Err(error().into())
+        }));
+        assert_eq!(done.text(), format!("{HEAD}\r\na"));
+        assert_eq!(done.ending(), Ending::Cut { length_known: false });
+        assert!(done.log.contains(said), "{said}: {}", done.log);
+    }
+}
+
+#[test]
+fn an_error_that_is_among_its_own_causes_is_logged_and_no_more() {
+    #[derive(Debug)]
+    struct Snake;
+    impl fmt::Display for Snake {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a tail")
+        }
+    }
+    impl std::error::Error for Snake {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(self)
+        }
+    }
+    let done = cgi(&app(|_, _| Err(Snake.into())));
+    assert_eq!((done.text().as_str(), done.log.as_str()), (PAGE, "a tail\n"));
+}
+
+/// All bytes are with the client by then, whether or not it was told how many they are.
+#[test]
+fn a_panic_behind_the_last_block_is_logged_and_the_response_is_whole() {
+    struct Late {
+        left: usize,
+        in_close: bool,
+    }
+    impl Blocks for Late {
+        fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+            self.left = self.left.wrapping_sub(1);
+            Ok((self.left < 2).then_some(b"a"))
+        }
+        fn close(&mut self) -> Result<(), Exception> {
+            assert!(!self.in_close, "in close");
+            Ok(())
+        }
+    }
+    impl Drop for Late {
+        fn drop(&mut self) {
+            assert!(self.in_close, "in drop");
+        }
+    }
+    for (in_close, said) in [(true, ": in close\n"), (false, ": in drop\n")] {
+        let done = cgi(&app(move |_, start_response| {
+            start_response.call("200 OK", &TEXT)?;
+            Ok(Body::Blocks(Box::new(Late { left: 2, in_close })))
+        }));
+        assert_eq!((done.text(), done.ending()), (format!("{HEAD}\r\naa"), Ending::Whole));
+        assert!(done.log.contains(said), "{}", done.log);
+    }
 }
 
 #[test]
