@@ -123,7 +123,7 @@ fn a_long_file_comes_whole_from_wherever_it_is_begun() {
         start_response.call("200 OK", &[PLAIN])?;
         let mut file = fs::File::open(&from)?;
         file.seek(SeekFrom::Start(at.load(Ordering::SeqCst)))?;
-        Ok(Body::File(FileWrapper::new(file)))
+        Ok(FileWrapper::file(file, None).into())
     });
     let house = House::open(apps().with("/file", file), Settings::default());
     for mut peer in [house.unix(), house.tcp()] {

@@ -615,3 +615,32 @@ fn a_file_goes_through_the_wrapper_whole() {
     assert!(peer.answer(1).body() == body(300_000));
     fs::remove_file(path).expect("it was there");
 }
+
+#[test]
+fn what_is_logged_before_the_answer_follows_it_up_to_a_limit() {
+    let talks = |lines: usize, block: usize| {
+        cgigate::app(move |mut environ, start_response| {
+            (0..lines).try_for_each(|_| environ.errors.write_all(&[b'e'; 1000]))?;
+            start_response.call("200 OK", &[PLAIN])?;
+            Ok(body(block).into())
+        })
+    };
+    for (lines, block, first) in [(3, 5, 6), (3, 20_000, 6), (3, 200_000, 6), (200, 5, 7)] {
+        let house = House::open(apps().with("/talk", talks(lines, block)), Settings::default());
+        let mut peer = house.unix();
+        peer.send(&request(1, "/talk", true));
+        let begin = peer.record();
+        assert_eq!(begin.0, first, "{lines} lines, {block} bytes");
+        let (mut stdout, mut stderr, mut record) = (Vec::new(), 0, begin);
+        while record.0 != 3 {
+            match record {
+                (6, _, content) => stdout.extend(content),
+                (7, _, content) => stderr += content.len(),
+                (kind, ..) => panic!("a record of type {kind}"),
+            }
+            record = peer.record();
+        }
+        assert!(stdout.ends_with(&body(block)), "{lines} lines, {block} bytes");
+        assert_eq!(stderr, lines * 1000);
+    }
+}

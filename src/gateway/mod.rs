@@ -51,6 +51,8 @@ mod overdue;
 #[cfg(target_os = "linux")]
 mod queue;
 #[cfg(target_os = "linux")]
+mod records;
+#[cfg(target_os = "linux")]
 mod scoreboard;
 #[cfg(target_os = "linux")]
 mod server;

@@ -1,4 +1,4 @@
-//! How an answer leaves: in FastCGI's records ([`Records`](super::streams::Records)), or, for SCGI
+//! How an answer leaves: in FastCGI's records ([`Records`](super::records::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
 use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, slot::Slot};
@@ -91,16 +91,10 @@ impl<'c> Sender<'c> {
         sent
     }
 
-    /// Sends `len` bytes of a file, behind a header; the buffer is empty.
-    pub(super) fn send_file(
-        &mut self,
-        header: &[u8],
-        file: &File,
-        from: u64,
-        len: usize,
-    ) -> io::Result<()> {
+    /// Sends some of a file; the buffer is empty.
+    fn send_file(&mut self, file: (&File, u64, usize)) -> io::Result<Option<usize>> {
         self.may_send()?;
-        let sent = self.slot.send_file(header, (file, from, len), self.limit);
+        let sent = self.slot.send_file(file, self.limit);
         self.gone |= sent.is_err();
         sent
     }
@@ -186,8 +180,8 @@ impl Outgoing for Unframed<'_> {
     fn send_file(&mut self, file: &File, from: u64, len: u64) -> io::Result<Option<u64>> {
         self.flush()?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
-        self.sender.send_file(b"", file, from, len)?;
-        Ok(Some(len as u64))
+        let sent = self.sender.send_file((file, from, len))?;
+        Ok(sent.map(|sent| sent as u64))
     }
 
     fn end(&mut self, _app_status: u32) {

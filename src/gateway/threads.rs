@@ -16,9 +16,10 @@ use super::{
     outgoing::{Outgoing, Sender, Unframed},
     overdue::Peer,
     queue::{Look, Work},
+    records::Records,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Watch},
-    streams::{Records, Stderr, Stdin, Stdout},
+    streams::{Stderr, Stdin, Stdout},
     token::Token,
 };
 use crate::{

@@ -30,36 +30,32 @@ impl Slot {
         self.in_turn(limit, || self.push_all(slices, limit))
     }
 
-    /// Sends a record header and `len` bytes of `file` behind it.
+    /// Sends as much of `len` bytes of `file` as the peer takes at once. `None`: they have to be
+    /// copied. What it would have failed with a read tells, if the file is to blame, or a write.
     ///
     /// # Errors
-    /// As `send`. A file that is shorter than was said ends the connection: half a record is out.
+    /// As `send`.
     pub(super) fn send_file(
         &self,
-        header: &[u8],
         (file, from, len): (&File, u64, usize),
         limit: Option<Duration>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Option<usize>> {
         self.in_turn(limit, || {
-            self.push(header, limit)?;
-            let mut sent = 0;
-            while sent < len {
-                match self.socket.sendfile(file, from + sent as u64, len - sent) {
-                    Ok(0) => return Err(self.give_up()),
-                    Ok(n) => sent += n,
-                    Err(error) => self.wait_for_room(&error, limit)?,
+            loop {
+                match self.socket.sendfile(file, from, len) {
+                    Err(error) if is_full(&error) => self.wait_for_room(&error, limit)?,
+                    sent => return Ok(sent.ok()),
                 }
             }
-            Ok(())
         })
     }
 
     /// Writes when nobody else does.
-    fn in_turn(
+    fn in_turn<R>(
         &self,
         limit: Option<Duration>,
-        write: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+        write: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
         let whole_records = self.writer.wait();
         // What was begun before comes first: it may be half a record.
         if self.unsaid.load(Ordering::Acquire) {

@@ -420,7 +420,14 @@ impl Peer {
         rest
     }
 
-    /// The next record: type, id, content.
+    /// The next record: type, id, content. `None`: the connection ends before it begins.
+    pub(crate) fn next_record(&mut self) -> Option<(u8, u16, Vec<u8>)> {
+        let record = self.try_record();
+        assert!(record.is_some() || self.received.is_empty(), "it ends in the middle of a record");
+        record
+    }
+
+    /// The same of a connection that goes on.
     pub(crate) fn record(&mut self) -> (u8, u16, Vec<u8>) {
         self.try_record().expect("a record, and not the end of the connection")
     }

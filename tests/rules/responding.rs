@@ -247,6 +247,17 @@ fn rule_14_what_is_logged_comes_by_stderr_or_in_the_gateways_log() {
     }
 }
 
+/// A panic has a long backtrace, and nginx 4 KiB for all that comes before the header block and with it.
+#[test]
+fn rule_14_what_is_logged_first_follows_the_header_block() {
+    let house = House::behind(Door::FastCgi);
+    for target in ["GET /stderr", "GET /fault?how=panic"] {
+        let answer = records(&house.converse(&asked(target).fastcgi(0)));
+        let kinds: Vec<_> = answer.0.iter().map(|(kind, ..)| *kind).collect();
+        assert_eq!((kinds[0], kinds[1]), (6, 7), "{target}: {kinds:?}");
+    }
+}
+
 #[test]
 fn rule_14_stderr_has_an_end_where_the_answer_is_cut() {
     // HAProxy 2.6 dies as a whole where the connection ends behind a STDERR that has none.

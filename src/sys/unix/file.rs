@@ -40,3 +40,17 @@ pub(crate) fn nameless(path: &Path) -> io::Result<File> {
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
     file.read_exact_at(buffer, at)
 }
+
+/// Reads what lies at offset `at`, as much as there is at once.
+///
+/// # Errors
+/// What the system says.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, at) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}

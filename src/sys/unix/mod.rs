@@ -36,6 +36,8 @@ pub(crate) use channel::{
 };
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
+#[cfg(target_os = "linux")]
+pub(crate) use file::read_at;
 pub(crate) use file::{nameless, path, private_folders, read_exact_at};
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
