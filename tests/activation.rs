@@ -252,6 +252,25 @@ fn with_few_descriptors_it_serves_whom_it_can_and_all_of_them_in_the_end() {
 }
 
 #[test]
+fn a_log_that_may_not_grow_any_more_stops_nobody() {
+    let folder = folder("file-limit");
+    let listen = format!("unix:{}", folder.join("s").display());
+    let log = folder.join("log");
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]).arg(testbed());
+    command.args(["fastcgi", "--listen", &listen, "--access-log"]).arg(&log).env_clear();
+    let mut server = Server::run(folder, &mut command);
+    server.until("fastcgi on");
+    let mut peer = Kept::connect(&server.socket).unwrap();
+    for _ in 0..100 {
+        assert_eq!(peer.ask("/hello", b"", true).unwrap(), b"Hello World\n");
+    }
+    server.until("serving goes on, lines are lost");
+    server.signal("-TERM");
+    assert_eq!(server.end(), Some(0));
+}
+
+#[test]
 fn a_log_that_takes_nothing_more_stops_nobody() {
     let folder = folder("full-disk");
     let socket = folder.join("s");

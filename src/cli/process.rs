@@ -15,7 +15,7 @@ use crate::{
         Word, tell_manager,
     },
     net::{Address, Counter, Listener, Siblings},
-    sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at},
+    sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at, survive_full_files},
 };
 use anyhow::Context as _;
 use std::{
@@ -342,6 +342,7 @@ pub(super) fn supervise(
     logs: Logs,
 ) -> anyhow::Result<ExitCode> {
     raise_descriptor_limit();
+    survive_full_files();
     let (workers, options) = (server.workers, server.clone());
     let sockets = doors.iter().map(shared).collect::<anyhow::Result<_>>()?;
     let doors = Arc::new(Mutex::new(doors));

@@ -18,7 +18,7 @@ use crate::{
     gateway::{Dispatcher, Gateway, Settings},
     net::{self, Allow},
     simple_server::Options as HttpOptions,
-    sys::{Signals, raise_descriptor_limit, set_var},
+    sys::{Signals, raise_descriptor_limit, set_var, survive_full_files},
 };
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
@@ -89,6 +89,7 @@ fn serve(
     gateway.build()?;
     gateway.greet();
     raise_descriptor_limit();
+    survive_full_files();
     let (wear, observed) = (Arc::new(Wear::new(server.max_requests)), Arc::new(observed));
     let plan = Plan {
         settings: settings(server),

@@ -6,7 +6,7 @@ use std::{
     fs, io,
     net::TcpListener,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
@@ -205,9 +205,28 @@ fn clear(path: &Path) -> Result<(), Result<ListenError, io::Error>> {
     }
 }
 
+/// Binds to a path that may be longer than the 107 bytes that an address has room for: its folder is
+/// named by a descriptor then.
+fn bind_long(path: &Path) -> io::Result<UnixListener> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return UnixListener::bind(path);
+    };
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            let folder = fs::File::open(folder)?;
+            let short = format!("/proc/self/fd/{}", folder.as_raw_fd());
+            UnixListener::bind(Path::new(&short).join(name))
+        }
+        bound => bound,
+    }
+}
+
 /// Binds in a folder that nobody else can enter, and moves the file to its place when it has its
 /// rights: at no moment can somebody connect who may not, and at none is a part of it there.
 fn bind_unix(path: &Path, options: &BindOptions) -> io::Result<(OwnedFd, u64, u64)> {
+    if UnixAddr::from_pathname(path).is_err() {
+        return Err(io::Error::other("no path of a socket is longer than 107 bytes"));
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     let hidden = PathBuf::from(name);
@@ -227,7 +246,7 @@ fn bind_unix(path: &Path, options: &BindOptions) -> io::Result<(OwnedFd, u64, u6
 }
 
 fn bind_hidden(path: &Path, options: &BindOptions) -> io::Result<(UnixListener, fs::Metadata)> {
-    let listener = UnixListener::bind(path)?;
+    let listener = bind_long(path)?;
     if let Some(owner) = &options.socket_owner {
         let (user, group) = owner.numbers()?;
         chown(path, user, group)?;
@@ -283,6 +302,24 @@ mod tests {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         folder
+    }
+
+    #[test]
+    fn a_path_may_be_as_long_as_an_address_has_room_for() {
+        let folder = folder("long");
+        let path = |length: usize| {
+            let name = length - folder.as_os_str().len() - 1;
+            folder.join("s".repeat(name))
+        };
+        let path_107 = path(107);
+        let longest = Address::Unix(path_107.clone());
+        let listener = Listener::bind(&longest, &BindOptions::default()).unwrap();
+        assert!(std::os::unix::net::UnixStream::connect(&path_107).is_ok());
+        drop(listener);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        let longer = Listener::bind(&Address::Unix(path(108)), &BindOptions::default());
+        assert!(longer.err().unwrap().to_string().ends_with("longer than 107 bytes"));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How much the process may have open.
+//! How much the process may have open, and how long its files may be.
 
 /// As many descriptors as the system allows it (RLIMIT_NOFILE, getrlimit(2)): what is usual, 1024,
 /// is kept low for programs that use `select`.
@@ -10,4 +10,17 @@ pub(crate) fn raise_descriptor_limit() {
         // SAFETY: `limit` lives through the call. Where it is refused, it stays as it was.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// A file that may not grow any more (RLIMIT_FSIZE) is an error of that write, and not the end of the
+/// process. The signal is caught, and not ignored: what is executed later would inherit that.
+pub(crate) fn survive_full_files() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all zero is a valid sigaction: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler does nothing. Where it is refused, it stays as it was.
+    unsafe { libc::sigaction(libc::SIGXFSZ, &raw const action, std::ptr::null_mut()) };
 }
