@@ -5,10 +5,12 @@ use super::{
 };
 use crate::{
     fcgi::Role,
-    gateway::{Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
+    gateway::{
+        Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Refusal, Server, Settings,
+    },
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{Allow, Counter, Heir, Peer, Siblings},
-    simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
+    simple_server::{DefaultHandler, Options as HttpOptions, Refused, Size, WsgiRequestHandler, WsgiServer},
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
@@ -252,6 +254,15 @@ impl WsgiRequestHandler for InFront {
         }
     }
 
+    fn refused(&self, refused: &Refused, environ: &dyn Fn() -> Option<Vars>) {
+        if self.dispatcher.records()
+            && let Some(vars) = environ()
+        {
+            let Refused { status, why } = *refused;
+            self.dispatcher.refused(Refusal { status, why }, Role::Responder, &vars);
+        }
+    }
+
     fn limits_time(&self) -> bool {
         self.observed.limits_time()
     }
@@ -290,8 +301,12 @@ impl Dispatch for Behind {
         self.observed.run(self.handler(protocol), app, slate, streams)
     }
 
-    fn refused(&self, status: &str, vars: Option<&Vars>) {
-        self.observed.refused(status, &vars.map(Asked::of).unwrap_or_default());
+    fn refused(&self, refusal: Refusal, request: Option<(Role, &Vars)>) {
+        let asked = request.map(|(_, vars)| Asked::of(vars)).unwrap_or_default();
+        self.observed.refused(refusal.status, &asked);
+        if let Some((role, vars)) = request {
+            self.dispatcher.refused(refusal, role, vars);
+        }
     }
 
     fn queued(&self, waiting: usize) {

@@ -1,6 +1,6 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Protocol, Recorder, mount::Outside};
+use super::{App, Gateway, MountPoint, Protocol, Recorder, Refusal, mount::Outside, recorder::Holds};
 use crate::{
     fcgi::Role,
     handlers::{self, Content, Handler, Outcome, Slate, Streams},
@@ -34,9 +34,8 @@ pub trait Dispatch: Send + Sync {
         handlers::run(self.handler(protocol), app, slate, streams)
     }
 
-    /// A request was answered with `status` and without running; its variables, as far as they are
-    /// known.
-    fn refused(&self, _status: &str, _vars: Option<&Vars>) {}
+    /// A request was refused, and is not run; its role and its variables, as far as they are known.
+    fn refused(&self, _refusal: Refusal, _request: Option<(Role, &Vars)>) {}
 
     /// So many complete requests wait for a thread; told a thousand times a second at the most.
     fn queued(&self, _waiting: usize) {}
@@ -76,35 +75,8 @@ pub(crate) struct Dispatcher {
     mount: Option<MountPoint>,
     /// `--pass-env`: variables that every request has.
     passed: Vec<(String, Vec<u8>)>,
-    /// What `--record` has to see of requests that no application does.
-    refusals: Option<[Box<dyn Application>; Refusal::ALL.len()]>,
-}
-
-/// A request that no application sees: the answer is its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    NotFound,
-    BadRequest,
-    TooLong,
-}
-
-impl Refusal {
-    const ALL: [Self; 3] = [Self::NotFound, Self::BadRequest, Self::TooLong];
-
-    fn status(self) -> &'static str {
-        match self {
-            Self::NotFound => "404 Not Found",
-            Self::BadRequest => "400 Bad Request",
-            Self::TooLong => "413 Content Too Large",
-        }
-    }
-}
-
-impl Application for Refusal {
-    fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-        start_response.call(self.status(), &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.status()).into())
-    }
+    /// `--record` has to be shown what no application sees.
+    recorder: Option<Recorder>,
 }
 
 /// A mount that nothing can be found below: the web server's configuration is wrong, not the request.
@@ -162,8 +134,8 @@ impl Dispatcher {
             responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
         let is_alone = gateway.of_role(Role::Responder, http).nth(1).is_none();
-        let (mount, passed, refusals) = (None, Vec::new(), None);
-        Self { gateway, http, is_alone, app, own_name, max_body, mount, passed, refusals }
+        let (mount, passed, recorder) = (None, Vec::new(), None);
+        Self { gateway, http, is_alone, app, own_name, max_body, mount, passed, recorder }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
@@ -179,7 +151,7 @@ impl Dispatcher {
 
     /// Shows `recorder` what is refused before an application sees it.
     pub(crate) fn recorded(self, recorder: &Recorder) -> Self {
-        Self { refusals: Some(Refusal::ALL.map(|refusal| recorder.over(None, refusal))), ..self }
+        Self { recorder: Some(recorder.clone()), ..self }
     }
 
     /// Whether any application has that role.
@@ -230,7 +202,7 @@ impl Dispatcher {
                     return NO_PATH;
                 }
                 let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
-                return self.refuse(Refusal::NotFound, role, vars, said);
+                return self.refuse(&Refusal::NOT_FOUND, role, vars, said);
             }
             None => None,
         };
@@ -254,42 +226,50 @@ impl Dispatcher {
             Some((app, _)) => app,
             None => {
                 let said = name.map(|name| ("CGIGATE_APP", name));
-                self.refuse(Refusal::NotFound, role, vars, said)
+                self.refuse(&Refusal::NOT_FOUND, role, vars, said)
             }
         }
     }
 
     /// What answers a request whose body is too long, or of no length that makes sense.
-    fn measure(&self, max_body: u64, role: Role, vars: &mut Vars) -> Option<&dyn Application> {
-        let (limit, refusal) = match Content::length(vars) {
-            Ok(Some(length)) if length > max_body => (Some(max_body.to_string()), Refusal::TooLong),
-            Ok(_) => return None,
-            Err(RequestFault::BodyTooLong { .. }) => (None, Refusal::TooLong),
-            Err(_) => (None, Refusal::BadRequest),
-        };
-        let said = limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()));
-        Some(self.refuse(refusal, role, vars, said))
+    fn measure(&self, max_body: u64, role: Role, vars: &Vars) -> Option<&'static dyn Application> {
+        let measured = Measured::of(vars, max_body)?;
+        Some(self.refuse(measured.refusal, role, vars, measured.said()))
     }
 
     /// What answers in an application's place. Of a recorded request the record needs what was
     /// `said` to the gateway: replayed, it is to be refused for the same reason.
     fn refuse(
         &self,
-        refusal: Refusal,
+        refusal: &'static Refusal,
         role: Role,
-        vars: &mut Vars,
+        vars: &Vars,
         said: Option<(&str, &[u8])>,
-    ) -> &dyn Application {
-        let which = refusal as usize; // `ALL` is in their order.
-        match &self.refusals {
-            Some(recorded) if role == Role::Responder => {
-                if let Some((name, value)) = said {
-                    vars.set(name, value);
-                }
-                &*recorded[which]
-            }
-            _ => &Refusal::ALL[which],
+    ) -> &'static dyn Application {
+        if let Some(recorder) = self.recorder_for(role) {
+            recorder.refused(*refusal, Holds::Always, vars, said);
         }
+        refusal
+    }
+
+    /// Whether anybody records what is refused.
+    pub(crate) fn records(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// A request was refused before it could be dispatched.
+    pub(crate) fn refused(&self, refusal: Refusal, role: Role, vars: &Vars) {
+        let Some(recorder) = self.recorder_for(role) else { return };
+        let measured = Measured::of(vars, self.max_body);
+        match measured.filter(|measured| measured.refusal.status == refusal.status) {
+            Some(measured) => recorder.refused(refusal, Holds::Always, vars, measured.said()),
+            None => recorder.refused(refusal, Holds::Then, vars, None),
+        }
+    }
+
+    /// CGI, which a record is written for, has responders alone.
+    fn recorder_for(&self, role: Role) -> Option<&Recorder> {
+        self.recorder.as_ref().filter(|_| role == Role::Responder)
     }
 
     fn is_responder(&self, name: &[u8]) -> bool {
@@ -320,6 +300,33 @@ impl Dispatcher {
             App::Ready(app) => Some((&**app, named_by)),
             // `build` and `greet` come before the first request.
             App::Make(_) | App::Welcome(_) => None,
+        }
+    }
+}
+
+/// What is wrong with how long a request says its body is.
+struct Measured {
+    refusal: &'static Refusal,
+    /// What it is longer than, where that is not what a number can be.
+    limit: Option<String>,
+}
+
+impl Measured {
+    /// What the gateway was told for that.
+    fn said(&self) -> Option<(&str, &[u8])> {
+        self.limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()))
+    }
+
+    fn of(vars: &Vars, max_body: u64) -> Option<Self> {
+        match Content::length(vars) {
+            Ok(Some(length)) if length > max_body => {
+                Some(Self { refusal: &Refusal::LONG_BODY, limit: Some(max_body.to_string()) })
+            }
+            Ok(_) => None,
+            Err(RequestFault::BodyTooLong { .. }) => {
+                Some(Self { refusal: &Refusal::LONG_BODY, limit: None })
+            }
+            Err(_) => Some(Self { refusal: &Refusal::NO_LENGTH, limit: None }),
         }
     }
 }

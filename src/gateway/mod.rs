@@ -14,6 +14,7 @@ mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod refusal;
 mod roll;
 mod serial;
 mod settings;
@@ -97,6 +98,7 @@ pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
+pub use refusal::Refusal;
 #[cfg(target_os = "linux")]
 pub(crate) use scoreboard::{Block, Place, Scoreboard};
 pub use serial::Serial;

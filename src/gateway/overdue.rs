@@ -1,8 +1,8 @@
 //! The client of a request over FastCGI, SCGI or uwsgi, when the application has had its time.
 
 use super::{
-    Protocol,
-    call::{Call, Refusal},
+    Protocol, Refusal,
+    call::Call,
     connection::Finished,
     desk::Desk,
     shared::Shared,

@@ -240,6 +240,7 @@ impl<S: Read + Write> Line<S> {
         let _ = self.send(&answers);
         self.sorting.answers = answers;
         self.sorting.answers.clear();
+        self.sorting.tell_refused(&*self.apps, &self.settings);
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -97,6 +97,10 @@ pub trait WsgiRequestHandler: Send + Sync {
         self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
     }
 
+    /// A request was answered with a page of the server, and is not run. `environ` makes its
+    /// variables, as far as they came; `None` if it cannot be read.
+    fn refused(&self, _refused: &Refused, _environ: &dyn Fn() -> Option<Vars>) {}
+
     /// Whether [`handle`](Self::handle) may end a request before its application has ended.
     fn limits_time(&self) -> bool {
         false

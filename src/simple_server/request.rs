@@ -239,6 +239,16 @@ pub(super) fn parse(head: &[u8], rules: Rules) -> Result<Request, Refused> {
     })
 }
 
+/// What can be understood of a request that ends somewhere in its head, or is refused: of `bytes`,
+/// with which it begins, the lines that are whole, and no more than there may be.
+pub(super) fn as_far_as_it_came(bytes: &[u8]) -> Option<Request> {
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n').take(1 + MAX_FIELDS);
+    let whole = lines.take_while(|line| line.ends_with(b"\r\n") && *line != b"\r\n");
+    let head = [whole.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat();
+    // Of a head that is not whole, Host may be among what is missing.
+    parse(&head, Rules::Wsgiref).ok()
+}
+
 /// The authority of a target that has one, and its path with the query.
 type Target<'t> = (Option<&'t [u8]>, Cow<'t, [u8]>);
 

@@ -424,13 +424,13 @@ fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) 
         match scan.scan(&connection.buffer) {
             Ok(Some(head)) => break answer(connection, head, serving, slate, false),
             Ok(None) => {}
-            Err(refused) => break refuse(connection, serving, &refused),
+            Err(refused) => break connection.refuse(serving, &refused, None),
         }
         match receive(connection, deadline) {
             Ok(1..) => {}
             Ok(0) if scan.end(&mut connection.buffer) => {}
             Err(e) if e.kind() == io::ErrorKind::TimedOut && !scan.is_idle() => {
-                break refuse(connection, serving, &TOO_SLOW);
+                break connection.refuse(serving, &TOO_SLOW, None);
             }
             Ok(0) | Err(_) => return,
         }
@@ -442,16 +442,6 @@ fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) 
 
 pub(super) const TOO_SLOW: Refused =
     Refused { status: "408 Request Timeout", why: "the request stood still for too long" };
-
-fn refuse(connection: &mut Connection, serving: &Serving<'_>, refused: &Refused) -> After {
-    // http.server does not keep a line that is too long.
-    let line = match refused.code() {
-        414 => Vec::new(),
-        _ => super::connection::first_line(&connection.buffer).to_vec(),
-    };
-    let is_head = line.starts_with(b"HEAD ");
-    connection.refuse(serving, refused, &line, is_head)
-}
 
 /// Adds to the buffer what comes until `deadline`.
 fn receive(connection: &mut Connection, deadline: Option<Instant>) -> io::Result<usize> {

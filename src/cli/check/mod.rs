@@ -134,7 +134,10 @@ fn judge(folder: &Path, apps: &Applications) -> Verdict {
     if let Some(app) = &fixture.app
         && !apps.names.contains(&app.as_str())
     {
-        return Verdict::Skipped(format!("{app} is not linked"));
+        return Verdict::Skipped(match &fixture.refused {
+            Some(why) => format!("{why}; not an application's answer"),
+            None => format!("{app} is not linked"),
+        });
     }
     // The same reason in several shapes is told once.
     let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();

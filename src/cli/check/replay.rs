@@ -177,8 +177,8 @@ fn in_process(fixture: &Fixture, shape: Shape, dispatcher: &Dispatcher) -> Resul
     slate.vars.settle();
     slate.vars.remove("HTTP_PROXY");
     let mut max_body = u64::MAX;
-    // On a socket none of this is said by a request.
-    if shape == Shape::Cgi {
+    // On a socket a request says none of this; what a server was told stands with what it refused.
+    if shape == Shape::Cgi || fixture.refused.is_some() {
         match request::settings(&slate.vars) {
             Ok(settings) => {
                 max_body = settings.max_body;

@@ -3,23 +3,22 @@
 //! All that holds a part of the request or the answer holds the capture too; with the last of them
 //! the answer is over, and what was seen is handed on.
 
-use super::Recorder;
-use crate::gateway::fixture::Pairs;
+use super::{Holds, Recorder, lock};
+use crate::gateway::{Refusal, fixture::Pairs};
 use crate::types::{
     Application, Blocks, Body, Environ, ErrorStream, Exception, FileLike, FileWrapper, HeaderIter,
-    InputStream, Response, StartResponse, is_departure,
+    InputStream, Request, RequestFault, Response, StartResponse, Vars, is_departure,
 };
 use std::{
-    cell::RefCell,
     fs::File,
     io::{self, BufRead, Read, Seek as _, Write},
-    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 
 /// An application under the recorder.
 pub(super) struct Recorded<A> {
     pub(super) app: A,
-    pub(super) name: Option<&'static str>,
+    pub(super) name: &'static str,
     pub(super) recorder: Recorder,
 }
 
@@ -42,6 +41,24 @@ pub(super) struct Record {
     pub(super) body: Seen,
     /// Why it did not come to its end.
     pub(super) failed: Option<String>,
+    /// The same, where it was the request's own fault.
+    pub(super) fault: Option<RequestFault>,
+    /// What the gateway answered in an application's place, and whether it would again.
+    pub(super) refused: Option<(Refusal, Holds)>,
+}
+
+impl Record {
+    /// A request that the gateway has refused.
+    pub(super) fn of_refused(refusal: Refusal, holds: Holds, environ: Pairs) -> Self {
+        Self { environ, refused: Some((refusal, holds)), ..Self::default() }
+    }
+}
+
+/// The variables, unless they are longer than may be kept.
+pub(super) fn pairs(vars: &Vars, size: usize) -> Option<Pairs> {
+    let long: usize = vars.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let owned = |(name, value): (&[u8], &[u8])| (name.to_vec(), value.to_vec());
+    (long <= size).then(|| vars.iter().map(owned).collect())
 }
 
 /// What of a body there was to be seen.
@@ -70,27 +87,67 @@ struct Capture {
     record: Record,
     /// Bytes that may be kept of a body.
     size: usize,
-    too_long: bool,
+    /// Too long, or no answer of the application.
+    left_out: bool,
     recorder: Recorder,
 }
 
-type Shared = Rc<RefCell<Capture>>;
+/// One thread has it, but for the moment in which its time is over.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Capture>>);
+
+impl Shared {
+    fn borrow_mut(&self) -> MutexGuard<'_, Capture> {
+        lock(&self.0)
+    }
+}
+
+/// Where a request has what is seen of it, while its application has to be done in time.
+#[derive(Clone)]
+struct UnderWay(Weak<Mutex<Capture>>);
+
+/// A request whose time is over, as far as it was seen: what its application still does is no answer.
+#[cfg(target_os = "linux")]
+pub(in crate::gateway) struct Overdue(Record, Recorder);
+
+#[cfg(target_os = "linux")]
+impl Overdue {
+    /// To be asked for before the application hears of it; `None`: nothing is recorded.
+    pub(in crate::gateway) fn of(request: &Request) -> Option<Self> {
+        let UnderWay(capture) = request.extensions().get()?;
+        let capture = capture.upgrade()?;
+        let mut capture = lock(&capture);
+        if std::mem::replace(&mut capture.left_out, true) {
+            return None;
+        }
+        let Record { app, environ, stdin, errors, .. } = std::mem::take(&mut capture.record);
+        let refused = Some((Refusal::OVERDUE, Holds::Then));
+        let record = Record { app, environ, stdin, errors, refused, ..Record::default() };
+        Some(Self(record, capture.recorder.clone()))
+    }
+
+    /// 504 was answered.
+    pub(in crate::gateway) fn submit(self) {
+        self.1.submit(self.0);
+    }
+}
 
 impl Capture {
     fn keep(&mut self, which: fn(&mut Record) -> &mut Vec<u8>, bytes: &[u8]) {
         let kept = which(&mut self.record);
         if kept.len() + bytes.len() > self.size {
-            self.too_long = true;
+            self.left_out = true;
         }
-        if !self.too_long {
+        if !self.left_out {
             kept.extend_from_slice(bytes);
         }
     }
 
     fn fail(&mut self, exc: &Exception) {
         // Whoever has gone has no answer that could be compared with another.
-        self.too_long |= is_departure(exc);
+        self.left_out |= is_departure(exc);
         self.record.failed = Some(exc.to_string());
+        self.record.fault = RequestFault::find(exc).cloned();
     }
 }
 
@@ -99,7 +156,7 @@ impl Drop for Capture {
         if std::thread::panicking() {
             self.record.failed = Some("the application panicked".into());
         }
-        if !self.too_long {
+        if !self.left_out {
             self.recorder.submit(std::mem::take(&mut self.record));
         }
     }
@@ -111,14 +168,19 @@ impl<A: Application> Application for Recorded<A> {
         mut environ: Environ<'r>,
         start_response: &mut dyn StartResponse,
     ) -> Response<'r> {
-        let pairs = environ.vars.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
-        let record = Record { app: self.name, environ: pairs.collect(), ..Record::default() };
         let (size, recorder) = (self.recorder.size(), self.recorder.clone());
-        let capture = Capture { record, size, too_long: false, recorder };
-        let capture = Rc::new(RefCell::new(capture));
-        let input = Input { input: environ.input, capture: Rc::clone(&capture) };
+        let Some(pairs) = pairs(environ.vars, size) else {
+            return self.app.call(environ, start_response);
+        };
+        let record = Record { app: Some(self.name), environ: pairs, ..Record::default() };
+        let capture = Capture { record, size, left_out: false, recorder };
+        let capture = Shared(Arc::new(Mutex::new(capture)));
+        if environ.request.deadline().is_some() {
+            environ.request.extensions().insert(UnderWay(Arc::downgrade(&capture.0)));
+        }
+        let input = Input { input: environ.input, capture: capture.clone() };
         environ.input = InputStream::Owned(Box::new(input));
-        let errors = Errors { errors: environ.errors, capture: Rc::clone(&capture) };
+        let errors = Errors { errors: environ.errors, capture: capture.clone() };
         environ.errors = ErrorStream::Owned(Box::new(errors));
         let mut started = Started { start_response, capture: &capture };
         match self.app.call(environ, &mut started) {
@@ -154,12 +216,12 @@ fn watch(body: Body<'_>, capture: Shared) -> Response<'_> {
                 FileLike::File { mut file, len } => {
                     let from = file.stream_position().unwrap_or_default();
                     let there = file.metadata()?.len().saturating_sub(from);
-                    let limit = capture.borrow().size as u64;
+                    let limit = capture.borrow_mut().size as u64;
                     match file.try_clone() {
                         Ok(file) if len.unwrap_or(there).min(there) <= limit => {
                             seen(Seen::File { file, from, len });
                         }
-                        _ => capture.borrow_mut().too_long = true,
+                        _ => capture.borrow_mut().left_out = true,
                     }
                     FileLike::File { file, len }
                 }
