@@ -196,14 +196,29 @@ fn an_application_that_takes_too_long() {
 /// What the application answers in the end went to nobody.
 #[test]
 fn an_application_that_comes_back_too_late_has_not_answered() {
-    let server = recording("fastcgi", &["--request-timeout", "100ms", "--threads", "2"]);
+    let options = ["--record", "{folder}/records", "--admin", "unix:{folder}/admin"];
+    let options = [&options[..], &["--request-timeout", "100ms", "--threads", "2"]].concat();
+    let mut server = Server::start_alone("fastcgi", &options);
     let slow = request("fastcgi", "/sleep?ms=300", &[]);
     is_answered(&server, "fastcgi", &slow, "504 Gateway Timeout");
-    records(&server, 1);
-    // It is back, for its place is taken again: nothing else was recorded meanwhile.
-    for _ in 0..40 {
-        thread::sleep(Duration::from_millis(10));
-        records(&server, 1);
+    server.until_status("the application is back", |status| status["threads"]["busy"] == 0);
+    assert_eq!(server.stop(), Some(0));
+    assert!(file(&records(&server, 1)[0], "refused").starts_with("504: "));
+}
+
+/// It was recorded as 500, which was not what the client had been told.
+#[test]
+fn a_body_that_ends_early_is_its_applications_answer() {
+    let server = recording("fastcgi", &[]);
+    let mut wire = request("fastcgi", "/count", &[("CONTENT_LENGTH", "10")]);
+    wire.truncate(wire.len() - 8);
+    let id = RequestId(NonZeroU16::MIN);
+    fcgi::stream(&mut wire, RecordType::Stdin, id, b"body");
+    fcgi::stream(&mut wire, RecordType::Stdin, id, b"");
+    is_answered(&server, "fastcgi", &wire, "400 Bad Request");
+    assert_eq!(file(&records(&server, 1)[0], "app"), "count\n");
+    for said in verdicts(&server) {
+        assert_eq!(said, "1 passed, 0 failed, 0 skipped\n");
     }
 }
 
@@ -263,11 +278,25 @@ fn more_variables_than_there_may_be() {
         let status = "431 Request Header Fields Too Large";
         is_answered(&server, protocol, &request(protocol, "/hello", &many), status);
         let record = &records(&server, 1)[0];
-        let why = match protocol {
-            "http" => "the header lines are too long, or too many",
-            _ => "it has more variables than --max-variables",
-        };
-        is_skipped(&server, protocol, record, status, why);
+        if protocol == "http" {
+            let why = "the header lines are too long, or too many";
+            is_skipped(&server, protocol, record, status, why);
+            continue;
+        }
+        // CGI knows no such limit: it is refused again on sockets alone.
+        let refused = "431: it has more variables than --max-variables";
+        assert_eq!(file(record, "refused"), format!("{refused}\n"), "{protocol}");
+        let [check, script] = verdicts(&server);
+        assert_eq!(check, "1 passed, 0 failed, 0 skipped\n", "{protocol}");
+        let skipped = format!("{refused}; not an application's answer\n0 passed, 0 failed, 1");
+        assert!(script.contains(&skipped), "{protocol}: {script}");
+        let environ = file(record, "environ");
+        let more = environ.replace("CGIGATE_MAX_VARIABLES=50", "CGIGATE_MAX_VARIABLES=500");
+        assert_ne!(environ, more, "{protocol}");
+        fs::write(record.join("environ"), more).unwrap();
+        let [check, _] = verdicts(&server);
+        assert!(check.contains("as FastCGI, SCGI, uwsgi: stdout differs in line 1\n"), "{check}");
+        assert!(check.contains("got:      \"Status: 200 OK\\r\\n\""), "{check}");
     }
 }
 
@@ -301,8 +330,12 @@ fn variables_that_are_too_long() {
     }
 }
 
-/// What follows from the request itself is refused again, whatever is spoken.
+/// What follows from the request itself is refused again, whatever is spoken that can carry it.
 fn is_replayed(server: &Server, protocol: &str, refused: &str) {
+    is_replayed_as(server, protocol, refused, "CGI, FastCGI, SCGI, uwsgi, HTTP");
+}
+
+fn is_replayed_as(server: &Server, protocol: &str, refused: &str, shapes: &str) {
     let record = &records(server, 1)[0];
     assert_eq!(file(record, "refused"), format!("{refused}\n"), "{protocol}");
     for said in verdicts(server) {
@@ -312,8 +345,8 @@ fn is_replayed(server: &Server, protocol: &str, refused: &str) {
     let stdout = file(record, "stdout").replace("Status: 4", "Status: 5");
     fs::write(record.join("stdout"), stdout).unwrap();
     let [check, script] = verdicts(server);
-    let all = ": as CGI, FastCGI, SCGI, uwsgi, HTTP: stdout differs in line 1\n";
-    assert!(check.contains(all), "{protocol}: {check}");
+    let differs = format!(": as {shapes}: stdout differs in line 1\n");
+    assert!(check.contains(&differs), "{protocol}: {check}");
     assert!(script.ends_with("0 passed, 1 failed, 0 skipped\n"), "{protocol}: {script}");
 }
 
@@ -323,7 +356,9 @@ fn a_length_that_is_none() {
         let server = recording(protocol, &[]);
         let wire = request(protocol, "/hello", &[("CONTENT_LENGTH", "5, 7")]);
         is_answered(&server, protocol, &wire, "400 Bad Request");
-        is_replayed(&server, protocol, "400: CONTENT_LENGTH is no length");
+        // SCGI has no other length than a number.
+        let refused = "400: CONTENT_LENGTH is no length";
+        is_replayed_as(&server, protocol, refused, "CGI, FastCGI, uwsgi, HTTP");
     }
 }
 

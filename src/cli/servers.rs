@@ -10,7 +10,9 @@ use crate::{
     },
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{Allow, Counter, Heir, Peer, Siblings},
-    simple_server::{DefaultHandler, Options as HttpOptions, Refused, Size, WsgiRequestHandler, WsgiServer},
+    simple_server::{
+        DefaultHandler, Options as HttpOptions, Refused, Size, WsgiRequestHandler, WsgiServer,
+    },
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
@@ -95,6 +97,7 @@ impl Plan<'_> {
             };
             let behind = Behind {
                 dispatcher: dispatcher(Served::WebServers(*first)),
+                max_variables: self.settings.max_variables,
                 fastcgi: handler(Protocol::FastCgi),
                 scgi: handler(Protocol::Scgi),
                 uwsgi: handler(Protocol::Uwsgi),
@@ -259,7 +262,7 @@ impl WsgiRequestHandler for InFront {
             && let Some(vars) = environ()
         {
             let Refused { status, why } = *refused;
-            self.dispatcher.refused(Refusal { status, why }, Role::Responder, &vars);
+            self.dispatcher.refused(Refusal { status, why }, Role::Responder, &vars, None);
         }
     }
 
@@ -275,6 +278,7 @@ impl WsgiRequestHandler for InFront {
 /// The applications as they are run for web servers.
 struct Behind {
     dispatcher: Dispatcher,
+    max_variables: usize,
     fastcgi: Plain,
     scgi: Plain,
     uwsgi: Plain,
@@ -304,8 +308,11 @@ impl Dispatch for Behind {
     fn refused(&self, refusal: Refusal, request: Option<(Role, &Vars)>) {
         let asked = request.map(|(_, vars)| Asked::of(vars)).unwrap_or_default();
         self.observed.refused(refusal.status, &asked);
-        if let Some((role, vars)) = request {
-            self.dispatcher.refused(refusal, role, vars);
+        if let Some((role, vars)) = request.filter(|_| self.dispatcher.records()) {
+            let limit = self.max_variables.to_string();
+            let said = ("CGIGATE_MAX_VARIABLES", limit.as_bytes());
+            let said = (refusal == Refusal::MANY_VARIABLES).then_some(said);
+            self.dispatcher.refused(refusal, role, vars, said);
         }
     }
 

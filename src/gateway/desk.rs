@@ -2,14 +2,8 @@
 //! takes in what has come.
 
 use super::{
-    Refusal,
-    call::Call,
-    connection::Rules,
-    incoming::PeerError,
-    shared::Shared,
-    slot::Slot,
-    sorting::Sorting,
-    token::Token,
+    Refusal, call::Call, connection::Rules, incoming::PeerError, shared::Shared, slot::Slot,
+    sorting::Sorting, token::Token,
 };
 use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering, time::Instant};

@@ -1,6 +1,8 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Protocol, Recorder, Refusal, mount::Outside, recorder::Holds};
+use super::{
+    App, Gateway, MountPoint, Protocol, Recorder, Refusal, mount::Outside, recorder::Holds,
+};
 use crate::{
     fcgi::Role,
     handlers::{self, Content, Handler, Outcome, Slate, Streams},
@@ -257,13 +259,20 @@ impl Dispatcher {
         self.recorder.is_some()
     }
 
-    /// A request was refused before it could be dispatched.
-    pub(crate) fn refused(&self, refusal: Refusal, role: Role, vars: &Vars) {
+    /// A request was refused before it could be dispatched; `said`: for what the gateway was told,
+    /// and a CGI process is not.
+    pub(crate) fn refused(
+        &self,
+        refusal: Refusal,
+        role: Role,
+        vars: &Vars,
+        said: Option<(&str, &[u8])>,
+    ) {
         let Some(recorder) = self.recorder_for(role) else { return };
         let measured = Measured::of(vars, self.max_body);
         match measured.filter(|measured| measured.refusal.status == refusal.status) {
             Some(measured) => recorder.refused(refusal, Holds::Always, vars, measured.said()),
-            None => recorder.refused(refusal, Holds::Then, vars, None),
+            None => recorder.refused(refusal, Holds::Then, vars, said),
         }
     }
 

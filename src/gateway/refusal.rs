@@ -33,7 +33,7 @@ impl Refusal {
         Self::new("408 Request Timeout", "its body stood still for too long");
     pub(super) const LONG_BODY: Self =
         Self::new("413 Content Too Large", "its body is longer than --max-body");
-    pub(super) const MANY_VARIABLES: Self = Self::new(
+    pub(crate) const MANY_VARIABLES: Self = Self::new(
         "431 Request Header Fields Too Large",
         "it has more variables than --max-variables",
     );

@@ -67,7 +67,8 @@ struct Shared {
 pub(super) enum Holds {
     /// It follows from the request.
     Always,
-    /// It followed from the moment, or from what is not known of the request.
+    /// It followed from the moment, from what is not known of the request, or from what CGI does not
+    /// know.
     Then,
 }
 
@@ -144,7 +145,8 @@ impl Recorder {
         let Some(mut environ) = capture::pairs(vars, self.size()) else { return };
         // Of what is meant for the gateway this alone is a request's to say.
         let own = |name: &[u8]| {
-            !name.starts_with(b"CGIGATE_") || [&b"CGIGATE_APP"[..], b"CGIGATE_MOUNT"].contains(&name)
+            !name.starts_with(b"CGIGATE_")
+                || [&b"CGIGATE_APP"[..], b"CGIGATE_MOUNT"].contains(&name)
         };
         environ.retain(|(name, _)| own(name));
         environ.extend(said.map(|(name, value)| (name.into(), value.into())));
