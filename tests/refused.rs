@@ -179,6 +179,21 @@ fn more_requests_than_may_wait() {
     }
 }
 
+/// Over HTTP such a connection is answered before anything is read of it.
+#[test]
+fn more_connections_than_there_may_be() {
+    let options = ["--max-connections", "1", "--admin", "unix:{folder}/admin"];
+    for protocol in ["fastcgi", "scgi", "uwsgi"] {
+        let server = recording(protocol, &options);
+        let _busy = ask(&server, &request(protocol, LONG, &[]));
+        server.until_status("a full house", |status| status["threads"]["busy"] == 1);
+        let status = "503 Service Unavailable";
+        is_answered(&server, protocol, &request(protocol, "/hello", &[]), status);
+        let record = &records(&server, 1)[0];
+        is_skipped(&server, protocol, record, status, "there were too many connections");
+    }
+}
+
 #[test]
 fn an_application_that_takes_too_long() {
     for protocol in PROTOCOLS {
