@@ -399,6 +399,15 @@ fn a_body_that_is_too_long() {
 }
 
 #[test]
+fn an_answer_without_a_body() {
+    let server = recording("fastcgi", &["--max-body", "10"]);
+    let more = [("REQUEST_METHOD", "HEAD"), ("CONTENT_LENGTH", "11")];
+    is_answered(&server, "fastcgi", &request("fastcgi", "/count", &more), "Status: 413 ");
+    assert!(file(&records(&server, 1)[0], "stdout").ends_with("Content-Length: 22\r\n\r\n"));
+    is_replayed(&server, "fastcgi", "413: its body is longer than --max-body");
+}
+
+#[test]
 fn no_such_application() {
     for protocol in PROTOCOLS {
         let server = recording(protocol, &[]);
@@ -418,6 +427,31 @@ fn chunks_that_are_too_many() {
     is_answered(&server, "http", wire.as_bytes(), status);
     let record = &records(&server, 1)[0];
     is_skipped(&server, "http", record, status, "the body is longer than this server takes");
+}
+
+#[test]
+fn a_body_of_no_length_that_is_too_long() {
+    let server = recording("fastcgi", &["--max-body", "10"]);
+    let mut wire = request("fastcgi", "/count", &[]);
+    wire.truncate(wire.len() - 8);
+    let id = RequestId(NonZeroU16::MIN);
+    fcgi::stream(&mut wire, RecordType::Stdin, id, b"hello world");
+    fcgi::stream(&mut wire, RecordType::Stdin, id, b"");
+    let status = "413 Content Too Large";
+    is_answered(&server, "fastcgi", &wire, status);
+    let record = &records(&server, 1)[0];
+    is_skipped(&server, "fastcgi", record, status, "its body is longer than --max-body");
+}
+
+/// HTTP alone has its rules, and can be read by whoever is less strict.
+#[test]
+fn what_only_http_refuses() {
+    let server = recording("http", &[]);
+    let whole = String::from_utf8(request("http", "/hello", &[])).unwrap();
+    let status = "400 Bad Request";
+    is_answered(&server, "http", whole.replace("Host: h\r\n", "").as_bytes(), status);
+    let record = &records(&server, 1)[0];
+    is_skipped(&server, "http", record, status, "there is not one Host, and a host");
 }
 
 /// Where nothing of a request is understood its secrets could not be found either.
