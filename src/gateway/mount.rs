@@ -109,10 +109,14 @@ impl MountPoint {
 
     /// The whole path of a request as its client sees it, decoded and resolved; `None` where it has
     /// none.
-    pub(crate) fn whole_path(vars: &Vars) -> Option<Vec<u8>> {
-        match request_uri(vars) {
-            Some(lies) => resolve(&decoded(&vars.appended()[lies])).ok(),
-            None => resolve(&joined(vars)).ok(),
+    pub(crate) fn whole_path(vars: &Vars) -> Option<Cow<'_, [u8]>> {
+        let Some(lies) = request_uri(vars) else {
+            return resolve(&joined(vars)).ok().map(Cow::Owned);
+        };
+        let request_uri = &vars.appended()[lies];
+        match plain_path(request_uri) {
+            Some(plain) => Some(Cow::Borrowed(plain)),
+            None => resolve(&decoded(request_uri)).ok().map(Cow::Owned),
         }
     }
 

@@ -4,9 +4,13 @@
 #![allow(unsafe_code)]
 
 mod beneath;
+#[cfg(test)]
+mod counted;
 mod say;
 #[cfg(unix)]
 mod unix;
+#[cfg(test)]
+pub(crate) use counted::allocations;
 pub(crate) use say::{Level, say, say_at, say_block, say_lines, say_text};
 #[cfg(windows)]
 mod windows;
