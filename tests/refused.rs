@@ -398,6 +398,19 @@ fn a_body_that_is_too_long() {
     }
 }
 
+/// The web server is told what is wrong with it, in its log.
+#[test]
+fn a_mount_that_is_none() {
+    let server = recording("fastcgi", &[]);
+    let wire = request("fastcgi", "/hello", &[("CGIGATE_MOUNT", "a/..")]);
+    is_answered(&server, "fastcgi", &wire, "Status: 500 ");
+    let record = &records(&server, 1)[0];
+    assert_eq!(file(record, "refused"), "500: no path to mount at; use / or /path\n");
+    for said in verdicts(&server) {
+        assert_eq!(said, "1 passed, 0 failed, 0 skipped\n");
+    }
+}
+
 #[test]
 fn an_answer_without_a_body() {
     let server = recording("fastcgi", &["--max-body", "10"]);

@@ -82,26 +82,25 @@ pub(crate) struct Dispatcher {
 }
 
 /// A mount that nothing can be found below: the web server's configuration is wrong, not the request.
-struct BadMount {
-    status: &'static str,
-    why: &'static str,
-}
+struct BadMount(Refusal);
 
 impl Application for BadMount {
-    fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
-        let mut errors = environ.errors;
-        writeln!(errors, "cgigate: CGIGATE_MOUNT: {}", self.why)?;
-        start.call(self.status, &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.status).into())
+    fn call<'r>(
+        &'r self,
+        mut environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        writeln!(environ.errors, "cgigate: CGIGATE_MOUNT: {}", self.0.why)?;
+        self.0.call(environ, start_response)
     }
 }
 
 const BAD_MOUNT: &BadMount =
-    &BadMount { status: "500 Internal Server Error", why: "no path to mount at; use / or /path" };
-const NO_PATH: &BadMount = &BadMount {
-    status: "404 Not Found",
-    why: "the web server says no path at all; have it send REQUEST_URI",
-};
+    &BadMount(Refusal::new("500 Internal Server Error", "no path to mount at; use / or /path"));
+const NO_PATH: &BadMount = &BadMount(Refusal::new(
+    "404 Not Found",
+    "the web server says no path at all; have it send REQUEST_URI",
+));
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -193,17 +192,21 @@ impl Dispatcher {
         let mount = match (&self.mount, &at) {
             _ if role != Role::Responder => None,
             (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
-            (None, Some(Err(_))) => return BAD_MOUNT,
+            (None, Some(Err(error))) => {
+                self.tell(BAD_MOUNT.0, role, vars, Some(("CGIGATE_MOUNT", error.text())));
+                return BAD_MOUNT;
+            }
             (None, None) => None,
         };
         let mut place = match mount.map(|mount| mount.find(vars)) {
             Some(Ok(place)) => Some(place),
             Some(Err(Outside)) => {
+                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
                 let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
                 if paths.iter().all(|name| vars.filled(name).is_none()) {
+                    self.tell(NO_PATH.0, role, vars, said);
                     return NO_PATH;
                 }
-                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
                 return self.refuse(&Refusal::NOT_FOUND, role, vars, said);
             }
             None => None,
@@ -239,8 +242,7 @@ impl Dispatcher {
         Some(self.refuse(measured.refusal, role, vars, measured.said()))
     }
 
-    /// What answers in an application's place. Of a recorded request the record needs what was
-    /// `said` to the gateway: replayed, it is to be refused for the same reason.
+    /// What answers in an application's place.
     fn refuse(
         &self,
         refusal: &'static Refusal,
@@ -248,10 +250,16 @@ impl Dispatcher {
         vars: &Vars,
         said: Option<(&str, &[u8])>,
     ) -> &'static dyn Application {
-        if let Some(recorder) = self.recorder_for(role) {
-            recorder.refused(*refusal, Holds::Always, vars, said);
-        }
+        self.tell(*refusal, role, vars, said);
         refusal
+    }
+
+    /// The record of what is refused needs what was `said` to the gateway: replayed, it is to be
+    /// refused for the same reason.
+    fn tell(&self, refusal: Refusal, role: Role, vars: &Vars, said: Option<(&str, &[u8])>) {
+        if let Some(recorder) = self.recorder_for(role) {
+            recorder.refused(refusal, Holds::Always, vars, said);
+        }
     }
 
     /// Whether anybody records what is refused.

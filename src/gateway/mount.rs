@@ -27,6 +27,13 @@ pub(crate) struct MountPoint {
 #[error("{0:?} is no path to mount at: use /, or /path without '..', '//' and '?'")]
 pub(crate) struct MountPointError(String);
 
+impl MountPointError {
+    /// As it was given.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 /// Where a request is below a mount, and below what its path goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {

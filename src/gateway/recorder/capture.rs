@@ -97,7 +97,7 @@ struct Capture {
 struct Shared(Arc<Mutex<Capture>>);
 
 impl Shared {
-    fn borrow_mut(&self) -> MutexGuard<'_, Capture> {
+    fn lock(&self) -> MutexGuard<'_, Capture> {
         lock(&self.0)
     }
 }
@@ -186,7 +186,7 @@ impl<A: Application> Application for Recorded<A> {
         match self.app.call(environ, &mut started) {
             Ok(body) => watch(body, capture),
             Err(exc) => {
-                capture.borrow_mut().fail(&exc);
+                capture.lock().fail(&exc);
                 Err(exc)
             }
         }
@@ -195,7 +195,7 @@ impl<A: Application> Application for Recorded<A> {
 
 /// The body as it is, looked on.
 fn watch(body: Body<'_>, capture: Shared) -> Response<'_> {
-    let seen = |seen: Seen| capture.borrow_mut().record.body = seen;
+    let seen = |seen: Seen| capture.lock().record.body = seen;
     match body {
         Body::Empty => {
             seen(Seen::Empty);
@@ -203,7 +203,7 @@ fn watch(body: Body<'_>, capture: Shared) -> Response<'_> {
         }
         Body::One(block) => {
             seen(Seen::One(Vec::new()));
-            capture.borrow_mut().keep(bytes, &block);
+            capture.lock().keep(bytes, &block);
             Ok(Body::One(block))
         }
         Body::Blocks(blocks) => {
@@ -216,12 +216,12 @@ fn watch(body: Body<'_>, capture: Shared) -> Response<'_> {
                 FileLike::File { mut file, len } => {
                     let from = file.stream_position().unwrap_or_default();
                     let there = file.metadata()?.len().saturating_sub(from);
-                    let limit = capture.borrow_mut().size as u64;
+                    let limit = capture.lock().size as u64;
                     match file.try_clone() {
                         Ok(file) if len.unwrap_or(there).min(there) <= limit => {
                             seen(Seen::File { file, from, len });
                         }
-                        _ => capture.borrow_mut().left_out = true,
+                        _ => capture.lock().left_out = true,
                     }
                     FileLike::File { file, len }
                 }
@@ -251,13 +251,12 @@ struct Watched<'r> {
 impl Blocks for Watched<'_> {
     fn begin(&mut self, start_response: &mut dyn StartResponse) -> Result<(), Exception> {
         let mut started = Started { start_response, capture: &self.capture };
-        self.blocks.begin(&mut started).inspect_err(|exc| self.capture.borrow_mut().fail(exc))
+        self.blocks.begin(&mut started).inspect_err(|exc| self.capture.lock().fail(exc))
     }
 
     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
-        let block =
-            self.blocks.next_block().inspect_err(|exc| self.capture.borrow_mut().fail(exc))?;
-        let mut capture = self.capture.borrow_mut();
+        let block = self.blocks.next_block().inspect_err(|exc| self.capture.lock().fail(exc))?;
+        let mut capture = self.capture.lock();
         if let Seen::Blocks { count, ended, .. } = &mut capture.record.body {
             *count += usize::from(block.is_some());
             *ended = block.is_none();
@@ -284,7 +283,7 @@ struct Copied<'r> {
 impl Read for Copied<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let n = self.reader.read(room)?;
-        self.capture.borrow_mut().keep(bytes, &room[..n]);
+        self.capture.lock().keep(bytes, &room[..n]);
         Ok(n)
     }
 }
@@ -305,12 +304,12 @@ impl StartResponse for Started<'_> {
         let mut again = fields.iter().copied();
         self.start_response.start_response(status, &mut again, exc_info)?;
         let fields = fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
-        self.capture.borrow_mut().record.head = Some((status.to_vec(), fields.collect()));
+        self.capture.lock().record.head = Some((status.to_vec(), fields.collect()));
         Ok(())
     }
 
     fn write(&mut self, data: &[u8]) -> Result<(), Exception> {
-        self.capture.borrow_mut().keep(|record| &mut record.written, data);
+        self.capture.lock().keep(|record| &mut record.written, data);
         self.start_response.write(data)
     }
 }
@@ -323,7 +322,7 @@ struct Input<'r> {
 impl Read for Input<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let n = self.input.read(room)?;
-        self.capture.borrow_mut().keep(|record| &mut record.stdin, &room[..n]);
+        self.capture.lock().keep(|record| &mut record.stdin, &room[..n]);
         Ok(n)
     }
 }
@@ -339,7 +338,7 @@ impl BufRead for Input<'_> {
             && let Ok(lent) = self.input.fill_buf()
         {
             let taken = &lent[..n.min(lent.len())];
-            self.capture.borrow_mut().keep(|record| &mut record.stdin, taken);
+            self.capture.lock().keep(|record| &mut record.stdin, taken);
         }
         self.input.consume(n);
     }
@@ -353,7 +352,7 @@ struct Errors<'r> {
 impl Write for Errors<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let n = self.errors.write(data)?;
-        self.capture.borrow_mut().keep(|record| &mut record.errors, &data[..n]);
+        self.capture.lock().keep(|record| &mut record.errors, &data[..n]);
         Ok(n)
     }
 
