@@ -8,6 +8,16 @@ use crate::{
 };
 
 /// A status that is answered in an application's place.
+///
+/// ```
+/// use cgigate::{Vars, fcgi::Role, gateway::Refusal};
+///
+/// /// What a [`Dispatch`](cgigate::gateway::Dispatch) of one's own may say of it.
+/// fn refused(refusal: Refusal, request: Option<(Role, &Vars)>) -> String {
+///     let path = request.and_then(|(_, vars)| vars.native("PATH_INFO"));
+///     format!("{}: {} ({})", path.unwrap_or_default(), refusal.status, refusal.why)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
