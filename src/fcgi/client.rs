@@ -15,6 +15,21 @@ use super::{
 use std::num::NonZeroU16;
 
 /// What a request begins with.
+///
+/// ```
+/// use cgigate::fcgi::{Client, Request, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let request = Request {
+///     id: RequestId(NonZeroU16::MIN),
+///     role: Role::Responder,
+///     keep_conn: true, // for the next request
+///     params: &[(b"REQUEST_METHOD", b"GET"), (b"SCRIPT_NAME", b"/app")],
+/// };
+/// let mut out = Vec::new();
+/// Client::new().begin(&mut out, &request)?;
+/// # Ok::<_, cgigate::fcgi::IdInUse>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
     /// Its id, in use by no other request of the connection.
@@ -28,6 +43,24 @@ pub struct Request<'r> {
 }
 
 /// What the application has said. Borrows from the caller's buffer, never from the client.
+///
+/// ```
+/// use cgigate::fcgi::{ProtocolStatus, Reply, RequestId};
+/// use std::num::NonZeroU16;
+///
+/// /// Why a request was not served at all, if it was not.
+/// fn refusal(reply: Reply<'_>) -> Option<&'static str> {
+///     match reply {
+///         Reply::End { protocol_status: ProtocolStatus::RequestComplete, .. } => None,
+///         Reply::End { protocol_status, .. } => Some(protocol_status.as_str()),
+///         _ => None, // not at its end
+///     }
+/// }
+///
+/// let (id, protocol_status) = (RequestId(NonZeroU16::MIN), ProtocolStatus::Overloaded);
+/// let reply = Reply::End { id, app_status: 0, protocol_status };
+/// assert_eq!(refusal(reply), Some("OVERLOADED"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'i> {
     /// Some bytes of STDOUT.
@@ -73,6 +106,15 @@ pub enum Reply<'i> {
 }
 
 /// The application broke the protocol: nothing behind this can be understood.
+///
+/// ```
+/// use cgigate::fcgi::{Client, ReplyError};
+///
+/// // An HTTP server listens there:
+/// let error = Client::new().next(b"HTTP/1.1 400 Bad Request\r\n").unwrap_err();
+/// assert_eq!(error, ReplyError::Version(b'H'));
+/// assert_eq!(error.to_string(), "version 72 where a record of FastCGI 1 should begin");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyError {
@@ -114,6 +156,18 @@ pub enum ReplyError {
 }
 
 /// A request cannot begin under the id of one that is under way.
+///
+/// ```
+/// use cgigate::fcgi::{Client, IdInUse, Request, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let id = RequestId(NonZeroU16::MIN);
+/// let request = Request { id, role: Role::Responder, keep_conn: true, params: &[] };
+/// let (mut client, mut out) = (Client::new(), Vec::new());
+/// client.begin(&mut out, &request)?;
+/// assert_eq!(client.begin(&mut out, &request), Err(IdInUse(id))); // it has not ended yet
+/// # Ok::<_, IdInUse>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("request {} is under way already", .0.0)]
 pub struct IdInUse(pub RequestId);
@@ -191,15 +245,45 @@ impl Default for Client {
 impl Client {
     /// A buffer of so many bytes holds whatever [`next`](Self::next) wants to see whole. What is
     /// longer comes in pieces.
+    ///
+    /// ```
+    /// use cgigate::fcgi::Client;
+    ///
+    /// let buffer = vec![0; Client::MIN_BUFFER]; // to read into; a larger one is as good
+    /// ```
     pub const MIN_BUFFER: usize = HEADER_LEN + MAX_VALUES as usize;
 
     /// A connection on which nothing was said yet.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, Reply, VALUES, get_values};
+    ///
+    /// let (mut client, mut out) = (Client::new(), Vec::new());
+    /// get_values(&mut out, &VALUES); // what is said first, if anything needs to be known
+    /// let answer = b"\x01\x0a\0\0\0\x0f\0\0\x0d\0FCGI_MAX_REQS";
+    /// assert!(matches!(client.next(answer)?, (23, Some(Reply::Values { .. }))));
+    /// # Ok::<_, cgigate::fcgi::ReplyError>(())
+    /// ```
     pub const fn new() -> Self {
         Self { decode: Decode::Header, open: Vec::new() }
     }
 
     /// Appends BEGIN_REQUEST and the whole of PARAMS. STDIN is to follow, and for a filter DATA:
     /// each by [`stream`], once with no data to end it.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, RecordType, Request, RequestId, Role, stream, words};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut out) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// let params: &[(&[u8], &[u8])] = &[(b"CONTENT_LENGTH", b"2")];
+    /// let request = Request { id, role: Role::Responder, keep_conn: false, params };
+    /// Client::new().begin(&mut out, &request)?;
+    /// stream(&mut out, RecordType::Stdin, id, b"hi");
+    /// stream(&mut out, RecordType::Stdin, id, b"");
+    /// assert!(words(&out).last().is_some_and(|line| line.starts_with("STDIN id=1 len=0")));
+    /// # Ok::<_, cgigate::fcgi::IdInUse>(())
+    /// ```
     ///
     /// # Errors
     /// The id is in use, and nothing is appended.
@@ -231,6 +315,16 @@ impl Client {
     /// A request may end before all of its body was sent: the rest is not to be sent any more. What
     /// the application says of it behind END_REQUEST is an error.
     ///
+    /// ```
+    /// use cgigate::fcgi::{Client, Reply, unknown_type};
+    ///
+    /// let (mut client, mut record) = (Client::new(), Vec::new());
+    /// unknown_type(&mut record, 99);
+    /// assert_eq!(client.next(&record[..10])?, (0, None)); // more, please
+    /// assert_eq!(client.next(&record)?, (16, Some(Reply::UnknownType(99))));
+    /// # Ok::<_, cgigate::fcgi::ReplyError>(())
+    /// ```
+    ///
     /// # Errors
     /// The application broke the protocol; the connection is of no more use.
     pub fn next<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Option<Reply<'i>>), ReplyError> {
@@ -245,6 +339,20 @@ impl Client {
     }
 
     /// No request is under way.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, ProtocolStatus, Request, RequestId, Role, end_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let id = RequestId(NonZeroU16::MIN);
+    /// let (mut client, mut out, mut input) = (Client::new(), Vec::new(), Vec::new());
+    /// client.begin(&mut out, &Request { id, role: Role::Responder, keep_conn: true, params: &[] })?;
+    /// assert!(!client.is_idle());
+    /// end_request(&mut input, id, 0, ProtocolStatus::RequestComplete);
+    /// client.next(&input)?;
+    /// assert!(client.is_idle()); // now the connection can be given to somebody else
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -370,6 +478,12 @@ pub fn abort_request(out: &mut Vec<u8>, id: RequestId) {
 }
 
 /// Appends a GET_VALUES record (section 4.1) that asks for `names`.
+///
+/// ```
+/// let mut wire = Vec::new();
+/// cgigate::fcgi::get_values(&mut wire, &[b"FCGI_MPXS_CONNS"]);
+/// assert_eq!(wire, b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS");
+/// ```
 ///
 /// # Panics
 /// When the names do not fit into a record of 65,535 bytes.

@@ -11,6 +11,19 @@ use super::{
 use std::num::NonZeroU16;
 
 /// How much a peer may have under way.
+///
+/// ```
+/// use cgigate::fcgi::{Connection, Event, Limits, RecordType, RequestId, Role, begin_request, stream};
+/// use std::num::NonZeroU16;
+///
+/// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+/// begin_request(&mut wire, id, Role::Responder, true);
+/// stream(&mut wire, RecordType::Params, id, &[b'x'; 100]);
+/// let mut connection = Connection::new(Limits { max_requests: 1, max_params: 64 });
+/// let (used, _begin) = connection.next(&wire)?;
+/// assert_eq!(connection.next(&wire[used..])?.1, Some(Event::ParamsTooLong { id }));
+/// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Requests open on one connection; further ones are refused with `FCGI_OVERLOADED`.
@@ -20,6 +33,44 @@ pub struct Limits {
 }
 
 /// What the web server has said. Borrows from the caller's buffer, never from the connection.
+///
+/// ```
+/// use cgigate::fcgi::{Connection, Event, ProtocolError};
+///
+/// /// A request that comes in, alone on its connection.
+/// #[derive(Default)]
+/// struct Incoming {
+///     params: Vec<u8>,
+///     body: Vec<u8>,
+///     whole: bool,
+/// }
+///
+/// impl Incoming {
+///     fn take(&mut self, event: Event<'_>) {
+///         match event {
+///             Event::Begin { .. } => *self = Self::default(),
+///             Event::Params { piece, .. } => self.params.extend_from_slice(piece),
+///             Event::Stdin { piece, .. } => self.body.extend_from_slice(piece),
+///             Event::StdinEnd { .. } => self.whole = true,
+///             _ => {} // here no filters, no limits and no aborts
+///         }
+///     }
+/// }
+/// # use cgigate::fcgi::{self, Limits, RecordType::{Params, Stdin}, RequestId, Role};
+/// # let (id, mut wire) = (RequestId(std::num::NonZeroU16::MIN), Vec::new());
+/// # fcgi::begin_request(&mut wire, id, Role::Responder, true);
+/// # for (kind, data) in [(Params, ""), (Stdin, "body"), (Stdin, "")] {
+/// #     fcgi::stream(&mut wire, kind, id, data.as_bytes());
+/// # }
+/// # let mut connection = Connection::new(Limits { max_requests: 1, max_params: 64 });
+/// # let (mut incoming, mut at) = (Incoming::default(), 0);
+/// # while let (used, Some(event)) = connection.next(&wire[at..])? {
+/// #     incoming.take(event);
+/// #     at += used;
+/// # }
+/// # assert!(incoming.whole && incoming.body == b"body");
+/// # Ok::<_, ProtocolError>(())
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[repr(u16)] // All have their id in one place then: it need not be shifted about.
 pub enum Event<'i> {
@@ -84,6 +135,23 @@ pub enum Event<'i> {
 }
 
 /// What the protocol itself answers.
+///
+/// ```
+/// use cgigate::fcgi::{self, Answer, Values};
+///
+/// /// Appends what there is to be said to what is to be written.
+/// fn say(out: &mut Vec<u8>, answer: Answer, values: &Values) {
+///     match answer {
+///         Answer::Values { asked } => fcgi::values_result(out, asked, values),
+///         Answer::UnknownType(kind) => fcgi::unknown_type(out, kind),
+///         Answer::Refuse { id, status, .. } => fcgi::end_request(out, id, 0, status),
+///     }
+/// }
+///
+/// let (mut out, values) = (Vec::new(), Values { max_conns: 8, max_reqs: 8, mpxs_conns: true });
+/// say(&mut out, Answer::UnknownType(99), &values);
+/// assert!(fcgi::words(&out).eq(["UNKNOWN_TYPE id=0 len=8 pad=0 type=99"]));
+/// ```
 #[must_use = "an unsent answer leaves the web server waiting"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -106,6 +174,15 @@ pub enum Answer {
 }
 
 /// The peer broke the protocol: nothing behind this can be understood, and the connection ends.
+///
+/// ```
+/// use cgigate::fcgi::{Connection, Limits};
+///
+/// // A browser was sent to this port:
+/// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+/// let error = connection.next(b"GET / HTTP/1.1\r\n").unwrap_err();
+/// assert_eq!(error.to_string(), "a record of FastCGI version 71, which is not 1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
@@ -212,6 +289,13 @@ const MAX_VALUES: u16 = 4096;
 
 impl Connection {
     /// A connection on which nothing was said yet.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits};
+    ///
+    /// let connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// assert!(connection.is_fresh());
+    /// ```
     pub const fn new(limits: Limits) -> Self {
         Self { limits, decode: Decode::Header, open: Vec::new() }
     }
@@ -219,6 +303,18 @@ impl Connection {
     /// Reads from the front of `input`, as far as the next event: how many bytes were used, and
     /// the event. No event means that the whole of `input` was understood and more is needed;
     /// bytes not used must be there again at the next call.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Answer, Connection, Event, Limits, VALUES, get_values};
+    ///
+    /// let (mut wire, limits) = (Vec::new(), Limits { max_requests: 8, max_params: 1 << 20 });
+    /// get_values(&mut wire, &VALUES[2..]);
+    /// let mut connection = Connection::new(limits);
+    /// assert_eq!(connection.next(&wire[..20])?, (0, None)); // more, please
+    /// let answer = Event::Answer(Answer::Values { asked: 0b100 });
+    /// assert_eq!(connection.next(&wire)?, (wire.len(), Some(answer)));
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     ///
     /// # Errors
     /// The peer broke the protocol; the connection is of no more use.
@@ -238,17 +334,58 @@ impl Connection {
 
     /// The application has finished with `id`; later records for it are ignored (section 3.3).
     /// Whether the connection is kept: `None` if there was no such request.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RequestId, Role, begin_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// begin_request(&mut wire, id, Role::Responder, false);
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire)?;
+    /// assert_eq!(connection.finish(id), Some(false)); // when all is written it is to be closed
+    /// assert_eq!(connection.finish(id), None);
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn finish(&mut self, id: RequestId) -> Option<bool> {
         let at = self.position(id)?;
         Some(self.open.swap_remove(at).keep_conn)
     }
 
     /// No request is open.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RequestId, Role, begin_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// begin_request(&mut wire, id, Role::Responder, true);
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire)?;
+    /// assert!(!connection.is_idle());
+    /// connection.finish(id);
+    /// assert!(connection.is_idle()); // nobody is hurt if it is closed now
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
 
     /// Whether nothing is known that a new connection would not know.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RecordType, RequestId, stream};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// stream(&mut wire, RecordType::Stdin, id, b"of a request that has ended");
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire[..20])?; // all but the end of its last record
+    /// assert!(connection.is_idle() && !connection.is_fresh());
+    /// connection.next(&wire[20..])?;
+    /// assert!(connection.is_fresh()); // another process may go on from here
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn is_fresh(&self) -> bool {
         self.open.is_empty() && matches!(self.decode, Decode::Header)
     }

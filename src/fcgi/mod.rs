@@ -21,6 +21,37 @@
 //! | a request that lies in one piece | `whole.rs`, [`Whole`] |
 //! | the web server's side of all that | `client.rs`, [`Client`] |
 //! | a capture in words | [`words`] |
+//!
+//! An application's side that answers all requests alike, and the web server's that asks it:
+//!
+//! ```
+//! use cgigate::fcgi::{self, Client, Connection, Event, Limits, RecordType, Reply, Request, Role};
+//! use std::num::NonZeroU16;
+//!
+//! /// What is to be written for what was read.
+//! fn answer(app: &mut Connection, mut input: &[u8]) -> Result<Vec<u8>, fcgi::ProtocolError> {
+//!     let mut out = Vec::new();
+//!     while let (used, Some(event)) = app.next(input)? {
+//!         input = &input[used..];
+//!         if let Event::StdinEnd { id } = event {
+//!             fcgi::stream(&mut out, RecordType::Stdout, id, b"Status: 204 No Content\r\n\r\n");
+//!             fcgi::end_request(&mut out, id, 0, fcgi::ProtocolStatus::RequestComplete);
+//!             app.finish(id);
+//!         }
+//!     }
+//!     Ok(out)
+//! }
+//!
+//! let id = fcgi::RequestId(NonZeroU16::MIN);
+//! let (mut server, mut asked) = (Client::new(), Vec::new());
+//! server.begin(&mut asked, &Request { id, role: Role::Responder, keep_conn: true, params: &[] })?;
+//! fcgi::stream(&mut asked, RecordType::Stdin, id, b"");
+//! let mut app = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+//! let answered = answer(&mut app, &asked)?;
+//! let piece = b"Status: 204 No Content\r\n\r\n";
+//! assert_eq!(server.next(&answered)?.1, Some(Reply::Stdout { id, piece }));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod client;
 mod connection;
