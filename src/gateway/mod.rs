@@ -2,6 +2,20 @@
 //!
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
+//!
+//! ```
+//! use cgigate::{Gateway, apps};
+//!
+//! /// What `main` hands over to the command line: `site()?.main()`.
+//! fn site() -> Gateway {
+//!     let files = || Ok(apps::Files::below(std::env::var_os("SITE").ok_or("set SITE to a folder")?));
+//!     Gateway::new()
+//!         .make("site", files).about("the pages").index() // opened when a worker starts
+//!         .responder("echo", apps::echo).about("what was sent")
+//! }
+//!
+//! assert!(site().apps().map(|(name, _)| name).eq(["site", "echo"]));
+//! ```
 
 mod call;
 pub(crate) mod cgi;
@@ -312,6 +326,15 @@ impl Gateway {
     }
 
     /// Names and descriptions, in the order of registration.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).about("greets");
+    /// for (name, about) in gateway.apps() {
+    ///     println!("{name} {about}"); // what `site apps` prints
+    /// }
+    /// ```
     pub fn apps(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
         self.mounts.iter().filter(|mount| !mount.welcome).map(|mount| (mount.name, mount.about))
     }

@@ -106,6 +106,29 @@ const INPUT: usize = 64 << 10;
 impl<S: Read + Write> Serial<S> {
     /// A new connection over `stream`. A read that fails with `TimedOut` or `WouldBlock` has lasted
     /// longer than the peer is waited for.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, scgi, types::Application};
+    /// # use std::{io::{self, Cursor}, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// let mut request = Vec::new();
+    /// scgi::head(&mut request, 0, &[("REQUEST_METHOD", "GET")])?;
+    /// // What is read is the request; what is written comes behind it.
+    /// let stream = Cursor::new(request.clone());
+    /// let settings = Settings { max_body: Some(1 << 20), ..Settings::default() };
+    /// let mut connection = Serial::new(Protocol::Scgi, stream, hello, settings);
+    /// connection.run();
+    /// let wire = connection.into_stream().into_inner();
+    /// assert!(wire[request.len()..].starts_with(b"Status: 200 OK\r\n"));
+    /// # Ok::<_, scgi::HeadError>(())
+    /// ```
     pub fn new(
         protocol: Protocol,
         stream: S,
@@ -122,6 +145,36 @@ impl<S: Read + Write> Serial<S> {
 
     /// What applications write to `wsgi.errors` goes to [`Dispatch::errors`] and not on the wire:
     /// IIS answers 500 where there is anything on STDERR.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::{Cursor, Write}, sync::Arc};
+    /// # struct One<A>(A, Plain);
+    /// # impl<A: Application> Dispatch for One<A> {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &self.0 }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.1 }
+    /// # }
+    /// use cgigate::fcgi::{self, RecordType::{Params, Stdin}, RequestId};
+    ///
+    /// let talks = cgigate::app(|mut environ, start_response| {
+    ///     writeln!(environ.errors, "a line for the log")?;
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok("a page".into())
+    /// });
+    /// # let apps = Arc::new(One(talks, Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// let (id, mut request) = (RequestId(std::num::NonZeroU16::MIN), Vec::new());
+    /// fcgi::begin_request(&mut request, id, Role::Responder, false);
+    /// fcgi::stream(&mut request, Params, id, b"");
+    /// fcgi::stream(&mut request, Stdin, id, b"");
+    /// let pipe = Cursor::new(request); // as IIS has one
+    /// let mut connection =
+    ///     Serial::new(Protocol::FastCgi, pipe, apps, Settings::default()).without_stderr();
+    /// connection.run();
+    /// let wire = connection.into_stream().into_inner();
+    /// assert!(fcgi::words(&wire).all(|line| !line.starts_with("STDERR")));
+    /// ```
     #[must_use]
     pub fn without_stderr(mut self) -> Self {
         self.has_stderr = false;
@@ -129,11 +182,60 @@ impl<S: Read + Write> Serial<S> {
     }
 
     /// Serves until either side ends the connection.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, scgi, types::Application};
+    /// # use std::{io::{self, Read, Write}, net::{TcpListener, TcpStream}, sync::Arc, thread, time::Duration};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let client = thread::spawn(move || -> io::Result<String> {
+    ///     let (mut stream, mut answer) = (TcpStream::connect(address)?, String::new());
+    ///     stream.write_all(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,")?;
+    ///     stream.read_to_string(&mut answer)?;
+    ///     Ok(answer)
+    /// });
+    /// let (stream, _) = listener.accept()?;
+    /// stream.set_read_timeout(Some(Duration::from_secs(60)))?; // it is waited for no longer
+    /// Serial::new(Protocol::Scgi, stream, hello, Settings::default()).run();
+    /// assert!(client.join().expect("it does not panic")?.ends_with("Hello World\n"));
+    /// # Ok::<_, io::Error>(())
+    /// ```
     pub fn run(&mut self) {
         while self.wait() && self.serve() {}
     }
 
     /// Waits for the peer to say something; false: it is done.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::Cursor, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let stream = Cursor::new(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,".to_vec());
+    /// # let mut connection = Serial::new(Protocol::Scgi, stream, hello, Settings::default());
+    /// // What `run` does, with something done in between:
+    /// while connection.wait() {
+    ///     println!("somebody is there");
+    ///     if !connection.serve() {
+    ///         break;
+    ///     }
+    /// }
+    /// # assert!(connection.into_stream().into_inner().ends_with(b"Hello World\n"));
+    /// ```
     pub fn wait(&mut self) -> bool {
         let line = self.line.get_mut();
         line.receive() || !line.sorting.ready.is_empty()
@@ -141,6 +243,23 @@ impl<S: Read + Write> Serial<S> {
 
     /// Answers what has come and what comes meanwhile, until no request is open. False: the
     /// connection has ended.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::Cursor, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// let stream = Cursor::new(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,".to_vec());
+    /// let mut connection = Serial::new(Protocol::Scgi, stream, hello, Settings::default());
+    /// assert!(connection.wait());
+    /// assert!(!connection.serve()); // of SCGI one request is all
+    /// ```
     pub fn serve(&mut self) -> bool {
         loop {
             while let Some(call) = self.line.get_mut().next_call() {
@@ -159,6 +278,27 @@ impl<S: Read + Write> Serial<S> {
     }
 
     /// The stream, to be closed or used for something else.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::{Shutdown, TcpListener, TcpStream}, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # drop(client);
+    /// # let (stream, _) = listener.accept()?;
+    /// let mut connection = Serial::new(Protocol::FastCgi, stream, hello, Settings::default());
+    /// connection.run();
+    /// let _gone_already = connection.into_stream().shutdown(Shutdown::Write);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn into_stream(self) -> S {
         self.line.into_inner().stream
     }
