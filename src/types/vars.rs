@@ -49,9 +49,28 @@ pub struct Vars {
 type Pair = (Range<usize>, Range<usize>);
 
 /// The first pair of a stream: a name, the value right behind it, and what follows.
+///
+/// ```
+/// use cgigate::{fcgi::usual_pair, types::Split};
+///
+/// let (name, value, rest): Split<'_> = usual_pair(b"\x01\x02Ahi\x01\x01Bc").expect("there is one");
+/// assert_eq!((name, value, rest), (&b"A"[..], &b"hi"[..], &b"\x01\x01Bc"[..]));
+/// ```
 pub type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
 
 /// Why pairs did not become variables.
+///
+/// ```
+/// use cgigate::{fcgi, types::{Unindexed, Vars}};
+///
+/// let index = |stream: &[u8]| {
+///     let mut vars = Vars::default();
+///     vars.append(stream);
+///     vars.index_few(1, fcgi::usual_pair, fcgi::pair_at)
+/// };
+/// assert_eq!(index(b"\x01\x01Ab\x01\x01Bc"), Err(Unindexed::TooMany)); // a 431
+/// assert_eq!(index(b"\x01\x05Ab"), Err(Unindexed::Pair(fcgi::PairError { at: 0 })));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unindexed<E> {
     /// There are more than there may be.
@@ -96,9 +115,23 @@ impl Default for Vars {
 
 impl Vars {
     /// The most bytes that names and values may take together.
+    ///
+    /// ```
+    /// use cgigate::{Vars, gateway::Settings};
+    ///
+    /// assert!(Settings::default().max_params < Vars::MAX_BYTES); // as any limit has to be
+    /// ```
     pub const MAX_BYTES: usize = 1 << 30;
 
     /// Forgets everything but the memory it was kept in.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_COOKIE", "a secret")].into_iter().collect();
+    /// vars.clear(); // for the next request
+    /// assert!(vars.get("HTTP_COOKIE").is_none());
+    /// ```
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();
@@ -107,6 +140,14 @@ impl Vars {
     }
 
     /// Gives back memory beyond `bytes`, after a request that was larger than most.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("HTTP_COOKIE", "x".repeat(1 << 20))].into_iter().collect();
+    /// vars.clear();
+    /// vars.shrink_to(64 << 10); // the mebibyte is free again
+    /// ```
     pub fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
         self.entries.shrink_to(bytes / 16);
@@ -159,6 +200,13 @@ impl Vars {
     }
 
     /// Whether `name` is there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("QUERY_STRING", "")].into_iter().collect();
+    /// assert!(vars.contains("QUERY_STRING") && !vars.contains("REMOTE_USER"));
+    /// ```
     #[inline]
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         self.position(name.as_ref()).is_some()
@@ -241,6 +289,16 @@ impl Vars {
     }
 
     /// Sets `name` unless it is there.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("SERVER_PORT", "8080")].into_iter().collect();
+    /// vars.set_default("SERVER_PORT", "80");
+    /// vars.set_default("SERVER_NAME", "localhost");
+    /// assert_eq!(vars.get("SERVER_PORT"), Some(&b"8080"[..]));
+    /// assert_eq!(vars.get("SERVER_NAME"), Some(&b"localhost"[..]));
+    /// ```
     pub fn set_default(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         if !self.contains(name.as_ref()) {
             self.set(name, value);
@@ -293,27 +351,70 @@ impl Vars {
     }
 
     /// The names alone, in the order they came.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let vars: Vars = [("HTTP_HOST", "a"), ("PATH_INFO", "/"), ("HTTP_ACCEPT", "*/*")].into_iter().collect();
+    /// assert_eq!(vars.names().filter(|name| name.starts_with(b"HTTP_")).count(), 2);
+    /// ```
     pub fn names(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
         self.entries.iter().map(|entry| self.slice(entry.name))
     }
 
     /// How many there are.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars: Vars = [("PATH_INFO", "/"), ("QUERY_STRING", "")].into_iter().collect();
+    /// vars.remove("QUERY_STRING");
+    /// assert_eq!(vars.len(), 1);
+    /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there are none.
+    ///
+    /// ```
+    /// assert!(cgigate::Vars::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Takes a piece of a stream of pairs as it came from the wire; [`index_by`](Self::index_by)
     /// finds later where in [`appended`](Self::appended) the names and values lie.
+    ///
+    /// ```
+    /// use cgigate::{Vars, uwsgi};
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"\x04\0NA"); // as it comes in
+    /// vars.append(b"ME\x05\0value");
+    /// let pairs: Vec<_> = uwsgi::pairs(vars.appended()).collect::<Result<_, _>>()?;
+    /// for (name, value) in pairs {
+    ///     vars.index(name, value);
+    /// }
+    /// vars.settle();
+    /// assert_eq!(vars.get("NAME"), Some(&b"value"[..]));
+    /// # Ok::<_, uwsgi::HeadError>(())
+    /// ```
     pub fn append(&mut self, piece: &[u8]) {
         self.bytes.extend_from_slice(piece);
     }
 
     /// All that was appended.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"PATH_");
+    /// vars.append(b"INFO");
+    /// assert_eq!(vars.appended(), b"PATH_INFO");
+    /// ```
     pub fn appended(&self) -> &[u8] {
         &self.bytes
     }
@@ -425,6 +526,21 @@ impl Vars {
     /// A pair whose bytes were appended already: a step of [`index_by`](Self::index_by), for who
     /// has no wire, and calls [`settle`](Self::settle) in the end. It is not found before.
     ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// // `NAME=value` lines, as env(1) prints them.
+    /// let mut vars = Vars::default();
+    /// for line in ["HTTP_COOKIE=a=1", "HTTP_COOKIE=b=2"] {
+    ///     let start = vars.appended().len();
+    ///     vars.append(line.as_bytes());
+    ///     let equals = start + line.find('=').expect("each has one");
+    ///     vars.index(start..equals, equals + 1..start + line.len());
+    /// }
+    /// vars.settle();
+    /// assert_eq!(vars.get("HTTP_COOKIE"), Some(&b"a=1; b=2"[..]));
+    /// ```
+    ///
     /// # Panics
     /// When a range lies outside of what was appended.
     pub fn index(&mut self, name: Range<usize>, value: Range<usize>) {
@@ -435,6 +551,17 @@ impl Vars {
 
     /// Makes what was noted known by its name, and joins or replaces values of names that came more
     /// than once.
+    ///
+    /// ```
+    /// use cgigate::Vars;
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.append(b"HTTP_PROXYevil:80");
+    /// vars.index(0..10, 10..17);
+    /// assert_eq!(vars.len(), 1); // so far it is only noted
+    /// vars.settle();
+    /// assert!(vars.is_empty());
+    /// ```
     pub fn settle(&mut self) {
         if self.learn_places() || self.contains("HTTP_PROXY") {
             self.settle_repeated();
