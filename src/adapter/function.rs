@@ -88,7 +88,7 @@ where
 ///     fn into_response(self) -> Result<Response<Body<'static>>, Exception> {
 ///         let response = Response::builder();
 ///         Ok(match self {
-///             Page::Here(text) => response.header("Content-Type", "text/plain").body(text.into())?,
+///             Page::Here(text) => response.status(200).body(text.into())?,
 ///             Page::Moved(to) => response.status(303).header("Location", to).body(Body::Empty)?,
 ///         })
 ///     }
@@ -110,7 +110,8 @@ pub trait Answer {
     ///
     /// let half = |text: &str| text.parse::<u32>().map(|n| Response::new((n / 2).to_string()));
     /// assert!(half("84").into_response().is_ok());
-    /// assert_eq!(half("lots").into_response().unwrap_err().to_string(), "invalid digit found in string");
+    /// let error = half("lots").into_response().unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid digit found in string");
     /// ```
     ///
     /// # Errors

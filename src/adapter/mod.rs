@@ -33,14 +33,14 @@
 //!
 //! ```
 //! use cgigate::adapter::MetaVariables;
-//! use http::{Response, StatusCode};
+//! use http::Response;
 //!
 //! let site = cgigate::http(|request| {
 //!     let meta = request.extensions().get::<MetaVariables>().expect("every request has them");
 //!     match (request.uri().path(), meta.filled("REMOTE_USER")) {
 //!         ("/", Some(_)) => Response::builder().body("Come in.\n"),
-//!         ("/", None) => Response::builder().status(StatusCode::FORBIDDEN).body("Members only.\n"),
-//!         _ => Response::builder().status(StatusCode::NOT_FOUND).body("Nothing here.\n"),
+//!         ("/", None) => Response::builder().status(403).body("Members only.\n"),
+//!         _ => Response::builder().status(404).body("Nothing here.\n"),
 //!     }
 //! });
 //! assert_eq!(cgigate::testing::get("/").ask(&site).status, 403);

@@ -92,7 +92,8 @@ where
 ///     }
 /// }
 ///
-/// let site = |text: &'static str| tower(Router::new().route("/", get(move || async move { text })));
+/// let page = |text: &'static str| get(move || async move { text });
+/// let site = |text| tower(Router::new().route("/", page(text)));
 /// let sites = Sites { shop: site("wares"), blog: site("words") };
 /// let answer = cgigate::testing::get("/").header("Host", "shop.example.org").ask(&sites);
 /// assert_eq!(answer.text(), "wares");

@@ -18,6 +18,7 @@
 //! | 3.4 name-value pairs | `pairs.rs` |
 //! | 4 management records | `connection.rs`, [`Answer`] |
 //! | 5 application records, 6 roles | `phase.rs`: the table of what may follow what |
+//! | what either side says | `event.rs`, [`Event`]; `reply.rs`, [`Reply`] |
 //! | a request that lies in one piece | `whole.rs`, [`Whole`] |
 //! | the web server's side of all that | `client.rs`, [`Client`] |
 //! | a capture in words | [`words`] |
@@ -55,14 +56,17 @@
 
 mod client;
 mod connection;
+mod event;
 mod pairs;
 mod phase;
 mod record;
+mod reply;
 mod whole;
 mod words;
 
-pub use client::{Client, IdInUse, Reply, ReplyError, Request, abort_request, get_values};
-pub use connection::{Answer, Connection, Event, Limits, ProtocolError};
+pub use client::{Client, IdInUse, Request, abort_request, get_values};
+pub use connection::{Connection, Limits};
+pub use event::{Answer, Event, ProtocolError};
 pub use pairs::{
     Pair, PairError, Pairs, VALUES, Values, pair, pair_at, pairs, usual_pair, values_result,
 };
@@ -70,5 +74,6 @@ pub use record::{
     HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType, RequestId, Role, begin_request,
     end_request, header, stream, unknown_type,
 };
+pub use reply::{Reply, ReplyError};
 pub use whole::Whole;
 pub use words::{Words, words};

@@ -6,17 +6,18 @@
 //! ```
 //! use cgigate::{Gateway, apps};
 //!
-//! /// What `main` hands over to the command line: `site()?.main()`.
+//! /// What `main` hands over to the command line: `site().main()`.
 //! fn site() -> Gateway {
-//!     let files = || Ok(apps::Files::below(std::env::var_os("SITE").ok_or("set SITE to a folder")?));
+//!     let folder = || std::env::var_os("SITE").ok_or("set SITE to a folder");
 //!     Gateway::new()
-//!         .make("site", files).about("the pages").index() // opened when a worker starts
+//!         .make("site", move || Ok(apps::Files::below(folder()?))).about("the pages").index()
 //!         .responder("echo", apps::echo).about("what was sent")
 //! }
 //!
 //! assert!(site().apps().map(|(name, _)| name).eq(["site", "echo"]));
 //! ```
 
+mod applications;
 mod call;
 pub(crate) mod cgi;
 mod connection;
@@ -100,9 +101,9 @@ use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
 pub(crate) use access_log::{AccessLog, Asked, LogFormat};
+pub use applications::Dispatch;
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Connection, Control, Inheritance, Word};
-pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
 pub(crate) use executable::Executable;

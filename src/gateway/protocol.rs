@@ -31,7 +31,8 @@ impl Protocol {
     /// ```
     /// use cgigate::gateway::Protocol;
     ///
-    /// assert_eq!(format!("cgigate {} --listen :9000", Protocol::FastCgi.name()), "cgigate fastcgi --listen :9000");
+    /// let command = format!("site {} --listen :9000", Protocol::FastCgi.name());
+    /// assert_eq!(command, "site fastcgi --listen :9000");
     /// ```
     pub const fn name(self) -> &'static str {
         match self {

@@ -61,7 +61,8 @@ pub struct Server {
 /// What a [`Server`] is told by from another thread.
 ///
 /// ```
-/// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Handle, Protocol, Server, Settings}};
+/// # use cgigate::{Vars, apps, fcgi::Role};
+/// # use cgigate::gateway::{Dispatch, Handle, Protocol, Server, Settings};
 /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
 /// # use std::{net::TcpListener, sync::Arc, thread};
 /// # struct Hello(Plain);
@@ -70,7 +71,7 @@ pub struct Server {
 /// #     fn serves(&self, _: Role) -> bool { true }
 /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
 /// # }
-/// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+/// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
 /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
 /// let server = Server::new(listeners, hello, Settings::default())?;
 /// let handle: Handle = server.handle();
@@ -101,10 +102,11 @@ impl Server {
     /// #     fn serves(&self, _: Role) -> bool { true }
     /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
     /// # }
-    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
     /// // Two doors to the same applications:
     /// let listen = || TcpListener::bind("127.0.0.1:0");
-    /// let listeners = vec![(Protocol::FastCgi, listen()?.into()), (Protocol::Scgi, listen()?.into())];
+    /// let [fastcgi, scgi] = [listen()?.into(), listen()?.into()];
+    /// let listeners = vec![(Protocol::FastCgi, fastcgi), (Protocol::Scgi, scgi)];
     /// let read_timeout = Some(Duration::from_secs(10));
     /// let settings = Settings { threads: 2, read_timeout, ..Settings::default() };
     /// let server = Server::new(listeners, hello, settings)?;
@@ -147,7 +149,7 @@ impl Server {
     /// #     fn serves(&self, _: Role) -> bool { true }
     /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
     /// # }
-    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
     /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
     /// let server = Server::new(listeners, hello, Settings::default())?;
     /// let handle = server.handle();
@@ -180,7 +182,7 @@ impl Server {
     /// #     fn serves(&self, _: Role) -> bool { true }
     /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
     /// # }
-    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
     /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
     /// let server = Server::new(listeners, hello, Settings::default())?;
     /// # server.handle().stop();
@@ -229,7 +231,7 @@ impl Handle {
     /// #     fn serves(&self, _: Role) -> bool { true }
     /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
     /// # }
-    /// # let hello = Arc::new(Hello(Plain(Attributes { origin_server: false, ..Attributes::BASE })));
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
     /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
     /// # let server = Server::new(listeners, hello, Settings::default())?;
     /// let handle = server.handle();

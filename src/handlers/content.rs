@@ -155,7 +155,7 @@ impl<R: BufRead> ContentInput<R> {
     /// use std::io::Read;
     ///
     /// let vars: Vars = [("CONTENT_LENGTH", "4")].into_iter().collect();
-    /// let (stdin, mut body) = (&b"body, and a line end that some server adds\r\n"[..], String::new());
+    /// let (stdin, mut body) = (&b"body, and what some server adds\r\n"[..], String::new());
     /// ContentInput::of_cgi(stdin, &vars).read_to_string(&mut body)?;
     /// assert_eq!(body, "body");
     /// # Ok::<_, std::io::Error>(())

@@ -7,11 +7,11 @@
 //! use cgigate::types::{Body, Environ, FileWrapper, Response, Scheme, StartResponse};
 //! use std::{fs::File, io::Write};
 //!
-//! fn licence<'r>(mut environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+//! fn licence<'r>(mut environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
 //!     if environ.wsgi.url_scheme == Scheme::Http {
 //!         writeln!(environ.errors, "asked for without TLS")?;
 //!     }
-//!     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+//!     start.call("200 OK", &[("Content-Type", "text/plain")])?;
 //!     Ok(Body::File(FileWrapper::file(File::open("LICENSE")?, None)))
 //! }
 //!

@@ -78,7 +78,8 @@ impl Request {
     /// use std::time::{Duration, Instant};
     ///
     /// let app = cgigate::app(|environ, start_response| {
-    ///     let left = environ.request.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    ///     let deadline = environ.request.deadline();
+    ///     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     ///     // The database is given up a little earlier than this request would be.
     ///     let patience = left.unwrap_or(Duration::from_secs(60)).mul_f32(0.9);
     ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
@@ -155,7 +156,7 @@ impl Request {
     /// }
     ///
     /// let whoami = cgigate::app(|environ, start_response| {
-    ///     let User(name) = environ.request.extensions().get().ok_or("there is no Login around it")?;
+    ///     let User(name) = environ.request.extensions().get().ok_or("no Login is around it")?;
     ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
     ///     Ok(name.into())
     /// });

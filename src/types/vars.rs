@@ -53,7 +53,8 @@ type Pair = (Range<usize>, Range<usize>);
 /// ```
 /// use cgigate::{fcgi::usual_pair, types::Split};
 ///
-/// let (name, value, rest): Split<'_> = usual_pair(b"\x01\x02Ahi\x01\x01Bc").expect("there is one");
+/// let first: Option<Split<'_>> = usual_pair(b"\x01\x02Ahi\x01\x01Bc");
+/// let (name, value, rest) = first.expect("there is one");
 /// assert_eq!((name, value, rest), (&b"A"[..], &b"hi"[..], &b"\x01\x01Bc"[..]));
 /// ```
 pub type Split<'p> = (&'p [u8], &'p [u8], &'p [u8]);
@@ -355,7 +356,8 @@ impl Vars {
     /// ```
     /// use cgigate::Vars;
     ///
-    /// let vars: Vars = [("HTTP_HOST", "a"), ("PATH_INFO", "/"), ("HTTP_ACCEPT", "*/*")].into_iter().collect();
+    /// let pairs = [("HTTP_HOST", "a"), ("PATH_INFO", "/"), ("HTTP_ACCEPT", "*/*")];
+    /// let vars: Vars = pairs.into_iter().collect();
     /// assert_eq!(vars.names().filter(|name| name.starts_with(b"HTTP_")).count(), 2);
     /// ```
     pub fn names(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
