@@ -191,22 +191,22 @@ pub trait Dispatch: Send + Sync {
     /// ```
     fn queued(&self, _waiting: usize) {}
 
-    /// Whether the peer of a new connection may connect.
+    /// Whether the peer of a new connection may connect; over a Unix socket it has no address.
     ///
     /// ```
     /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol}};
     /// # use cgigate::{handlers::{Handler, Plain}, types::Application};
     /// # use cgigate::net::{Allow, Peer};
-    /// # use std::{net::TcpStream, os::fd::OwnedFd};
+    /// # use std::{net::IpAddr, os::fd::OwnedFd};
     /// struct Site {
     ///     handler: Plain,
     ///     allow: Allow,
     /// }
     ///
     /// impl Dispatch for Site {
-    ///     fn admits(&self, socket: &OwnedFd) -> bool {
-    ///         let peer = socket.try_clone().and_then(|socket| TcpStream::from(socket).peer_addr());
-    ///         peer.is_ok_and(|peer| self.allow.admits(Peer::Ip(peer.ip())))
+    ///     fn admits(&self, _: &OwnedFd, address: Option<IpAddr>) -> bool {
+    ///         // Who may connect to a Unix socket its file has said already.
+    ///         address.is_none_or(|address| self.allow.admits(Peer::Ip(address)))
     ///     }
     ///     // ...
     /// #   fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
@@ -215,7 +215,7 @@ pub trait Dispatch: Send + Sync {
     /// }
     /// ```
     #[cfg(unix)]
-    fn admits(&self, _socket: &std::os::fd::OwnedFd) -> bool {
+    fn admits(&self, _socket: &std::os::fd::OwnedFd, _address: Option<std::net::IpAddr>) -> bool {
         true
     }
 
