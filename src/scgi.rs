@@ -52,9 +52,11 @@ pub type Head = head::Head<Scgi>;
 /// What SCGI's head has of its own: a netstring around it.
 ///
 /// ```
-/// use cgigate::{head::Head, scgi::{self, Scgi}};
+/// use cgigate::{head::{Head, pairs}, scgi::Scgi};
 ///
-/// let head: scgi::Head = Head::<Scgi>::new(1 << 20); // one and the same
+/// // For what serves both protocols; who serves this one says `scgi::Head` and `scgi::pairs`.
+/// let mut head = Head::<Scgi>::new(1 << 20);
+/// assert_eq!(pairs::<Scgi>(b"CONTENT_LENGTH\x000\0SCGI\x001\0").count(), 2);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Scgi;

@@ -51,9 +51,11 @@ pub type Head = head::Head<Uwsgi>;
 /// What uwsgi's head has of its own: four bytes before it.
 ///
 /// ```
-/// use cgigate::{head::Head, uwsgi::{self, Uwsgi}};
+/// use cgigate::{head::{Head, pairs}, uwsgi::Uwsgi};
 ///
-/// let head: uwsgi::Head = Head::<Uwsgi>::new(1 << 20); // one and the same
+/// // For what serves both protocols; who serves this one says `uwsgi::Head` and `uwsgi::pairs`.
+/// let mut head = Head::<Uwsgi>::new(1 << 20);
+/// assert_eq!(pairs::<Uwsgi>(b"\x01\0A\x01\0b").count(), 1);
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Uwsgi;

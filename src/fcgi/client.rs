@@ -135,9 +135,39 @@ impl Client {
     /// longer comes in pieces.
     ///
     /// ```
-    /// use cgigate::fcgi::Client;
+    /// use cgigate::fcgi::{Client, Reply};
+    /// use std::io::{self, Read};
     ///
-    /// let buffer = vec![0; Client::MIN_BUFFER]; // to read into; a larger one is as good
+    /// /// Shows `take` what the application says, until it closes the connection.
+    /// fn listen(
+    ///     client: &mut Client,
+    ///     mut stream: impl Read,
+    ///     mut take: impl FnMut(Reply<'_>),
+    /// ) -> io::Result<()> {
+    ///     let (mut buffer, mut len) = (vec![0; Client::MIN_BUFFER], 0);
+    ///     loop {
+    ///         let (n, mut at) = (stream.read(&mut buffer[len..])?, 0);
+    ///         if n == 0 {
+    ///             return Ok(());
+    ///         }
+    ///         len += n;
+    ///         loop {
+    ///             let (used, reply) = client.next(&buffer[at..len]).map_err(io::Error::other)?;
+    ///             at += used;
+    ///             match reply {
+    ///                 Some(reply) => take(reply),
+    ///                 None => break,
+    ///             }
+    ///         }
+    ///         buffer.copy_within(at..len, 0); // what has to be there again
+    ///         len -= at;
+    ///     }
+    /// }
+    /// # let (mut wire, mut told) = (Vec::new(), 0);
+    /// # (0..600).for_each(|_| cgigate::fcgi::unknown_type(&mut wire, 99));
+    /// # listen(&mut Client::new(), &wire[..], |reply| told += usize::from(reply == Reply::UnknownType(99)))?;
+    /// # assert_eq!(told, 600);
+    /// # Ok::<_, io::Error>(())
     /// ```
     pub const MIN_BUFFER: usize = HEADER_LEN + MAX_VALUES as usize;
 

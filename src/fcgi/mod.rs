@@ -29,7 +29,7 @@
 //! use cgigate::fcgi::{self, Client, Connection, Event, Limits, RecordType, Reply, Request, Role};
 //! use std::num::NonZeroU16;
 //!
-//! /// What is to be written for what was read.
+//! /// What is to be written for records that are whole.
 //! fn answer(app: &mut Connection, mut input: &[u8]) -> Result<Vec<u8>, fcgi::ProtocolError> {
 //!     let mut out = Vec::new();
 //!     while let (used, Some(event)) = app.next(input)? {

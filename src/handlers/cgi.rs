@@ -273,11 +273,12 @@ impl IisCgiHandler {
     /// A handler for the request that this process was started for.
     ///
     /// ```
-    /// use cgigate::{Vars, handlers::{IisCgiHandler, read_environ}};
+    /// use cgigate::handlers::IisCgiHandler;
     ///
-    /// let handler = IisCgiHandler::new(); // IIS has told it all in the environment
-    /// let said = read_environ();
-    /// assert_eq!(handler.environ.get("SCRIPT_NAME"), said.get("SCRIPT_NAME"));
+    /// let handler = IisCgiHandler::new();
+    /// // Of SCRIPT_NAME `/app.exe` and PATH_INFO `/app.exe/page` this is `/page`:
+    /// let path = handler.environ.native("PATH_INFO").unwrap_or_default();
+    /// assert!(!path.contains(".exe") && handler.attributes.wsgi_run_once);
     /// ```
     // As above.
     #[allow(clippy::new_ret_no_self)]

@@ -23,7 +23,7 @@ use std::{
 /// use cgigate::net::{BindOptions, ListenError, Listener};
 ///
 /// let options = BindOptions::default();
-/// let first = Listener::bind(&"unix:@an-example-of-cgigate".parse()?, &options)?;
+/// let first = Listener::bind(&"127.0.0.1:0".parse()?, &options)?;
 /// match Listener::bind(&first[0].address(), &options) {
 ///     Err(error @ ListenError::System { .. }) => eprintln!("{error}"), // what, where, and why not
 ///     other => panic!("two at one address: {other:?}"),

@@ -120,7 +120,9 @@ impl Vars {
     /// ```
     /// use cgigate::{Vars, gateway::Settings};
     ///
-    /// assert!(Settings::default().max_params < Vars::MAX_BYTES); // as any limit has to be
+    /// let asked_for = usize::MAX; // by somebody who wants no limit
+    /// let max_params = asked_for.min(Vars::MAX_BYTES);
+    /// let settings = Settings { max_params, ..Settings::default() };
     /// ```
     pub const MAX_BYTES: usize = 1 << 30;
 
