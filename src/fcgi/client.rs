@@ -165,7 +165,7 @@ impl Client {
     /// }
     /// # let (mut wire, mut told) = (Vec::new(), 0);
     /// # (0..600).for_each(|_| cgigate::fcgi::unknown_type(&mut wire, 99));
-    /// # let take = |reply| told += usize::from(reply == Reply::UnknownType(99));
+    /// # let take = |reply: Reply<'_>| told += usize::from(reply == Reply::UnknownType(99));
     /// # listen(&mut Client::new(), &wire[..], take)?;
     /// # assert_eq!(told, 600);
     /// # Ok::<_, io::Error>(())
