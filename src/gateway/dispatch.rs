@@ -1,64 +1,13 @@
 //! Which application answers a request.
 
-use super::{
-    App, Gateway, MountPoint, Protocol, Recorder, Refusal, mount::Outside, recorder::Holds,
-};
+use super::{App, Gateway, MountPoint, Recorder, Refusal, mount::Outside, recorder::Holds};
 use crate::{
     fcgi::Role,
-    handlers::{self, Content, Handler, Outcome, Slate, Streams},
-    types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
+    handlers::Content,
+    types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::{first_segment, shift_segment},
 };
 use std::{io::Write as _, ops::Range, sync::Arc};
-
-/// What a server has to be told about the applications that it runs.
-pub trait Dispatch: Send + Sync {
-    /// The application for a request; it may change the variables, as `shift_path_info` does.
-    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
-
-    /// Whether there is an application of that role; a request of another is refused.
-    fn serves(&self, role: Role) -> bool;
-
-    /// How requests are run: where the status stands is the protocol's.
-    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
-
-    /// Runs a request's application: whoever keeps count of requests does it around this.
-    ///
-    /// # Errors
-    /// As [`run`](handlers::run()).
-    fn run(
-        &self,
-        protocol: Protocol,
-        app: &dyn Application,
-        slate: &mut Slate,
-        streams: Streams<'_>,
-    ) -> Result<Outcome, Exception> {
-        handlers::run(self.handler(protocol), app, slate, streams)
-    }
-
-    /// A request was refused, and is not run; its role and its variables, as far as they are known.
-    fn refused(&self, _refusal: Refusal, _request: Option<(Role, &Vars)>) {}
-
-    /// So many complete requests wait for a thread; told a thousand times a second at the most.
-    fn queued(&self, _waiting: usize) {}
-
-    /// Whether the peer of a new connection may connect; over a Unix socket it has no address.
-    #[cfg(unix)]
-    fn admits(&self, _socket: &std::os::fd::OwnedFd, _address: Option<std::net::IpAddr>) -> bool {
-        true
-    }
-
-    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
-    /// the protocol carries none of them.
-    fn errors(&self, lines: &[u8]) {
-        crate::sys::say_lines(lines);
-    }
-
-    /// One line about something that went wrong outside of applications.
-    fn log(&self, line: &str) {
-        crate::sys::say(format_args!("cgigate: {line}"));
-    }
-}
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
