@@ -1,6 +1,8 @@
 //! What a thread has at hand while it takes in what came, and what comes of that.
 
-use super::{Dispatch, Protocol, call::Call, connection::Front, spool::End, token::Token};
+use super::{
+    Dispatch, Protocol, Refusal, Settings, call::Call, connection::Front, spool::End, token::Token,
+};
 use crate::fcgi::{RequestId, Role};
 use std::{collections::VecDeque, ops::Range};
 
@@ -18,15 +20,22 @@ pub(super) struct Sorting {
     pub(super) pieces: VecDeque<Range<usize>>,
     /// How its body ended.
     pub(super) end: Option<End>,
-    /// The request that this thread is going to run, and whether its body is lent to it.
-    pub(super) first: Option<(Box<Call>, bool)>,
+    pub(super) first: Option<First>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
-    /// Requests that were answered in an application's place: what with, and their variables as far
-    /// as they are known.
-    pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
+    /// Requests that were answered in an application's place: what with, and what came of them.
+    pub(super) refused: Vec<(Refusal, Option<Box<Call>>)>,
     /// What the next connections that say something are known by.
     pub(super) fronts: Vec<Box<Front>>,
+}
+
+/// The request that this thread is going to run.
+pub(super) struct First {
+    pub(super) call: Box<Call>,
+    /// Its body is lent to it.
+    pub(super) lent: bool,
+    /// All of it is here, and the connection ends with it.
+    pub(super) ends: bool,
 }
 
 /// Calls and fronts that a thread keeps for what comes next.
@@ -40,12 +49,15 @@ impl Sorting {
     }
 
     /// Tells of the requests that were refused.
-    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch) {
-        for (status, call) in std::mem::take(&mut self.refused) {
-            apps.refused(status, call.as_ref().map(|call| &call.slate.vars));
-            if let Some(call) = call {
-                self.put_away(call);
-            }
+    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch, settings: &Settings) {
+        for (refusal, call) in std::mem::take(&mut self.refused) {
+            let Some(mut call) = call else {
+                apps.refused(refusal, None);
+                continue;
+            };
+            call.know(settings);
+            apps.refused(refusal, Some((call.role, &call.slate.vars)));
+            self.put_away(call);
         }
     }
 

@@ -1,13 +1,13 @@
 //! The threads of a worker: they wait for events, serve them on their own stacks, and run the
 //! applications.
 //!
-//! As few wait as there are CPUs; the others are spares that the steward calls when one of them
-//! sleeps in an application. Whoever gets an event takes the connection's reading half, receives,
+//! As few wait as there are CPUs, and one for one connection; the others are spares that the steward
+//! calls when one of them sleeps in an application. Whoever gets an event takes the connection's reading half, receives,
 //! understands all that came, gives the reading half up and runs the first request that got
 //! ready. Nothing is handed over for the usual request: it costs `epoll_wait`, `recv`, `send`.
 
 use super::{
-    Protocol,
+    Protocol, Refusal,
     call::{Call, Given},
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
@@ -19,6 +19,7 @@ use super::{
     records::Records,
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Watch},
+    sorting::First,
     streams::{Stderr, Stdin, Stdout},
     token::Token,
 };
@@ -31,6 +32,7 @@ use std::{
     any::Any,
     cell::RefCell,
     io::{self, BufRead},
+    net::IpAddr,
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
@@ -213,8 +215,8 @@ impl<'s> Thread<'s> {
             let intake = self.desk.take_in(shared, token, Run::Mine, short);
             // What makes us come round may be an event that told of bytes and of the end at once.
             short = Short::MayHideEnd;
-            if let Some((first, lent)) = self.desk.sorting.first.take() {
-                if self.serve_first(slot, first, lent, intake) {
+            if let Some(first) = self.desk.sorting.first.take() {
+                if self.serve_first(slot, first, intake) {
                     continue;
                 }
                 return;
@@ -232,22 +234,28 @@ impl<'s> Thread<'s> {
     }
 
     /// Runs the first request that got ready. True: the reading half is ours again.
-    fn serve_first(&mut self, slot: &Slot, first: Box<Call>, lent: bool, intake: Intake) -> bool {
+    fn serve_first(&mut self, slot: &Slot, first: First, intake: Intake) -> bool {
+        let First { call: first, lent, ends } = first;
         let (shared, line, token) = (self.shared, self.line, first.token);
         // At most as many as may be open on one connection.
         let runs = 1 + self.desk.sorting.ready.len() as u32;
         let reading = if lent { Reading::Lent } else { Reading::Free };
-        register(shared, slot, token);
+        // What has ended before the steward comes round, epoll need not know.
+        let unwatched = ends && !slot.is_registered();
+        if !unwatched {
+            register(shared, slot, token);
+        }
         let drained = intake != Intake::More;
         if lent {
             line.lend(token);
         }
         self.hands = Hands { held: None, run: Some((token, first.id)) };
-        let owed = slot.leave_running(runs, reading, drained);
+        let owed = slot.leave_running(runs, reading, drained) || unwatched;
         if owed {
             line.owe(token);
         }
         if runs > 1 {
+            shared.spares.fill_up();
             // Not before they are counted: another thread may have run them by then.
             line.put_off(self.desk.sorting.ready.drain(..));
         }
@@ -267,7 +275,7 @@ impl<'s> Thread<'s> {
         let (shared, token) = (self.shared, call.token);
         let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
         if late {
-            self.desk.turn_away(shared, &call);
+            self.desk.turn_away(shared, &call, Refusal::LATE);
             self.desk.sorting.put_away(call);
             return;
         }
@@ -475,9 +483,9 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     // LISTENERS + n is the n-th listener's token.
     let listener = shared.listeners.get((token.0 - LISTENERS) as usize)?;
     match accept(listener.socket.raw()) {
-        Ok(socket) => {
+        Ok((socket, address)) => {
             shared.starved.store(false, Ordering::Relaxed);
-            settle_in(shared, listener.protocol, socket)
+            settle_in(shared, listener.protocol, socket, address)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         // It has just been closed.
@@ -494,12 +502,20 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
 }
 
 /// Gives a new connection a slot, if its peer may connect; the reading half is held.
-pub(super) fn settle_in(shared: &Shared, protocol: Protocol, socket: OwnedFd) -> Option<Token> {
-    if !shared.apps.admits(&socket) {
+pub(super) fn settle_in(
+    shared: &Shared,
+    protocol: Protocol,
+    socket: OwnedFd,
+    address: Option<IpAddr>,
+) -> Option<Token> {
+    if !shared.apps.admits(&socket, address) {
         return None;
     }
     let overloaded = shared.table.live() >= shared.settings.max_connections;
     let token = shared.table.claim(socket, shared.now())?;
+    if shared.table.live() > 1 {
+        shared.spares.fill_up();
+    }
     shared.table.slot(token).front().begin(protocol, &shared.settings, overloaded);
     Some(token)
 }

@@ -12,7 +12,7 @@
 //! ```
 
 use super::{
-    connection::{After, Connection, PIECE, UnderWay, first_line},
+    connection::{After, Connection, PIECE, UnderWay},
     head_scan::HeadScan,
     pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
     request::{Refused, Rules},
@@ -26,7 +26,7 @@ use crate::{
 use std::{
     io,
     ops::Range,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
@@ -265,7 +265,8 @@ impl<'s> Watcher<'s> {
     /// Takes the connections that another server had.
     fn adopt(&mut self) {
         for socket in std::mem::take(&mut *lock(self.serving.adopted)) {
-            if let Some(connection) = admit(socket, self.serving) {
+            let Ok(address) = sys::peer_address(socket.as_fd()) else { continue };
+            if let Some(connection) = admit(socket, address, self.serving) {
                 self.settle_in(connection);
             }
         }
@@ -489,15 +490,7 @@ impl<'s> Watcher<'s> {
     fn refuse(&mut self, slot: usize, refused: &Refused) {
         let Some(watched) = self.take(slot) else { return };
         let mut connection = watched.connection;
-        let line = match refused.code() {
-            414 => Vec::new(),
-            _ => {
-                let start = connection.buffer.iter().take_while(|b| b"\r\n".contains(b)).count();
-                first_line(&connection.buffer[start..]).to_vec()
-            }
-        };
-        let is_head = line.starts_with(b"HEAD ");
-        let after = connection.refuse(self.serving, refused, &line, is_head);
+        let after = connection.refuse(self.serving, refused, None);
         connection.buffer = Vec::new();
         self.take_back(slot, connection, after);
     }
