@@ -217,7 +217,11 @@ pub fn run(
         Err(exc) => {
             if exchange.headers_sent() {
                 tell(handler, &exc, stderr);
-                if let Err(panicked) = guard(move || Ok(drop(exc))) {
+                let dropped = guard(|| {
+                    drop(exc);
+                    Ok(())
+                });
+                if let Err(panicked) = dropped {
                     tell(handler, &panicked, stderr);
                 }
                 exchange.cut()
