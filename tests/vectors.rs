@@ -100,7 +100,10 @@ fn run_file(path: &Path, wrong: &mut Vec<String>) -> Tally {
 #[test]
 fn vectors() {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors");
-    let folder = env::var_os("CGIGATE_VECTORS").map_or(default, PathBuf::from);
+    let given = env::var_os("CGIGATE_VECTORS").map(PathBuf::from);
+    // Cases that somebody else made may all be of the kind that differs.
+    let ours = given.is_none();
+    let folder = given.unwrap_or(default);
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -125,12 +128,14 @@ fn vectors() {
         )
         .unwrap();
         if path.ends_with("simple_server.json") {
-            assert!(tally.differing() * 100 <= tally.all() * 35, "{name}: too much differs");
+            let few = tally.differing() * 100 <= tally.all() * 35;
+            assert!(few || !ours, "{name}: too much differs");
         } else {
             differ += tally.differing();
             all += tally.all();
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(differ * 100 <= all * 15, "{differ} of {all} differ: too many to be on purpose");
+    let few = differ * 100 <= all * 15;
+    assert!(few || !ours, "{differ} of {all} differ: too many to be on purpose");
 }

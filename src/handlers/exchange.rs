@@ -295,7 +295,7 @@ impl<'x> Exchange<'x> {
                 let date = httpdate::fmt_http_date(SystemTime::now());
                 put(block, [b"Date: ", date.as_bytes()]);
             }
-            if let (Some(software), false) = (&at.server_software, headers.contains("Server")) {
+            if let (Some(software), false) = (at.software(), headers.contains("Server")) {
                 put(block, [b"Server: ", software.as_bytes()]);
             }
             block.extend_from_slice(headers.lines());
