@@ -5,6 +5,7 @@ use crate::{
     sys::say,
 };
 use std::{
+    net::IpAddr,
     os::fd::OwnedFd,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -22,8 +23,8 @@ impl Doorman {
     }
 
     /// Whether who has connected may stay; who has gone already may not.
-    pub(super) fn admits_socket(&self, socket: &OwnedFd) -> bool {
-        match self.allow.admits_socket(socket) {
+    pub(super) fn admits_socket(&self, socket: &OwnedFd, address: Option<IpAddr>) -> bool {
+        match self.allow.admits_socket(socket, address) {
             Ok(()) => true,
             Err(peer) => {
                 peer.inspect(|peer| self.refuse(*peer));

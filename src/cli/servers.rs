@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context as _, bail};
 use std::{
     io::{self, Write},
-    net::TcpListener,
+    net::{IpAddr, TcpListener},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
     sync::{
@@ -310,7 +310,7 @@ impl Dispatch for Behind {
         }
     }
 
-    fn admits(&self, socket: &OwnedFd) -> bool {
-        self.doorman.admits_socket(socket)
+    fn admits(&self, socket: &OwnedFd, address: Option<IpAddr>) -> bool {
+        self.doorman.admits_socket(socket, address)
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Dispatch, Protocol, Settings,
     call::{Call, Refusal},
     incoming::{Incoming, PeerError},
-    sorting::Sorting,
+    sorting::{First, Sorting},
     spool::{End, Spool},
     token::Token,
 };
@@ -348,7 +348,9 @@ impl Front {
                     self.share_body(call.id, &call.spool);
                 }
                 let lent = call.body_open && self.is_only_body(call.id);
-                sorting.first = Some((call, lent));
+                let kept = self.open.len() > 1 || self.open.iter().any(|open| open.keep_conn);
+                let ends = !kept && !call.body_open;
+                sorting.first = Some(First { call, lent, ends });
                 return;
             }
             sorting.put_away(call);

@@ -41,9 +41,9 @@ pub trait Dispatch: Send + Sync {
     /// So many complete requests wait for a thread; told a thousand times a second at the most.
     fn queued(&self, _waiting: usize) {}
 
-    /// Whether the peer of a new connection may connect.
+    /// Whether the peer of a new connection may connect; over a Unix socket it has no address.
     #[cfg(unix)]
-    fn admits(&self, _socket: &std::os::fd::OwnedFd) -> bool {
+    fn admits(&self, _socket: &std::os::fd::OwnedFd, _address: Option<std::net::IpAddr>) -> bool {
         true
     }
 

@@ -16,9 +16,9 @@ use super::{
     threads::{admit, register, settle_in},
     token::Token,
 };
-use crate::net::Passed;
+use crate::{net::Passed, sys::peer_address};
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -26,7 +26,8 @@ use std::{
 impl Shared {
     /// Takes a connection that another worker had.
     pub(super) fn adopt(&self, protocol: Protocol, socket: OwnedFd) {
-        let Some(token) = settle_in(self, protocol, socket) else { return };
+        let Ok(address) = peer_address(socket.as_fd()) else { return };
+        let Some(token) = settle_in(self, protocol, socket, address) else { return };
         let slot = self.table.slot(token);
         // Registering reports what has come on it meanwhile.
         register(self, slot, token);

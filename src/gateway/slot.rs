@@ -24,7 +24,8 @@
 //! 3. While LENT is set MORE stays. The application takes both away when it reads on, or the
 //!    steward does when it passes the reading half on: either reads afterwards.
 //! 4. A connection is registered while HELD, before it is first let go; registering reports what
-//!    is there already.
+//!    is there already. One that ends with the request that runs is owed a look in its place: most
+//!    are closed before the steward passes that on, and whoever takes the look registers it.
 //! 5. A read that filled its buffer has not emptied the socket, and no event will tell: that is
 //!    owed like MORE, and said by setting it.
 //!
@@ -140,6 +141,11 @@ impl Slot {
         }
         self.registered.store(true, Ordering::Relaxed);
         Watch::Nothing
+    }
+
+    /// Whether epoll knows of it.
+    pub(super) fn is_registered(&self) -> bool {
+        self.registered.load(Ordering::Relaxed)
     }
 
     /// Epoll is to tell of the peer's departure alone: whether that is new.

@@ -18,8 +18,7 @@ pub(super) struct Sorting {
     pub(super) pieces: VecDeque<Range<usize>>,
     /// How its body ended.
     pub(super) end: Option<End>,
-    /// The request that this thread is going to run, and whether its body is lent to it.
-    pub(super) first: Option<(Box<Call>, bool)>,
+    pub(super) first: Option<First>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
     /// Requests that were answered in an application's place: what with, and their variables as far
@@ -27,6 +26,15 @@ pub(super) struct Sorting {
     pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
     /// What the next connections that say something are known by.
     pub(super) fronts: Vec<Box<Front>>,
+}
+
+/// The request that this thread is going to run.
+pub(super) struct First {
+    pub(super) call: Box<Call>,
+    /// Its body is lent to it.
+    pub(super) lent: bool,
+    /// All of it is here, and the connection ends with it.
+    pub(super) ends: bool,
 }
 
 /// Calls and fronts that a thread keeps for what comes next.

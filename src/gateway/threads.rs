@@ -18,6 +18,7 @@ use super::{
     queue::{Look, Work},
     shared::{BELL, LISTENERS, Line, Shared, take},
     slot::{Reading, Slot, Watch},
+    sorting::First,
     streams::{Records, Stderr, Stdin, Stdout},
     token::Token,
 };
@@ -30,6 +31,7 @@ use std::{
     any::Any,
     cell::RefCell,
     io::{self, BufRead},
+    net::IpAddr,
     os::fd::OwnedFd,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
@@ -212,8 +214,8 @@ impl<'s> Thread<'s> {
             let intake = self.desk.take_in(shared, token, Run::Mine, short);
             // What makes us come round may be an event that told of bytes and of the end at once.
             short = Short::MayHideEnd;
-            if let Some((first, lent)) = self.desk.sorting.first.take() {
-                if self.serve_first(slot, first, lent, intake) {
+            if let Some(first) = self.desk.sorting.first.take() {
+                if self.serve_first(slot, first, intake) {
                     continue;
                 }
                 return;
@@ -231,18 +233,23 @@ impl<'s> Thread<'s> {
     }
 
     /// Runs the first request that got ready. True: the reading half is ours again.
-    fn serve_first(&mut self, slot: &Slot, first: Box<Call>, lent: bool, intake: Intake) -> bool {
+    fn serve_first(&mut self, slot: &Slot, first: First, intake: Intake) -> bool {
+        let First { call: first, lent, ends } = first;
         let (shared, line, token) = (self.shared, self.line, first.token);
         // At most as many as may be open on one connection.
         let runs = 1 + self.desk.sorting.ready.len() as u32;
         let reading = if lent { Reading::Lent } else { Reading::Free };
-        register(shared, slot, token);
+        // What has ended before the steward comes round, epoll need not know.
+        let unwatched = ends && !slot.is_registered();
+        if !unwatched {
+            register(shared, slot, token);
+        }
         let drained = intake != Intake::More;
         if lent {
             line.lend(token);
         }
         self.hands = Hands { held: None, run: Some((token, first.id)) };
-        let owed = slot.leave_running(runs, reading, drained);
+        let owed = slot.leave_running(runs, reading, drained) || unwatched;
         if owed {
             line.owe(token);
         }
@@ -474,9 +481,9 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
     // LISTENERS + n is the n-th listener's token.
     let listener = shared.listeners.get((token.0 - LISTENERS) as usize)?;
     match accept(listener.socket.raw()) {
-        Ok(socket) => {
+        Ok((socket, address)) => {
             shared.starved.store(false, Ordering::Relaxed);
-            settle_in(shared, listener.protocol, socket)
+            settle_in(shared, listener.protocol, socket, address)
         }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         // It has just been closed.
@@ -493,8 +500,13 @@ pub(super) fn admit(shared: &Shared, token: Token) -> Option<Token> {
 }
 
 /// Gives a new connection a slot, if its peer may connect; the reading half is held.
-pub(super) fn settle_in(shared: &Shared, protocol: Protocol, socket: OwnedFd) -> Option<Token> {
-    if !shared.apps.admits(&socket) {
+pub(super) fn settle_in(
+    shared: &Shared,
+    protocol: Protocol,
+    socket: OwnedFd,
+    address: Option<IpAddr>,
+) -> Option<Token> {
+    if !shared.apps.admits(&socket, address) {
         return None;
     }
     let overloaded = shared.table.live() >= shared.settings.max_connections;

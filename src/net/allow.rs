@@ -124,26 +124,21 @@ impl Allow {
         !self.networks.is_empty()
     }
 
-    /// Whether the peer of a new connection may stay; `Err` is the one that may not, where it is
-    /// still known.
+    /// Whether the peer of a new connection may stay, whose address is known unless it came over a
+    /// Unix socket; `Err` is the one that may not, where it can be told.
     #[cfg(unix)]
     pub(crate) fn admits_socket(
         &self,
         socket: &impl std::os::fd::AsFd,
+        address: Option<IpAddr>,
     ) -> Result<(), Option<Peer>> {
-        use crate::sys::{peer_address, peer_user};
-        let peer = peer_address(socket.as_fd()).and_then(|address| match address {
-            Some(address) => Ok(Some(Peer::Ip(address))),
+        let peer = match address {
+            Some(address) => Peer::Ip(address),
             // Whoever it is: nobody need be asked.
-            None if self.uids.is_empty() => Ok(None),
-            None => peer_user(socket.as_fd()).map(|uid| Some(Peer::User(uid))),
-        });
-        match peer {
-            Ok(peer) if peer.is_none_or(|peer| self.admits(peer)) => Ok(()),
-            Ok(peer) => Err(peer),
-            // Gone again, or of a family that no list here can name.
-            Err(_) => Err(None),
-        }
+            None if self.uids.is_empty() => return Ok(()),
+            None => crate::sys::peer_user(socket.as_fd()).map(Peer::User).map_err(|_| None)?,
+        };
+        if self.admits(peer) { Ok(()) } else { Err(Some(peer)) }
     }
 
     /// Whether a peer may connect.

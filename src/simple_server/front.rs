@@ -26,7 +26,7 @@ use crate::{
 use std::{
     io,
     ops::Range,
-    os::fd::AsRawFd,
+    os::fd::{AsFd, AsRawFd},
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
@@ -265,7 +265,8 @@ impl<'s> Watcher<'s> {
     /// Takes the connections that another server had.
     fn adopt(&mut self) {
         for socket in std::mem::take(&mut *lock(self.serving.adopted)) {
-            if let Some(connection) = admit(socket, self.serving) {
+            let Ok(address) = sys::peer_address(socket.as_fd()) else { continue };
+            if let Some(connection) = admit(socket, address, self.serving) {
                 self.settle_in(connection);
             }
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     handlers::Slate,
-    net::{Heir, Siblings, Succession},
+    net::{Heir, Peer, Siblings, Succession},
     sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
     types::{Application, Vars},
 };
@@ -397,20 +397,27 @@ pub(super) fn accept(
     listener: &TcpListener,
     serving: &Serving<'_>,
 ) -> io::Result<Option<Connection>> {
-    let socket = match sys::accept(listener.as_raw_fd()) {
-        Ok(socket) => socket,
+    let (socket, address) = match sys::accept(listener.as_raw_fd()) {
+        Ok(accepted) => accepted,
         // The others say something of a connection, and not of the listener.
         Err(e) if e.kind() == io::ErrorKind::InvalidInput || sys::is_exhausted(&e) => {
             return Err(e);
         }
         Err(_) => return Ok(None),
     };
-    Ok(admit(socket, serving))
+    Ok(admit(socket, address, serving))
 }
 
 /// A new connection, if its peer may connect.
-pub(super) fn admit(socket: OwnedFd, serving: &Serving<'_>) -> Option<Connection> {
-    let client = sys::peer(socket.as_fd()).ok()?;
+pub(super) fn admit(
+    socket: OwnedFd,
+    address: Option<IpAddr>,
+    serving: &Serving<'_>,
+) -> Option<Connection> {
+    let client = match address {
+        Some(address) => Peer::Ip(address),
+        None => Peer::User(sys::peer_user(socket.as_fd()).ok()?),
+    };
     let refused = serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client));
     let served = !refused && serving.handler.verify_request(client);
     served.then(|| Connection::new(socket, client))

@@ -44,7 +44,7 @@ pub(crate) use linger::{reset_now, reset_on_close};
 pub(crate) use mapped::Mapped;
 #[cfg(target_os = "linux")]
 pub(crate) use pages::Pages;
-pub(crate) use peer::{peer, peer_address, peer_user};
+pub(crate) use peer::{peer_address, peer_user};
 #[cfg(target_os = "linux")]
 pub(crate) use process::replace_descriptor;
 pub(crate) use process::{

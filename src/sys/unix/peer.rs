@@ -1,52 +1,65 @@
 //! Who is at the other end of a socket.
 
-use crate::sys::Peer;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
-/// The peer of a connected socket.
-///
-/// # Errors
-/// It is no connected socket (any more), or of another family.
-pub(crate) fn peer(socket: BorrowedFd<'_>) -> io::Result<Peer> {
-    match peer_address(socket)? {
-        Some(address) => Ok(Peer::Ip(address)),
-        None => peer_user(socket).map(Peer::User),
-    }
-}
-
 /// The address of the peer of a connected socket; a Unix socket's has none.
 ///
 /// # Errors
-/// As [`peer`].
+/// It is no connected socket (any more), or of another family.
 pub(crate) fn peer_address(socket: BorrowedFd<'_>) -> io::Result<Option<IpAddr>> {
-    // SAFETY: all zeroes is a valid sockaddr_storage: of no family.
-    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut len = size_of_val(&address) as libc::socklen_t;
-    // SAFETY: `address` is as large as `len` says, and lives through the call.
-    let failed =
-        unsafe { libc::getpeername(socket.as_raw_fd(), (&raw mut address).cast(), &raw mut len) };
+    let mut name = Name::new();
+    let (address, len) = name.room();
+    // SAFETY: `address` has the room that `len` says, and both live through the call.
+    let failed = unsafe { libc::getpeername(socket.as_raw_fd(), address, len) };
     if failed != 0 {
         return Err(io::Error::last_os_error());
     }
-    match libc::c_int::from(address.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says that it is a sockaddr_in, for which the storage is large
-            // enough and aligned.
-            let v4 = unsafe { (&raw const address).cast::<libc::sockaddr_in>().read() };
-            // In the order of the network.
-            Ok(Some(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into()))
+    name.address()
+}
+
+/// Room for the name of a socket, of whatever family.
+pub(super) struct Name {
+    storage: libc::sockaddr_storage,
+    len: libc::socklen_t,
+}
+
+impl Name {
+    pub(super) fn new() -> Self {
+        // SAFETY: all zeroes is a valid sockaddr_storage: of no family.
+        let storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+        Self { storage, len: size_of_val(&storage) as libc::socklen_t }
+    }
+
+    /// Where a system call puts it, and how much room is there.
+    pub(super) fn room(&mut self) -> (*mut libc::sockaddr, *mut libc::socklen_t) {
+        ((&raw mut self.storage).cast(), &raw mut self.len)
+    }
+
+    /// The address that it says; a Unix socket's is no address.
+    ///
+    /// # Errors
+    /// It is of another family.
+    pub(super) fn address(&self) -> io::Result<Option<IpAddr>> {
+        match libc::c_int::from(self.storage.ss_family) {
+            libc::AF_INET => {
+                // SAFETY: the family says that it is a sockaddr_in, for which the storage is large
+                // enough and aligned.
+                let v4 = unsafe { (&raw const self.storage).cast::<libc::sockaddr_in>().read() };
+                // In the order of the network.
+                Ok(Some(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes()).into()))
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above, a sockaddr_in6.
+                let v6 = unsafe { (&raw const self.storage).cast::<libc::sockaddr_in6>().read() };
+                Ok(Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into()))
+            }
+            libc::AF_UNIX => Ok(None),
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
-        libc::AF_INET6 => {
-            // SAFETY: as above, a sockaddr_in6.
-            let v6 = unsafe { (&raw const address).cast::<libc::sockaddr_in6>().read() };
-            Ok(Some(Ipv6Addr::from(v6.sin6_addr.s6_addr).into()))
-        }
-        libc::AF_UNIX => Ok(None),
-        _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -97,12 +110,13 @@ mod tests {
             };
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (server, from) = listener.accept().unwrap();
-            assert_eq!(peer(server.as_fd()).unwrap(), Peer::Ip(from.ip()));
+            assert_eq!(peer_address(server.as_fd()).unwrap(), Some(from.ip()));
             drop(client);
         }
         let (one, _other) = UnixStream::pair().unwrap();
         let ours = std::fs::metadata("/proc/self").unwrap().uid();
-        assert_eq!(peer(one.as_fd()).unwrap(), Peer::User(ours));
-        assert!(peer(File::open("/dev/null").unwrap().as_fd()).is_err());
+        assert_eq!(peer_address(one.as_fd()).unwrap(), None);
+        assert_eq!(peer_user(one.as_fd()).unwrap(), ours);
+        assert!(peer_address(File::open("/dev/null").unwrap().as_fd()).is_err());
     }
 }

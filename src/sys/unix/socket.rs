@@ -1,8 +1,10 @@
 //! The calls on a connected stream socket, each one system call that never blocks but `poll`.
 
+use super::peer::Name;
 use std::{
     fs::File,
     io::{self, IoSlice},
+    net::IpAddr,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering},
     time::Duration,
@@ -160,15 +162,17 @@ pub(crate) fn poll_each<const N: usize>(
     Ok(entries.map(|entry| entry.revents != 0))
 }
 
-/// The next connection that waits on a listener, non-blocking and not inherited by children.
-pub(crate) fn accept(listener: RawFd) -> io::Result<OwnedFd> {
+/// The next connection that waits on a listener, non-blocking and not inherited by children, and
+/// the address of its peer; a Unix socket's has none.
+pub(crate) fn accept(listener: RawFd) -> io::Result<(OwnedFd, Option<IpAddr>)> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: no address is asked for, so both pointers may be null (accept(2)).
-    let fd = retry(|| unsafe {
-        libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), flags)
-    } as isize)?;
+    let mut name = Name::new();
+    let (address, len) = name.room();
+    // SAFETY: `address` has the room that `len` says, and both live through the call.
+    let fd = retry(|| unsafe { libc::accept4(listener, address, len, flags) } as isize)?;
     // SAFETY: `fd` was just opened, and nobody else has it. A descriptor fits its own type.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+    let socket = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    Ok((socket, name.address()?))
 }
 
 /// Whether an error of `accept` says that no descriptor is free just now, or no memory.
