@@ -103,7 +103,8 @@ pub trait Handler {
         guess_scheme(vars)
     }
 
-    /// Changes the response's header fields just before they are sent.
+    /// Changes the response's header fields just before they are sent, a Content-Length that was
+    /// made among them.
     ///
     /// ```
     /// # use cgigate::{Vars, apps::demo, headers::Headers};
