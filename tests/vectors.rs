@@ -2,10 +2,10 @@
 //! face. The format of each file is in its `about`; where a case has `expect_315`, that is the
 //! yardstick.
 //!
-//! `CGIGATE_VECTORS` names another folder than `fixtures/vectors`. A file, or a case, that nothing
-//! here knows how to run is a failure. What differs on purpose does so by a rule of the crate's
-//! documentation (D1 to D41), which is a function of what is in the case, and is checked: a case
-//! under a rule must come out as the rule says, not just otherwise.
+//! `CGIGATE_VECTORS` names another folder than `fixtures/vectors`, such as `scripts/chance.py`
+//! fills. A file, or a case, that nothing here knows how to run is a failure. What differs on purpose
+//! does so by a rule of the crate's documentation (D1 to D41), which is a function of what is in the
+//! case, and is checked: a case under a rule must come out as the rule says, not just otherwise.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "each file has its face, though all is one test")]
