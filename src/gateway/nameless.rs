@@ -29,9 +29,11 @@ fn name() -> PathBuf {
     env::temp_dir().join(format!("cgigate-{}-{count}", process::id()))
 }
 
-/// Bytes kept at one time, and for how long: that much of the disk may be taken for a moment.
+/// Bytes kept at one time, and for how long: that much of the disk may be taken for a moment. What
+/// goes sooner than after half a minute is usually not written to the disk at all
+/// (vm.dirty_expire_centisecs).
 const MOST: usize = 256 << 20;
-const KEPT: Duration = Duration::from_secs(5);
+const KEPT: Duration = Duration::from_secs(20);
 
 struct Kept {
     memory: Mapped,

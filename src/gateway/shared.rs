@@ -341,7 +341,28 @@ impl Spares {
 
     /// Those called are not wanted any more.
     pub(super) fn calm_down_at_all(&self) {
-        self.target.store(self.least, Ordering::Relaxed);
+        self.target.fetch_min(self.least, Ordering::Relaxed);
+    }
+
+    /// One thread alone is enough: a second that waits beside it would be woken for nothing, each
+    /// time that the next request is there before the first one waits again.
+    pub(super) fn thin_out(&self) {
+        self.target.fetch_min(1, Ordering::Relaxed);
+    }
+
+    /// As many wait as there are CPUs.
+    #[inline]
+    pub(super) fn fill_up(&self) {
+        if self.target() < self.least {
+            self.call_all();
+        }
+    }
+
+    #[cold]
+    fn call_all(&self) {
+        let _awake = self.awake();
+        self.target.fetch_max(self.least, Ordering::Relaxed);
+        self.bell.notify_all();
     }
 
     pub(super) fn wake_all(&self) {

@@ -75,6 +75,8 @@ pub(super) struct Stewardship {
     pub(super) desk: Desk,
     seen: Vec<Seen>,
     calm: u32,
+    /// Ticks with one connection at the most, and no thread that stayed in an application.
+    lonely: u32,
     swept: Instant,
     pub(super) hands: Hands,
     /// When what is in flight after a stop has had its time.
@@ -85,7 +87,7 @@ impl Stewardship {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let seen = vec![Seen::default(); shared.lines.len()];
         let (hands, swept) = (Hands::default(), Instant::now());
-        Self { shared, desk: Desk::new(), seen, calm: 0, swept, hands, deadline: None }
+        Self { shared, desk: Desk::new(), seen, calm: 0, lonely: 0, swept, hands, deadline: None }
     }
 
     /// After a panic: the connection that it looked at is closed.
@@ -125,7 +127,7 @@ impl Stewardship {
             shared.spares.calm_down();
         }
         shared.apps.queued(shared.queue.len());
-        let (mut busy, mut all_stay) = (false, true);
+        let (mut busy, mut any_stays, mut all_stay) = (false, false, true);
         for (number, line) in shared.lines.iter().enumerate() {
             let epoch = line.epoch.load(Ordering::Acquire);
             let seen = &mut self.seen[number];
@@ -133,11 +135,14 @@ impl Stewardship {
             *seen = Seen { epoch, ticks, ..*seen };
             let works = epoch & 1 == 1;
             busy |= works || ticks == 0;
-            all_stay &= works && ticks > 0;
+            let stays = works && ticks > 0;
+            any_stays |= stays;
+            all_stay &= stays;
             if works {
                 self.look_at(number, line);
             }
         }
+        self.count_waiters(any_stays);
         self.tell_siblings(!all_stay);
         if all_stay {
             self.stand_in();
@@ -149,6 +154,19 @@ impl Stewardship {
             self.sweep();
         }
         busy
+    }
+
+    /// One connection, whose requests are soon done, needs one thread that waits.
+    fn count_waiters(&mut self, any_stays: bool) {
+        let spares = &self.shared.spares;
+        if any_stays {
+            spares.fill_up();
+        }
+        let lonely = !any_stays && self.shared.table.live() <= 1;
+        self.lonely = if lonely { self.lonely + 1 } else { 0 };
+        if self.lonely > QUIET {
+            spares.thin_out();
+        }
     }
 
     /// A thread that works.

@@ -1,8 +1,8 @@
 //! The threads of a worker: they wait for events, serve them on their own stacks, and run the
 //! applications.
 //!
-//! As few wait as there are CPUs; the others are spares that the steward calls when one of them
-//! sleeps in an application. Whoever gets an event takes the connection's reading half, receives,
+//! As few wait as there are CPUs, and one for one connection; the others are spares that the steward
+//! calls when one of them sleeps in an application. Whoever gets an event takes the connection's reading half, receives,
 //! understands all that came, gives the reading half up and runs the first request that got
 //! ready. Nothing is handed over for the usual request: it costs `epoll_wait`, `recv`, `send`.
 
@@ -254,6 +254,7 @@ impl<'s> Thread<'s> {
             line.owe(token);
         }
         if runs > 1 {
+            shared.spares.fill_up();
             // Not before they are counted: another thread may have run them by then.
             line.put_off(self.desk.sorting.ready.drain(..));
         }
@@ -511,6 +512,9 @@ pub(super) fn settle_in(
     }
     let overloaded = shared.table.live() >= shared.settings.max_connections;
     let token = shared.table.claim(socket, shared.now())?;
+    if shared.table.live() > 1 {
+        shared.spares.fill_up();
+    }
     shared.table.slot(token).front().begin(protocol, &shared.settings, overloaded);
     Some(token)
 }

@@ -4,9 +4,9 @@
 use super::nameless;
 use std::{
     fs::File,
-    io,
+    io::{self, IoSlice, Write},
     ops::{Deref, DerefMut},
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::fd::AsRawFd,
     path::Path,
     ptr::NonNull,
 };
@@ -70,11 +70,22 @@ impl Drop for Mapped {
 }
 
 /// Zeros, written: pages that come by the dozen cost less than those that are made one by one when
-/// they are first touched.
-fn fill(file: &File, len: usize) -> io::Result<()> {
+/// they are first touched. Where a file system gives a huge page for a write that fills one (ext4,
+/// XFS), it is mapped as one too.
+fn fill(mut file: &File, len: usize) -> io::Result<()> {
+    const HUGE: usize = 2 << 20;
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    for at in (0..len).step_by(ZEROS.len()) {
-        file.write_all_at(&ZEROS[..ZEROS.len().min(len - at)], at as u64)?;
+    let huge = [IoSlice::new(&ZEROS); HUGE / ZEROS.len()];
+    let mut left = len;
+    while left > 0 {
+        let written = match left / ZEROS.len() {
+            0 => file.write(&ZEROS[..left])?,
+            whole => file.write_vectored(&huge[..whole.min(huge.len())])?,
+        };
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        left -= written;
     }
     Ok(())
 }
