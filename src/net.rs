@@ -1,4 +1,15 @@
 //! Where a server listens: addresses, the sockets behind them, and who may connect.
+//!
+//! ```
+//! use cgigate::net::{Address, Allow, Peer};
+//!
+//! let address: Address = "0.0.0.0:9000".parse()?;
+//! let allow = Allow::new(vec!["10.1.0.0/16".parse()?], Vec::new());
+//! // As the command line has it: where others can come, somebody must have said who may.
+//! assert!(!address.is_exposed() || allow.has_networks());
+//! assert!(allow.admits(Peer::Ip("10.1.2.3".parse()?)));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod allow;
 #[cfg(unix)]
@@ -57,6 +68,13 @@ pub enum Address {
 }
 
 /// A text that is no [`Address`].
+///
+/// ```
+/// use cgigate::net::Address;
+///
+/// let error = "9000".parse::<Address>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"9000\" is no address: use 127.0.0.1:9000, "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no address: use 127.0.0.1:9000, [::1]:9000, :9000, unix:/path, unix:@name, fd:N or systemd[:NAME]"

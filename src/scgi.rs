@@ -10,6 +10,20 @@
 //!
 //! Names that come twice are let through, which section 4 forbids: nginx sends one for each header
 //! field that the client sent twice.
+//!
+//! ```
+//! use cgigate::scgi::{Event, Head, HeadError, head, pairs};
+//!
+//! let mut request = Vec::new();
+//! head(&mut request, 2, &[("REQUEST_METHOD", "POST")])?; // the web server's side
+//! request.extend_from_slice(b"hi");
+//!
+//! let (used, event) = Head::new(1 << 20).next(&request)?; // and the application's
+//! let Some(Event::Params(params)) = event else { panic!("it lies there whole") };
+//! assert_eq!(pairs(params).collect::<Result<Vec<_>, _>>()?.len(), 3);
+//! assert_eq!(&request[used..], b",hi");
+//! # Ok::<_, HeadError>(())
+//! ```
 
 use crate::head::{self, Pair, Wire};
 use nom::{
@@ -36,6 +50,14 @@ pub use crate::head::{Event, HeadError};
 pub type Head = head::Head<Scgi>;
 
 /// What SCGI's head has of its own: a netstring around it.
+///
+/// ```
+/// use cgigate::{head::{Head, pairs}, scgi::Scgi};
+///
+/// // For what serves both protocols; who serves this one says `scgi::Head` and `scgi::pairs`.
+/// let mut head = Head::<Scgi>::new(1 << 20);
+/// assert_eq!(pairs::<Scgi>(b"CONTENT_LENGTH\x000\0SCGI\x001\0").count(), 2);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Scgi;
 

@@ -52,6 +52,16 @@ pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
 }
 
 /// A request that is being made up.
+///
+/// ```
+/// use cgigate::{apps, testing};
+///
+/// // What several requests of a test have in common:
+/// let ann = testing::get("/").var("REMOTE_USER", "ann").header("Accept-Language", "en");
+/// let (hello, environ) = (ann.clone().ask(&apps::hello), ann.ask(&apps::environ));
+/// assert_eq!(hello.status, 200);
+/// assert!(environ.text().contains("REMOTE_USER=ann\n"));
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Request {
@@ -221,11 +231,22 @@ impl Answer {
     }
 
     /// The first value of a header field, if it is text.
+    ///
+    /// ```
+    /// let answer = cgigate::testing::get("/").ask(&cgigate::apps::hello);
+    /// assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+    /// assert_eq!(answer.header("Location"), None);
+    /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The body as text; what is not UTF-8 in it is replaced.
+    ///
+    /// ```
+    /// let answer = cgigate::testing::post("/", b"caf\xe9").ask(&cgigate::apps::echo);
+    /// assert_eq!((&*answer.body, &*answer.text()), (&b"caf\xe9"[..], "caf\u{fffd}"));
+    /// ```
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

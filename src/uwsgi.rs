@@ -10,6 +10,19 @@
 //! Modifier1 is 0 for a request of WSGI's variables, the only one served; modifier2 is its
 //! argument and means nothing there. The body is as long as CONTENT_LENGTH says. One request a
 //! connection, and the answer begins with an HTTP status line. Source: uWSGI's page on its protocol.
+//!
+//! ```
+//! use cgigate::uwsgi::{Event, Head, HeadError, head, pairs};
+//!
+//! let mut request = Vec::new();
+//! head(&mut request, &[("REQUEST_METHOD", "GET"), ("PATH_INFO", "/")])?; // the web server's side
+//!
+//! let (_, event) = Head::new(1 << 16).next(&request)?; // and the application's
+//! let Some(Event::Params(params)) = event else { panic!("it lies there whole") };
+//! let (_, path) = pairs(params).last().expect("there are two")?;
+//! assert_eq!(&params[path], b"/");
+//! # Ok::<_, HeadError>(())
+//! ```
 
 use crate::head::{self, Pair, Wire};
 use nom::{
@@ -36,6 +49,14 @@ pub use crate::head::{Event, HeadError};
 pub type Head = head::Head<Uwsgi>;
 
 /// What uwsgi's head has of its own: four bytes before it.
+///
+/// ```
+/// use cgigate::{head::{Head, pairs}, uwsgi::Uwsgi};
+///
+/// // For what serves both protocols; who serves this one says `uwsgi::Head` and `uwsgi::pairs`.
+/// let mut head = Head::<Uwsgi>::new(1 << 20);
+/// assert_eq!(pairs::<Uwsgi>(b"\x01\0A\x01\0b").count(), 1);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Uwsgi;
 
@@ -63,6 +84,14 @@ impl Wire for Uwsgi {
 }
 
 /// The most bytes of pairs that the wire can say.
+///
+/// ```
+/// use cgigate::uwsgi::{HeadError, MAX_PAIRS, head};
+///
+/// let cookie = "x".repeat(MAX_PAIRS);
+/// let sent = head(&mut Vec::new(), &[("HTTP_COOKIE", cookie)]);
+/// assert_eq!(sent, Err(HeadError::TooLong { max: MAX_PAIRS })); // by SCGI it would go
+/// ```
 pub const MAX_PAIRS: usize = u16::MAX as usize;
 
 const HEADER_LEN: usize = 4;

@@ -219,11 +219,16 @@ fn number_and_size_are_bounded_and_nothing_is_left_unfinished() {
     let served = Served::new("fastcgi", &folder, &["--record-count", "2", "--record-size", "1k"]);
     served.get(&["/bytes?n=1025"]);
     served.get(&["-d", &"x".repeat(1025), "/count"]);
+    served.get(&["-H", &format!("X-Long: {}", "x".repeat(1025)), "/demo"]);
+    served.get(&["-H", &format!("X-Long: {}", "x".repeat(1025)), "/nobody"]);
     for _ in 0..4 {
         served.get(&["/hello"]);
     }
     let log = served.stop();
     folder.replays(2);
+    let name = |record: PathBuf| record.file_name().unwrap().to_str().unwrap().to_owned();
+    let names: Vec<_> = folder.records().into_iter().map(name).collect();
+    assert!(names.iter().all(|name| name.starts_with("hello-")), "{names:?}");
     assert_eq!(log.matches("--record-count").count(), 1, "{log}");
 }
 

@@ -6,13 +6,15 @@
 mod fastcgi_peer;
 
 use cgigate::{
-    Environ, Response, StartResponse,
+    Environ, Response, StartResponse, Vars,
     fcgi::Role,
     gateway::{
+        Dispatch,
         Protocol::{self, FastCgi, Scgi, Uwsgi},
-        Serial, Settings,
+        Refusal, Serial, Settings,
     },
-    types::is_departure,
+    handlers::Handler,
+    types::{Application, is_departure},
 };
 use fastcgi_peer::{
     Apps, House, PLAIN, abort, begin, echo, get_values, head, params, post, request, stdin,
@@ -279,6 +281,47 @@ fn limits_and_roles_are_refused_in_the_applications_place() {
     assert!(status(few, &request(1, "/mirror", true)).contains("Status: 431 "));
     let filter = head(1, Role::Filter, "/mirror", true, Some(0));
     assert_eq!(heard(apps(), &filter), [(3, 1, vec![0, 0, 0, 0, 3, 0, 0, 0])]);
+}
+
+/// Applications, and what was refused in their place: the status and the path.
+struct Told(Apps, Mutex<Vec<String>>);
+
+impl Dispatch for Told {
+    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application {
+        self.0.dispatch(role, vars)
+    }
+
+    fn serves(&self, role: Role) -> bool {
+        self.0.serves(role)
+    }
+
+    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync) {
+        self.0.handler(protocol)
+    }
+
+    fn refused(&self, refusal: Refusal, request: Option<(Role, &Vars)>) {
+        let path = request.and_then(|(_, vars)| vars.native("PATH_INFO"));
+        let line = format!("{} {}", refusal.status, path.unwrap_or_default());
+        self.1.lock().unwrap().push(line);
+    }
+}
+
+/// Nobody was told, and what was kept for that went with the connection.
+#[test]
+fn what_was_refused_is_told_as_far_as_it_is_known() {
+    let told = Arc::new(Told(apps(), Mutex::default()));
+    let mut said = post(1, "/echo", b"four");
+    // Its PARAMS have no end.
+    let head = head(2, Role::Responder, "/mirror", true, None);
+    said.extend_from_slice(&head[..head.len() - 8]);
+    params(&mut said, 2, &[b'x'; 200]);
+    let settings = Settings { max_params: 100, max_body: Some(3), ..Settings::default() };
+    let apps = Arc::clone(&told);
+    Serial::new(FastCgi, Wire::new(&said, usize::MAX), apps, settings).run();
+    assert_eq!(
+        *told.1.lock().unwrap(),
+        ["413 Content Too Large /echo", "431 Request Header Fields Too Large /mirror"]
+    );
 }
 
 #[test]

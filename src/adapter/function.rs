@@ -35,6 +35,20 @@ where
 }
 
 /// What [`http()`] makes of a function.
+///
+/// ```
+/// use cgigate::{adapter::Http, types::InputStream};
+/// use http::{Request, Response};
+///
+/// type Page = fn(Request<InputStream<'_>>) -> Response<&'static str>;
+///
+/// fn about(_: Request<InputStream<'_>>) -> Response<&'static str> {
+///     Response::new("All about it.\n")
+/// }
+///
+/// let pages: [(&str, Http<Page>); 1] = [("/about", cgigate::http(about))];
+/// assert_eq!(cgigate::testing::get("/about").ask(&pages[0].1).text(), "All about it.\n");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Http<F>(F);
 
@@ -57,8 +71,48 @@ where
 }
 
 /// What a function for [`http()`] may return: an `http::Response`, or a `Result` of one.
+///
+/// Whatever an application likes to return can be one:
+///
+/// ```
+/// use cgigate::{Body, Exception, adapter::Answer};
+/// use http::Response;
+///
+/// /// A page, or where it went.
+/// enum Page {
+///     Here(&'static str),
+///     Moved(&'static str),
+/// }
+///
+/// impl Answer for Page {
+///     fn into_response(self) -> Result<Response<Body<'static>>, Exception> {
+///         let response = Response::builder();
+///         Ok(match self {
+///             Page::Here(text) => response.status(200).body(text.into())?,
+///             Page::Moved(to) => response.status(303).header("Location", to).body(Body::Empty)?,
+///         })
+///     }
+/// }
+///
+/// let site = cgigate::http(|request| match request.uri().path() {
+///     "/news" => Page::Here("None.\n"),
+///     _ => Page::Moved("/news"),
+/// });
+/// let answer = cgigate::testing::get("/olds").ask(&site);
+/// assert_eq!((answer.status, answer.header("Location")), (303, Some("/news")));
+/// ```
 pub trait Answer {
     /// The response.
+    ///
+    /// ```
+    /// use cgigate::adapter::Answer;
+    /// use http::Response;
+    ///
+    /// let half = |text: &str| text.parse::<u32>().map(|n| Response::new((n / 2).to_string()));
+    /// assert!(half("84").into_response().is_ok());
+    /// let error = half("lots").into_response().unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid digit found in string");
+    /// ```
     ///
     /// # Errors
     /// Whatever kept it from being made.

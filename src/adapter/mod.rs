@@ -30,6 +30,22 @@
 //! connection, which is not the application's here; so is `Status`, by which CGI would understand
 //! something else. A Content-Length is added where the body's is known. An interim status (1xx) is
 //! an error, as from every application.
+//!
+//! ```
+//! use cgigate::adapter::MetaVariables;
+//! use http::Response;
+//!
+//! let site = cgigate::http(|request| {
+//!     let meta = request.extensions().get::<MetaVariables>().expect("every request has them");
+//!     match (request.uri().path(), meta.filled("REMOTE_USER")) {
+//!         ("/", Some(_)) => Response::builder().body("Come in.\n"),
+//!         ("/", None) => Response::builder().status(403).body("Members only.\n"),
+//!         _ => Response::builder().status(404).body("Nothing here.\n"),
+//!     }
+//! });
+//! assert_eq!(cgigate::testing::get("/").ask(&site).status, 403);
+//! assert_eq!(cgigate::testing::get("/").var("REMOTE_USER", "ann").ask(&site).status, 200);
+//! ```
 
 mod function;
 mod meta;

@@ -70,6 +70,34 @@ where
 }
 
 /// What [`tower()`] makes of a service.
+///
+/// An application of one's own may have several in it:
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use cgigate::{Application, Environ, Response, StartResponse, adapter::Tower, tower};
+///
+/// /// Two sites, told apart by the name that they are asked under.
+/// struct Sites {
+///     shop: Tower<Router>,
+///     blog: Tower<Router>,
+/// }
+///
+/// impl Application for Sites {
+///     fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
+///         match environ.get("HTTP_HOST") {
+///             Some(b"shop.example.org") => self.shop.call(environ, start),
+///             _ => self.blog.call(environ, start),
+///         }
+///     }
+/// }
+///
+/// let page = |text: &'static str| get(move || async move { text });
+/// let site = |text| tower(Router::new().route("/", page(text)));
+/// let sites = Sites { shop: site("wares"), blog: site("words") };
+/// let answer = cgigate::testing::get("/").header("Host", "shop.example.org").ask(&sites);
+/// assert_eq!(answer.text(), "wares");
+/// ```
 // Not every service that can be cloned can be shared.
 pub struct Tower<S>(Mutex<S>);
 

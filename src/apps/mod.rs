@@ -1,6 +1,15 @@
 //! The applications that come with the gateway: for trying a server out, and to copy from.
 //!
 //! Each is an [`Application`](crate::Application) and knows nothing of the gateway that runs it.
+//!
+//! ```
+//! use cgigate::{Gateway, apps};
+//!
+//! let gateway = Gateway::new()
+//!     .responder("site", apps::Files::below("/srv/www")).about("the site").index()
+//!     .responder("probe", apps::probe).about("what the web server in front gets wrong");
+//! assert_eq!(gateway.apps().count(), 2); // and in an executable: gateway.main()
+//! ```
 
 mod demo;
 mod echo;

@@ -344,7 +344,7 @@ pub(super) struct Record {
     #[arg(help_heading = "Recording", id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
           value_name = "N", value_parser = number(0_usize..), allow_negative_numbers = true, default_value_t = RecordPlan::COUNT)]
     count: usize,
-    /// Bytes of a body, the request's or the answer's; what has a longer one is not recorded
+    /// Bytes of a body, or of the variables; what has longer ones is not recorded
     #[arg(help_heading = "Recording", id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
           value_name = "SIZE", value_parser = size, allow_negative_numbers = true, default_value = "1M")]
     size: u64,

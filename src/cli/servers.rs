@@ -5,10 +5,14 @@ use super::{
 };
 use crate::{
     fcgi::Role,
-    gateway::{Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Server, Settings},
+    gateway::{
+        Asked, Connection, Dispatch, Dispatcher, Handle, Protocol, Refusal, Server, Settings,
+    },
     handlers::{Attributes, Handler, Outcome, Plain, Slate, Streams},
     net::{Allow, Counter, Heir, Peer, Siblings},
-    simple_server::{DefaultHandler, Options as HttpOptions, Size, WsgiRequestHandler, WsgiServer},
+    simple_server::{
+        DefaultHandler, Options as HttpOptions, Refused, Size, WsgiRequestHandler, WsgiServer,
+    },
     types::{Application, Exception, Vars},
 };
 use anyhow::{Context as _, bail};
@@ -93,6 +97,7 @@ impl Plan<'_> {
             };
             let behind = Behind {
                 dispatcher: dispatcher(Served::WebServers(*first)),
+                max_variables: self.settings.max_variables,
                 fastcgi: handler(Protocol::FastCgi),
                 scgi: handler(Protocol::Scgi),
                 uwsgi: handler(Protocol::Uwsgi),
@@ -252,6 +257,15 @@ impl WsgiRequestHandler for InFront {
         }
     }
 
+    fn refused(&self, refused: &Refused, environ: &dyn Fn() -> Option<Vars>) {
+        if self.dispatcher.records()
+            && let Some(vars) = environ()
+        {
+            let Refused { status, why } = *refused;
+            self.dispatcher.refused(Refusal { status, why }, Role::Responder, &vars, None);
+        }
+    }
+
     fn limits_time(&self) -> bool {
         self.observed.limits_time()
     }
@@ -264,6 +278,7 @@ impl WsgiRequestHandler for InFront {
 /// The applications as they are run for web servers.
 struct Behind {
     dispatcher: Dispatcher,
+    max_variables: usize,
     fastcgi: Plain,
     scgi: Plain,
     uwsgi: Plain,
@@ -290,8 +305,15 @@ impl Dispatch for Behind {
         self.observed.run(self.handler(protocol), app, slate, streams)
     }
 
-    fn refused(&self, status: &str, vars: Option<&Vars>) {
-        self.observed.refused(status, &vars.map(Asked::of).unwrap_or_default());
+    fn refused(&self, refusal: Refusal, request: Option<(Role, &Vars)>) {
+        let asked = request.map(|(_, vars)| Asked::of(vars)).unwrap_or_default();
+        self.observed.refused(refusal.status, &asked);
+        if let Some((role, vars)) = request.filter(|_| self.dispatcher.records()) {
+            let limit = self.max_variables.to_string();
+            let said = ("CGIGATE_MAX_VARIABLES", limit.as_bytes());
+            let said = (refusal == Refusal::MANY_VARIABLES).then_some(said);
+            self.dispatcher.refused(refusal, role, vars, said);
+        }
     }
 
     fn queued(&self, waiting: usize) {

@@ -11,10 +11,26 @@ use super::{
         HEADER_LEN, Header, ProtocolStatus, RecordType, RequestId, Role, VERSION, begin_request,
         header, parse_end, parse_header, parse_unknown_type, stream,
     },
+    reply::{Reply, ReplyError},
 };
 use std::num::NonZeroU16;
 
 /// What a request begins with.
+///
+/// ```
+/// use cgigate::fcgi::{Client, Request, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let request = Request {
+///     id: RequestId(NonZeroU16::MIN),
+///     role: Role::Responder,
+///     keep_conn: true, // for the next request
+///     params: &[(b"REQUEST_METHOD", b"GET"), (b"SCRIPT_NAME", b"/app")],
+/// };
+/// let mut out = Vec::new();
+/// Client::new().begin(&mut out, &request)?;
+/// # Ok::<_, cgigate::fcgi::IdInUse>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'r> {
     /// Its id, in use by no other request of the connection.
@@ -27,93 +43,19 @@ pub struct Request<'r> {
     pub params: &'r [(&'r [u8], &'r [u8])],
 }
 
-/// What the application has said. Borrows from the caller's buffer, never from the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply<'i> {
-    /// Some bytes of STDOUT.
-    Stdout {
-        /// The request.
-        id: RequestId,
-        /// Never empty.
-        piece: &'i [u8],
-    },
-    /// STDOUT is whole. Many applications leave this to END_REQUEST.
-    StdoutEnd {
-        /// The request.
-        id: RequestId,
-    },
-    /// Some bytes of STDERR.
-    Stderr {
-        /// The request.
-        id: RequestId,
-        /// Never empty.
-        piece: &'i [u8],
-    },
-    /// STDERR is whole.
-    StderrEnd {
-        /// The request.
-        id: RequestId,
-    },
-    /// END_REQUEST: the last of a request, whose id is free again.
-    End {
-        /// The request.
-        id: RequestId,
-        /// What a CGI program would have exited with (section 5.5).
-        app_status: u32,
-        /// Whether it was served at all.
-        protocol_status: ProtocolStatus,
-    },
-    /// GET_VALUES_RESULT, for [`pairs`](super::pairs()).
-    Values {
-        /// The whole content.
-        pairs: &'i [u8],
-    },
-    /// UNKNOWN_TYPE: a management record of this type was not understood.
-    UnknownType(u8),
-}
-
-/// The application broke the protocol: nothing behind this can be understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplyError {
-    /// Not version 1, or not FastCGI at all.
-    #[error("version {0} where a record of FastCGI 1 should begin")]
-    Version(u8),
-    /// A record of fixed or limited length has another.
-    #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]
-    Length {
-        /// Its type.
-        kind: u8,
-        /// What its header says.
-        content_len: u16,
-    },
-    /// A record that no application may send, or under an id that it cannot have.
-    #[error("a record of type {kind} for request {id}, which no application may send")]
-    Unexpected {
-        /// Its type.
-        kind: u8,
-        /// Its id.
-        id: u16,
-    },
-    /// A record for a request that was never begun, or has ended.
-    #[error("a record of type {kind} for request {}, which is not under way", .id.0)]
-    NotOpen {
-        /// Its type.
-        kind: u8,
-        /// Its id.
-        id: RequestId,
-    },
-    /// A protocol status that the specification does not know.
-    #[error("request {} ended with protocol status {status}, which there is not", .id.0)]
-    Status {
-        /// The request.
-        id: RequestId,
-        /// The number.
-        status: u8,
-    },
-}
-
 /// A request cannot begin under the id of one that is under way.
+///
+/// ```
+/// use cgigate::fcgi::{Client, IdInUse, Request, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let id = RequestId(NonZeroU16::MIN);
+/// let request = Request { id, role: Role::Responder, keep_conn: true, params: &[] };
+/// let (mut client, mut out) = (Client::new(), Vec::new());
+/// client.begin(&mut out, &request)?;
+/// assert_eq!(client.begin(&mut out, &request), Err(IdInUse(id))); // it has not ended yet
+/// # Ok::<_, IdInUse>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("request {} is under way already", .0.0)]
 pub struct IdInUse(pub RequestId);
@@ -191,15 +133,76 @@ impl Default for Client {
 impl Client {
     /// A buffer of so many bytes holds whatever [`next`](Self::next) wants to see whole. What is
     /// longer comes in pieces.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, Reply};
+    /// use std::io::{self, Read};
+    ///
+    /// /// Shows `take` what the application says, until it closes the connection.
+    /// fn listen(
+    ///     client: &mut Client,
+    ///     mut stream: impl Read,
+    ///     mut take: impl FnMut(Reply<'_>),
+    /// ) -> io::Result<()> {
+    ///     let (mut buffer, mut len) = (vec![0; Client::MIN_BUFFER], 0);
+    ///     loop {
+    ///         let (n, mut at) = (stream.read(&mut buffer[len..])?, 0);
+    ///         if n == 0 {
+    ///             return Ok(());
+    ///         }
+    ///         len += n;
+    ///         loop {
+    ///             let (used, reply) = client.next(&buffer[at..len]).map_err(io::Error::other)?;
+    ///             at += used;
+    ///             match reply {
+    ///                 Some(reply) => take(reply),
+    ///                 None => break,
+    ///             }
+    ///         }
+    ///         buffer.copy_within(at..len, 0); // what has to be there again
+    ///         len -= at;
+    ///     }
+    /// }
+    /// # let (mut wire, mut told) = (Vec::new(), 0);
+    /// # (0..600).for_each(|_| cgigate::fcgi::unknown_type(&mut wire, 99));
+    /// # let take = |reply: Reply<'_>| told += usize::from(reply == Reply::UnknownType(99));
+    /// # listen(&mut Client::new(), &wire[..], take)?;
+    /// # assert_eq!(told, 600);
+    /// # Ok::<_, io::Error>(())
+    /// ```
     pub const MIN_BUFFER: usize = HEADER_LEN + MAX_VALUES as usize;
 
     /// A connection on which nothing was said yet.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, Reply, VALUES, get_values};
+    ///
+    /// let (mut client, mut out) = (Client::new(), Vec::new());
+    /// get_values(&mut out, &VALUES); // what is said first, if anything needs to be known
+    /// let answer = b"\x01\x0a\0\0\0\x0f\0\0\x0d\0FCGI_MAX_REQS";
+    /// assert!(matches!(client.next(answer)?, (23, Some(Reply::Values { .. }))));
+    /// # Ok::<_, cgigate::fcgi::ReplyError>(())
+    /// ```
     pub const fn new() -> Self {
         Self { decode: Decode::Header, open: Vec::new() }
     }
 
     /// Appends BEGIN_REQUEST and the whole of PARAMS. STDIN is to follow, and for a filter DATA:
     /// each by [`stream`], once with no data to end it.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, RecordType, Request, RequestId, Role, stream, words};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut out) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// let params: &[(&[u8], &[u8])] = &[(b"CONTENT_LENGTH", b"2")];
+    /// let request = Request { id, role: Role::Responder, keep_conn: false, params };
+    /// Client::new().begin(&mut out, &request)?;
+    /// stream(&mut out, RecordType::Stdin, id, b"hi");
+    /// stream(&mut out, RecordType::Stdin, id, b"");
+    /// assert!(words(&out).last().is_some_and(|line| line.starts_with("STDIN id=1 len=0")));
+    /// # Ok::<_, cgigate::fcgi::IdInUse>(())
+    /// ```
     ///
     /// # Errors
     /// The id is in use, and nothing is appended.
@@ -231,6 +234,16 @@ impl Client {
     /// A request may end before all of its body was sent: the rest is not to be sent any more. What
     /// the application says of it behind END_REQUEST is an error.
     ///
+    /// ```
+    /// use cgigate::fcgi::{Client, Reply, unknown_type};
+    ///
+    /// let (mut client, mut record) = (Client::new(), Vec::new());
+    /// unknown_type(&mut record, 99);
+    /// assert_eq!(client.next(&record[..10])?, (0, None)); // more, please
+    /// assert_eq!(client.next(&record)?, (16, Some(Reply::UnknownType(99))));
+    /// # Ok::<_, cgigate::fcgi::ReplyError>(())
+    /// ```
+    ///
     /// # Errors
     /// The application broke the protocol; the connection is of no more use.
     pub fn next<'i>(&mut self, input: &'i [u8]) -> Result<(usize, Option<Reply<'i>>), ReplyError> {
@@ -245,6 +258,21 @@ impl Client {
     }
 
     /// No request is under way.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Client, ProtocolStatus, Request, RequestId, Role, end_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let id = RequestId(NonZeroU16::MIN);
+    /// let (mut client, mut out, mut input) = (Client::new(), Vec::new(), Vec::new());
+    /// let request = Request { id, role: Role::Responder, keep_conn: true, params: &[] };
+    /// client.begin(&mut out, &request)?;
+    /// assert!(!client.is_idle());
+    /// end_request(&mut input, id, 0, ProtocolStatus::RequestComplete);
+    /// client.next(&input)?;
+    /// assert!(client.is_idle()); // now the connection can be given to somebody else
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
@@ -370,6 +398,12 @@ pub fn abort_request(out: &mut Vec<u8>, id: RequestId) {
 }
 
 /// Appends a GET_VALUES record (section 4.1) that asks for `names`.
+///
+/// ```
+/// let mut wire = Vec::new();
+/// cgigate::fcgi::get_values(&mut wire, &[b"FCGI_MPXS_CONNS"]);
+/// assert_eq!(wire, b"\x01\x09\0\0\0\x11\0\0\x0f\0FCGI_MPXS_CONNS");
+/// ```
 ///
 /// # Panics
 /// When the names do not fit into a record of 65,535 bytes.

@@ -1,7 +1,8 @@
 //! One connection's protocol state: which requests are open, and what may come next.
 
 use super::{
-    pairs::{PairError, asked},
+    event::{Answer, Event, ProtocolError},
+    pairs::asked,
     phase::{Phase, Turn, turn},
     record::{
         HEADER_LEN, Header, ProtocolStatus, RecordType, RequestId, Role, VERSION, parse_begin,
@@ -11,129 +12,25 @@ use super::{
 use std::num::NonZeroU16;
 
 /// How much a peer may have under way.
+///
+/// ```
+/// use cgigate::fcgi::{self, Connection, Event, Limits, RecordType, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+/// fcgi::begin_request(&mut wire, id, Role::Responder, true);
+/// fcgi::stream(&mut wire, RecordType::Params, id, &[b'x'; 100]);
+/// let mut connection = Connection::new(Limits { max_requests: 1, max_params: 64 });
+/// let (used, _begin) = connection.next(&wire)?;
+/// assert_eq!(connection.next(&wire[used..])?.1, Some(Event::ParamsTooLong { id }));
+/// # Ok::<_, fcgi::ProtocolError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Requests open on one connection; further ones are refused with `FCGI_OVERLOADED`.
     pub max_requests: usize,
     /// Bytes of one request's PARAMS.
     pub max_params: usize,
-}
-
-/// What the web server has said. Borrows from the caller's buffer, never from the connection.
-#[derive(Debug, PartialEq, Eq)]
-#[repr(u16)] // All have their id in one place then: it need not be shifted about.
-pub enum Event<'i> {
-    /// BEGIN_REQUEST of a role that there is.
-    Begin {
-        /// The request.
-        id: RequestId,
-        /// What it asks the application to be.
-        role: Role,
-        /// Whether the connection stays open after it.
-        keep_conn: bool,
-    },
-    /// Some bytes of PARAMS: pairs may be cut anywhere.
-    Params {
-        /// The request.
-        id: RequestId,
-        /// Never empty.
-        piece: &'i [u8],
-    },
-    /// PARAMS is whole.
-    ParamsEnd {
-        /// The request.
-        id: RequestId,
-    },
-    /// PARAMS goes over [`Limits::max_params`]. Told once: all further input of the request but an
-    /// ABORT_REQUEST is read over.
-    ParamsTooLong {
-        /// The request, still open until [`Connection::finish`].
-        id: RequestId,
-    },
-    /// Some bytes of STDIN.
-    Stdin {
-        /// The request.
-        id: RequestId,
-        /// Never empty.
-        piece: &'i [u8],
-    },
-    /// STDIN is whole.
-    StdinEnd {
-        /// The request.
-        id: RequestId,
-    },
-    /// Some bytes of DATA: filters only.
-    Data {
-        /// The request.
-        id: RequestId,
-        /// Never empty.
-        piece: &'i [u8],
-    },
-    /// DATA is whole.
-    DataEnd {
-        /// The request.
-        id: RequestId,
-    },
-    /// ABORT_REQUEST of a request that is open, and stays so until [`Connection::finish`].
-    Abort {
-        /// The request.
-        id: RequestId,
-    },
-    /// Something to be said back, that no application need know of.
-    Answer(Answer),
-}
-
-/// What the protocol itself answers.
-#[must_use = "an unsent answer leaves the web server waiting"]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// GET_VALUES_RESULT with the values whose bits are set, for [`values_result`](super::values_result).
-    Values {
-        /// A bit for each name in [`VALUES`](super::VALUES).
-        asked: u8,
-    },
-    /// UNKNOWN_TYPE, to a management record of that type.
-    UnknownType(u8),
-    /// END_REQUEST for a request that never was opened.
-    Refuse {
-        /// The request.
-        id: RequestId,
-        /// Why.
-        status: ProtocolStatus,
-        /// Whether the connection stays open.
-        keep_conn: bool,
-    },
-}
-
-/// The peer broke the protocol: nothing behind this can be understood, and the connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProtocolError {
-    /// Not version 1, or not FastCGI at all.
-    #[error("a record of FastCGI version {0}, which is not 1")]
-    Version(u8),
-    /// A record of fixed length has another.
-    #[error("a record of type {kind} with {content_len} bytes of content, which is not its length")]
-    Length {
-        /// Its type.
-        kind: u8,
-        /// What its header says.
-        content_len: u16,
-    },
-    /// BEGIN_REQUEST for an id that is in use.
-    #[error("request {} began while it was under way", .0.0)]
-    IdInUse(RequestId),
-    /// A record that cannot come where it came.
-    #[error("a record of type {kind} for request {id} where none may come")]
-    Order {
-        /// Its type.
-        kind: u8,
-        /// Its id.
-        id: u16,
-    },
-    /// GET_VALUES that cannot be read.
-    #[error("malformed GET_VALUES: {0}")]
-    Values(#[from] PairError),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +109,13 @@ const MAX_VALUES: u16 = 4096;
 
 impl Connection {
     /// A connection on which nothing was said yet.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits};
+    ///
+    /// let connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// assert!(connection.is_fresh());
+    /// ```
     pub const fn new(limits: Limits) -> Self {
         Self { limits, decode: Decode::Header, open: Vec::new() }
     }
@@ -219,6 +123,18 @@ impl Connection {
     /// Reads from the front of `input`, as far as the next event: how many bytes were used, and
     /// the event. No event means that the whole of `input` was understood and more is needed;
     /// bytes not used must be there again at the next call.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Answer, Connection, Event, Limits, VALUES, get_values};
+    ///
+    /// let (mut wire, limits) = (Vec::new(), Limits { max_requests: 8, max_params: 1 << 20 });
+    /// get_values(&mut wire, &VALUES[2..]);
+    /// let mut connection = Connection::new(limits);
+    /// assert_eq!(connection.next(&wire[..20])?, (0, None)); // more, please
+    /// let answer = Event::Answer(Answer::Values { asked: 0b100 });
+    /// assert_eq!(connection.next(&wire)?, (wire.len(), Some(answer)));
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     ///
     /// # Errors
     /// The peer broke the protocol; the connection is of no more use.
@@ -238,17 +154,58 @@ impl Connection {
 
     /// The application has finished with `id`; later records for it are ignored (section 3.3).
     /// Whether the connection is kept: `None` if there was no such request.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RequestId, Role, begin_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// begin_request(&mut wire, id, Role::Responder, false);
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire)?;
+    /// assert_eq!(connection.finish(id), Some(false)); // when all is written it is to be closed
+    /// assert_eq!(connection.finish(id), None);
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn finish(&mut self, id: RequestId) -> Option<bool> {
         let at = self.position(id)?;
         Some(self.open.swap_remove(at).keep_conn)
     }
 
     /// No request is open.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RequestId, Role, begin_request};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// begin_request(&mut wire, id, Role::Responder, true);
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire)?;
+    /// assert!(!connection.is_idle());
+    /// connection.finish(id);
+    /// assert!(connection.is_idle()); // nobody is hurt if it is closed now
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn is_idle(&self) -> bool {
         self.open.is_empty()
     }
 
     /// Whether nothing is known that a new connection would not know.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{Connection, Limits, RecordType, RequestId, stream};
+    /// use std::num::NonZeroU16;
+    ///
+    /// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+    /// stream(&mut wire, RecordType::Stdin, id, b"of a request that has ended");
+    /// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+    /// connection.next(&wire[..20])?; // all but the end of its last record
+    /// assert!(connection.is_idle() && !connection.is_fresh());
+    /// connection.next(&wire[20..])?;
+    /// assert!(connection.is_fresh()); // another process may go on from here
+    /// # Ok::<_, cgigate::fcgi::ProtocolError>(())
+    /// ```
     pub fn is_fresh(&self) -> bool {
         self.open.is_empty() && matches!(self.decode, Decode::Header)
     }

@@ -11,6 +11,14 @@ use nom::{
 use std::ops::Range;
 
 /// A stream of pairs ends in the middle of one, and so none of it can be believed.
+///
+/// ```
+/// use cgigate::fcgi::{PairError, pairs};
+///
+/// let cut = b"\x01\x01Ab\x01\x05Bon"; // of the second value there are two bytes of five
+/// let found: Result<Vec<_>, _> = pairs(cut).collect();
+/// assert_eq!(found, Err(PairError { at: 4 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name-value pair at byte {at} is cut short")]
 pub struct PairError {
@@ -19,6 +27,15 @@ pub struct PairError {
 }
 
 /// Where in a stream a name and its value lie.
+///
+/// ```
+/// use cgigate::fcgi::{Pair, PairError, pairs};
+///
+/// let stream = b"\x06\x02A_NAMEhi";
+/// let (name, value): Pair = pairs(stream).next().expect("there is one")?;
+/// assert_eq!((&stream[name], &stream[value]), (&b"A_NAME"[..], &b"hi"[..]));
+/// # Ok::<_, PairError>(())
+/// ```
 pub type Pair = (Range<usize>, Range<usize>);
 
 /// The pairs of a whole stream: where in it each name and each value lies.
@@ -32,6 +49,13 @@ pub fn pairs(stream: &[u8]) -> Pairs<'_> {
 }
 
 /// See [`pairs`].
+///
+/// ```
+/// let stream = b"\x01\x02Ahi\x01\x00B";
+/// let mut found = cgigate::fcgi::pairs(stream);
+/// assert_eq!(found.next(), Some(Ok((2..3, 3..5))));
+/// assert_eq!(found.count(), 1); // how many are left
+/// ```
 #[derive(Clone, Debug)]
 pub struct Pairs<'s> {
     stream: &'s [u8],
@@ -138,9 +162,23 @@ pub fn pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// The names that GET_VALUES may ask for (section 4.1), in the order of [`Values`]' bits.
+///
+/// ```
+/// let mut wire = Vec::new();
+/// cgigate::fcgi::get_values(&mut wire, &cgigate::fcgi::VALUES); // all that can be asked
+/// ```
 pub const VALUES: [&[u8]; 3] = [b"FCGI_MAX_CONNS", b"FCGI_MAX_REQS", b"FCGI_MPXS_CONNS"];
 
 /// What a gateway answers to GET_VALUES.
+///
+/// ```
+/// use cgigate::fcgi::{Values, values_result};
+///
+/// // One request at a time, and none of them interleaved:
+/// let (mut wire, values) = (Vec::new(), Values { max_conns: 1, max_reqs: 1, mpxs_conns: false });
+/// values_result(&mut wire, 0b111, &values);
+/// assert!(wire.ends_with(b"\x0f\x01FCGI_MPXS_CONNS0"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Values {
     /// `FCGI_MAX_CONNS`

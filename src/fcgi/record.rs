@@ -13,9 +13,25 @@ use nom::{
 use std::num::NonZeroU16;
 
 /// `FCGI_HEADER_LEN`, in bytes.
+///
+/// ```
+/// use cgigate::fcgi::{HEADER_LEN, RecordType, RequestId, stream};
+/// use std::num::NonZeroU16;
+///
+/// let mut wire = Vec::new();
+/// stream(&mut wire, RecordType::Stdout, RequestId(NonZeroU16::MIN), b"hello");
+/// assert_eq!(&wire[HEADER_LEN..], b"hello");
+/// ```
 pub const HEADER_LEN: usize = 8;
 
 /// The most content that a record can carry, in bytes.
+///
+/// ```
+/// use cgigate::fcgi::{HEADER_LEN, MAX_CONTENT};
+///
+/// let mebibyte: usize = 1 << 20;
+/// assert_eq!(mebibyte.div_ceil(MAX_CONTENT) * HEADER_LEN, 136); // what its headers take
+/// ```
 pub const MAX_CONTENT: usize = u16::MAX as usize;
 
 /// `FCGI_VERSION_1`
@@ -25,6 +41,15 @@ pub(super) const VERSION: u8 = 1;
 const KEEP_CONN: u8 = 1;
 
 /// The id of a request; zero is the management id (`FCGI_NULL_REQUEST_ID`), and not one of these.
+///
+/// ```
+/// use cgigate::fcgi::RequestId;
+/// use std::num::NonZeroU16;
+///
+/// let id = RequestId(NonZeroU16::new(7).expect("it is not zero"));
+/// assert_eq!(id.0.get(), 7);
+/// assert_eq!(NonZeroU16::new(0).map(RequestId), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub NonZeroU16);
 
@@ -48,6 +73,13 @@ pub enum Role {
 
 impl Role {
     /// The role of a number on the wire.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{ProtocolStatus, Role};
+    ///
+    /// let role = Role::from_wire(4).ok_or(ProtocolStatus::UnknownRole);
+    /// assert_eq!(role, Err(ProtocolStatus::UnknownRole));
+    /// ```
     pub const fn from_wire(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Responder),
@@ -58,6 +90,14 @@ impl Role {
     }
 
     /// `FCGI_ROLE` as libfcgi gives it to applications.
+    ///
+    /// ```
+    /// use cgigate::{Vars, fcgi::Role};
+    ///
+    /// let mut vars = Vars::default();
+    /// vars.set("FCGI_ROLE", Role::Filter.as_str());
+    /// assert_eq!(vars.get("FCGI_ROLE"), Some(&b"FILTER"[..]));
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Responder => "RESPONDER",
@@ -89,6 +129,13 @@ pub enum ProtocolStatus {
 
 impl ProtocolStatus {
     /// The status of a number on the wire.
+    ///
+    /// ```
+    /// use cgigate::fcgi::ProtocolStatus;
+    ///
+    /// let number = 3; // the fifth byte of an END_REQUEST
+    /// assert_eq!(ProtocolStatus::from_wire(number), Some(ProtocolStatus::UnknownRole));
+    /// ```
     pub const fn from_wire(number: u8) -> Option<Self> {
         match number {
             0 => Some(Self::RequestComplete),
@@ -100,6 +147,12 @@ impl ProtocolStatus {
     }
 
     /// The name that the specification gives it.
+    ///
+    /// ```
+    /// use cgigate::fcgi::ProtocolStatus;
+    ///
+    /// assert_eq!(ProtocolStatus::CantMpxConn.as_str(), "CANT_MPX_CONN");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RequestComplete => "REQUEST_COMPLETE",
@@ -146,6 +199,13 @@ pub enum RecordType {
 
 impl RecordType {
     /// The type of a number on the wire.
+    ///
+    /// ```
+    /// use cgigate::fcgi::{RecordType, header};
+    ///
+    /// let header = header(RecordType::Data, 1, 0);
+    /// assert_eq!(RecordType::from_wire(header[1]), Some(RecordType::Data));
+    /// ```
     pub const fn from_wire(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::BeginRequest,

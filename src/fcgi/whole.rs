@@ -16,6 +16,20 @@ use super::{
 use std::num::NonZeroU16;
 
 /// A request of a responder that has come as far as its body. Borrows from the caller's buffer.
+///
+/// ```
+/// use cgigate::fcgi::{self, Connection, Limits, RecordType, RequestId, Role};
+/// use std::num::NonZeroU16;
+///
+/// let (id, mut wire) = (RequestId(NonZeroU16::MIN), Vec::new());
+/// fcgi::begin_request(&mut wire, id, Role::Responder, true);
+/// fcgi::stream(&mut wire, RecordType::Params, id, b"\x01\x01A1");
+/// fcgi::stream(&mut wire, RecordType::Params, id, b"");
+/// let mut connection = Connection::new(Limits { max_requests: 8, max_params: 1 << 20 });
+/// let (_, whole) = connection.whole(&wire).expect("it lies there whole, but for its body");
+/// assert!(!whole.ended); // that is for `next`
+/// assert_eq!(fcgi::pairs(whole.params).count(), 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole<'i> {
     /// The request.

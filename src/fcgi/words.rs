@@ -29,6 +29,12 @@ pub fn words(stream: &[u8]) -> Words<'_> {
 }
 
 /// See [`words`].
+///
+/// ```
+/// let mut lines = cgigate::fcgi::words(b"\x01\x05\0\x07\0\0\0\0\x01\x02\0\x07\0\0\0\0");
+/// assert_eq!(lines.next().as_deref(), Some("STDIN id=7 len=0 pad=0"));
+/// assert_eq!(lines.next().as_deref(), Some("ABORT_REQUEST id=7 len=0 pad=0"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Words<'s> {
     stream: &'s [u8],
@@ -68,6 +74,12 @@ impl Iterator for Words<'_> {
 impl Words<'_> {
     /// Whether the line that was given last said what cannot be read: the stream is cut short
     /// there, or is no FastCGI.
+    ///
+    /// ```
+    /// let mut lines = cgigate::fcgi::words(b"\x01\x05\0\x07\0\x05\0\0hel");
+    /// assert_eq!(lines.next().as_deref(), Some("byte 0: 3 bytes of 5 of a record STDIN"));
+    /// assert!(lines.is_broken());
+    /// ```
     pub fn is_broken(&self) -> bool {
         self.broken
     }

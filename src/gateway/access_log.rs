@@ -4,11 +4,12 @@
 //! variables; what came of it afterwards. Between the two the line lies in a buffer of the thread.
 
 use super::{
-    escape::{Json, Line, Word},
+    escape::{Json, JsonPieces, Line, Word},
     log_file::LogFile,
     scoreboard::Visit,
 };
 use crate::types::Vars;
+use httpdate::HttpDate;
 use std::{
     io::Write as _,
     process,
@@ -101,10 +102,6 @@ impl<'r> Asked<'r> {
         let (method, uri, protocol) = (word(), [word(), b"", b"", b""], word());
         Self { client, method, uri, protocol, ..Self::default() }
     }
-
-    fn whole_uri(&self) -> Vec<u8> {
-        self.uri.concat()
-    }
 }
 
 impl AccessLog {
@@ -131,8 +128,9 @@ impl AccessLog {
     }
 
     fn begin_json(&self, out: &mut Vec<u8>, asked: &Asked<'_>) -> std::io::Result<()> {
-        let (date, clock) = Moment::now().iso();
-        write!(out, "{{\"time\":\"{date}T{clock}Z\",\"pid\":{}", self.pid)?;
+        write!(out, "{{\"time\":\"")?;
+        Moment::now().rfc_3339(out)?;
+        write!(out, "\",\"pid\":{}", self.pid)?;
         match asked.request_id {
             [] => {
                 let (started, number) = (self.started, self.next.fetch_add(1, Relaxed));
@@ -145,15 +143,16 @@ impl AccessLog {
             ("client", asked.client),
             ("user", asked.user),
             ("method", asked.method),
-            ("uri", &asked.whole_uri()),
+        ] {
+            member(out, name, &[value])?;
+        }
+        member(out, "uri", &asked.uri)?;
+        for (name, value) in [
             ("protocol", asked.protocol),
             ("referer", asked.referer),
             ("user_agent", asked.user_agent),
         ] {
-            match value {
-                [] => write!(out, ",\"{name}\":null")?,
-                value => write!(out, ",\"{name}\":{}", Json(value))?,
-            }
+            member(out, name, &[value])?;
         }
         Ok(())
     }
@@ -185,11 +184,20 @@ impl AccessLog {
     }
 }
 
+/// A member of the object; `null` for nothing.
+fn member(out: &mut Vec<u8>, name: &str, value: &[&[u8]]) -> std::io::Result<()> {
+    match value.iter().all(|piece| piece.is_empty()) {
+        true => write!(out, ",\"{name}\":null"),
+        false => write!(out, ",\"{name}\":{}", JsonPieces(value)),
+    }
+}
+
 fn begin_text(entry: &mut Entry, asked: &Asked<'_>) -> std::io::Result<()> {
     let Entry { before, behind } = entry;
     let (client, user) = (Word(asked.client), Word(asked.user));
-    write!(before, "{client} - {user} [{}] \"", Moment::now().apache())?;
-    write!(before, "{} ", Word(asked.method))?;
+    write!(before, "{client} - {user} [")?;
+    Moment::now().apache(before)?;
+    write!(before, "] \"{} ", Word(asked.method))?;
     match asked.uri.iter().all(|piece| piece.is_empty()) {
         true => write!(before, "-")?,
         false => asked.uri.iter().try_for_each(|piece| write!(before, "{}", Line(piece)))?,
@@ -209,7 +217,7 @@ fn begin_text(entry: &mut Entry, asked: &Asked<'_>) -> std::io::Result<()> {
 
 /// A moment, of which httpdate knows the calendar: `Sun, 06 Nov 1994 08:49:37 GMT`.
 struct Moment {
-    http: String,
+    http: [u8; 29],
     millis: u32,
 }
 
@@ -221,26 +229,30 @@ impl Moment {
     fn at(time: SystemTime) -> Self {
         let time = time.max(UNIX_EPOCH);
         let millis = time.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_millis();
-        Self { http: httpdate::fmt_http_date(time), millis }
+        let mut http = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+        // It is always as long as that.
+        let _ = write!(&mut http[..], "{}", HttpDate::from(time));
+        Self { http, millis }
     }
 
     fn part(&self, at: std::ops::Range<usize>) -> &str {
-        self.http.get(at).unwrap_or_default()
+        std::str::from_utf8(&self.http[at]).unwrap_or_default()
     }
 
     /// `06/Nov/1994:08:49:37 +0000`
-    fn apache(&self) -> String {
+    fn apache(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
         let [day, month] = [self.part(5..7), self.part(8..11)];
-        format!("{day}/{month}/{}:{} +0000", self.part(12..16), self.part(17..25))
+        let [year, clock] = [self.part(12..16), self.part(17..25)];
+        write!(out, "{day}/{month}/{year}:{clock} +0000")
     }
 
-    /// RFC 3339: `1994-11-06`, `08:49:37.000`.
-    fn iso(&self) -> (String, String) {
+    /// `1994-11-06T08:49:37.000Z`
+    fn rfc_3339(&self, out: &mut Vec<u8>) -> std::io::Result<()> {
         const MONTHS: [&str; 12] =
             ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let month = MONTHS.iter().position(|name| *name == self.part(8..11)).unwrap_or_default();
-        let date = format!("{}-{:02}-{}", self.part(12..16), month + 1, self.part(5..7));
-        (date, format!("{}.{:03}", self.part(17..25), self.millis))
+        let [year, day, clock] = [self.part(12..16), self.part(5..7), self.part(17..25)];
+        write!(out, "{year}-{:02}-{day}T{clock}.{:03}Z", month + 1, self.millis)
     }
 }
 
@@ -252,15 +264,18 @@ mod tests {
     #[test]
     fn a_moment_is_written_as_apache_does_and_as_rfc_3339_has_it() {
         let moment = Moment::at(UNIX_EPOCH + Duration::from_millis(784_111_777_042));
-        assert_eq!(moment.apache(), "06/Nov/1994:08:49:37 +0000");
-        assert_eq!(moment.iso(), ("1994-11-06".into(), "08:49:37.042".into()));
+        let (mut apache, mut rfc_3339) = (Vec::new(), Vec::new());
+        moment.apache(&mut apache).unwrap();
+        moment.rfc_3339(&mut rfc_3339).unwrap();
+        assert_eq!(apache, b"06/Nov/1994:08:49:37 +0000");
+        assert_eq!(rfc_3339, b"1994-11-06T08:49:37.042Z");
     }
 
     #[test]
     fn a_request_is_known_by_its_uri_or_by_what_there_is_of_it() {
         let uri = |vars: &[(&str, &str)]| {
             let vars = vars.iter().copied().collect();
-            String::from_utf8(Asked::of(&vars).whole_uri()).unwrap()
+            String::from_utf8(Asked::of(&vars).uri.concat()).unwrap()
         };
         let parts = [("SCRIPT_NAME", "/a"), ("PATH_INFO", "/b"), ("QUERY_STRING", "c=d")];
         assert_eq!(uri(&parts), "/a/b?c=d");

@@ -1,9 +1,9 @@
-//! One request between its last parameter and its answer, and the answers that need no application.
+//! One request between its last parameter and its answer.
 
-use super::{Protocol, Settings, spool::Spool, token::Token};
+use super::{Protocol, Refusal, Settings, spool::Spool, token::Token};
 use crate::{
-    fcgi::{self, ProtocolStatus, RecordType, RequestId, Role},
-    handlers::{Content, Preamble, Slate},
+    fcgi::{self, RequestId, Role},
+    handlers::{Content, Slate},
     head::Wire as _,
     scgi::Scgi,
     types::{Request, RequestFault, Unindexed, Vars},
@@ -66,6 +66,15 @@ impl Call {
             None => self.spool = Arc::default(),
         }
         self.data = None;
+    }
+
+    /// Finds the variables in what has come of them, when no more will: the request is refused.
+    pub(super) fn know(&mut self, settings: &Settings) {
+        let vars = &mut self.slate.vars;
+        if vars.is_empty() {
+            // They end where they were cut, or are no more than one may have.
+            let _ = index(vars, self.protocol, settings);
+        }
     }
 
     /// Finds the variables in what came before the body, and how long that is.
@@ -149,63 +158,8 @@ fn index(vars: &mut Vars, protocol: Protocol, settings: &Settings) -> Result<(),
 impl<E> From<Unindexed<E>> for Refusal {
     fn from(unindexed: Unindexed<E>) -> Self {
         match unindexed {
-            Unindexed::TooMany => Self::TOO_LONG,
-            Unindexed::Pair(_) => Self::MALFORMED,
+            Unindexed::TooMany => Self::MANY_VARIABLES,
+            Unindexed::Pair(_) => Self::NO_PAIRS,
         }
-    }
-}
-
-/// A status that is answered in the application's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    status: &'static str,
-    fields: &'static str,
-}
-
-impl Refusal {
-    const MALFORMED: Self = Self { status: "400 Bad Request", fields: "" };
-    pub(super) const TOO_SLOW: Self = Self { status: "408 Request Timeout", fields: "" };
-    pub(super) const TOO_LONG: Self =
-        Self { status: "431 Request Header Fields Too Large", fields: "" };
-    pub(super) const NOT_IMPLEMENTED: Self = Self { status: "501 Not Implemented", fields: "" };
-    pub(super) const OVERDUE: Self = Self { status: "504 Gateway Timeout", fields: "" };
-    // No server honours END_REQUEST's FCGI_OVERLOADED, so an overload is a real response.
-    pub(super) const OVERLOADED: Self =
-        Self { status: "503 Service Unavailable", fields: "Retry-After: 1\r\n" };
-
-    pub(super) fn status(self) -> &'static str {
-        self.status
-    }
-
-    /// The whole answer.
-    pub(super) fn answer(
-        self,
-        protocol: Protocol,
-        out: &mut Vec<u8>,
-        id: RequestId,
-        head_only: bool,
-    ) {
-        let Self { status, fields } = self;
-        let body = if head_only { String::new() } else { format!("{status}\n") };
-        let length = status.len() + 1;
-        let fields = format!("Content-Type: text/plain\r\nContent-Length: {length}\r\n{fields}");
-        let text = match protocol.preamble() {
-            Preamble::StatusFirst => format!("Status: {status}\r\n{fields}\r\n{body}"),
-            Preamble::StatusLast => format!("{fields}Status: {status}\r\n\r\n{body}"),
-            Preamble::StatusLine => format!("HTTP/1.1 {status}\r\n{fields}\r\n{body}"),
-        };
-        if protocol != Protocol::FastCgi {
-            out.extend_from_slice(text.as_bytes());
-            return;
-        }
-        fcgi::stream(out, RecordType::Stdout, id, text.as_bytes());
-        fcgi::stream(out, RecordType::Stdout, id, b"");
-        fcgi::end_request(out, id, 0, ProtocolStatus::RequestComplete);
-    }
-}
-
-impl From<RequestFault> for Refusal {
-    fn from(fault: RequestFault) -> Self {
-        Self { status: fault.status(), fields: "" }
     }
 }

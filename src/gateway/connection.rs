@@ -5,8 +5,8 @@
 //! two reads is a header cut in two at most. Nothing here blocks or knows a socket.
 
 use super::{
-    Dispatch, Protocol, Settings,
-    call::{Call, Refusal},
+    Dispatch, Protocol, Refusal, Settings,
+    call::Call,
     incoming::{Incoming, PeerError},
     sorting::{First, Sorting},
     spool::{End, Spool},
@@ -224,7 +224,7 @@ impl Front {
                 }
             }
             Event::ParamsEnd { id } => self.params_end(id, sorting, rules),
-            Event::ParamsTooLong { id } => self.refuse(id, Refusal::TOO_LONG, false, sorting),
+            Event::ParamsTooLong { id } => self.refuse(id, Refusal::LONG_VARIABLES, false, sorting),
             Event::Stdin { id, piece } | Event::Data { id, piece } => match self.body(id) {
                 Some(Body::Direct) if sorting.mine == Some(id) => {
                     sorting.pieces.push_back(at - piece.len()..at);
@@ -269,7 +269,7 @@ impl Front {
         let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
         let mut prepared = call.prepare(rules.settings, rules.came);
         if self.overloaded {
-            prepared = Err(Refusal::OVERLOADED);
+            prepared = Err(Refusal::CROWDED);
             // A connection too many ends, however long its peer would keep it.
             self.last = true;
         }
@@ -372,7 +372,12 @@ impl Front {
     /// Answers in the application's place; what else comes of the request is read over.
     fn refuse(&mut self, id: RequestId, refusal: Refusal, head_only: bool, sorting: &mut Sorting) {
         refusal.answer(self.incoming.protocol(), &mut sorting.answers, id, head_only);
-        sorting.refused.push((refusal.status(), None));
+        let open = self.open.iter_mut().find(|open| open.id == id);
+        let call = open.and_then(|open| match &mut open.stage {
+            Stage::Params(call) => call.take(),
+            Stage::Called { .. } => None,
+        });
+        sorting.refused.push((refusal, call));
         self.finish(id);
     }
 
@@ -588,7 +593,7 @@ impl Front {
         };
         let mut any = false;
         while let Some(id) = self.open.iter().find(|open| slow(open)).map(|open| open.id) {
-            self.refuse(id, Refusal::TOO_SLOW, false, sorting);
+            self.refuse(id, Refusal::SLOW, false, sorting);
             any = true;
         }
         any

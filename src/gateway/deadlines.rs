@@ -9,7 +9,7 @@
 //! the same lock that is held while a chair is looked at. So a request that is ended from here has
 //! not returned yet, and its thread finds it ended when it does.
 
-use super::{access_log::Entry, escape::Line, teller::Teller};
+use super::{access_log::Entry, escape::Line, recorder, teller::Teller};
 use crate::{
     sys::{Level, ThreadId, say_block},
     types::{Client, Request},
@@ -160,6 +160,10 @@ impl Deadlines {
             false => Overdue::Cut,
         };
         run.overdue = Some(how);
+        let recorded = match how {
+            Overdue::Refused => recorder::Overdue::of(&run.request),
+            Overdue::Cut => None,
+        };
         // Before anybody hears of it: what the application still reads or writes fails.
         run.request.cancel();
         // Whoever has its end finds it in the log, and counted.
@@ -169,6 +173,9 @@ impl Deadlines {
                 Overdue::Refused => client.refuse(&run.request),
                 Overdue::Cut => client.cut(&run.request),
             }
+        }
+        if let Some(recorded) = recorded {
+            recorded.submit();
         }
         match how {
             Overdue::Refused => "no answer has begun: 504".into(),

@@ -2,13 +2,8 @@
 //! takes in what has come.
 
 use super::{
-    call::{Call, Refusal},
-    connection::Rules,
-    incoming::PeerError,
-    shared::Shared,
-    slot::Slot,
-    sorting::Sorting,
-    token::Token,
+    Refusal, call::Call, connection::Rules, incoming::PeerError, shared::Shared, slot::Slot,
+    sorting::Sorting, token::Token,
 };
 use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering, time::Instant};
@@ -152,19 +147,19 @@ impl Desk {
 
     fn queue(&mut self, shared: &Shared, call: Box<Call>) {
         if let Err(call) = shared.queue.push_call(call) {
-            self.turn_away(shared, &call);
+            self.turn_away(shared, &call, Refusal::QUEUE_FULL);
         }
     }
 
-    /// Answers 503 to a request that was counted as a run.
-    pub(super) fn turn_away(&mut self, shared: &Shared, call: &Call) {
+    /// Refuses a request that was counted as a run.
+    pub(super) fn turn_away(&mut self, shared: &Shared, call: &Call, refusal: Refusal) {
         let slot = shared.table.slot(call.token);
         let out = &mut self.sorting.answers;
-        let finished = slot.front().turn_away(call, Refusal::OVERLOADED, out);
+        let finished = slot.front().turn_away(call, refusal, out);
         shared.say(call.token, out);
         let mut close = false;
         if let Some(finished) = finished {
-            shared.apps.refused(Refusal::OVERLOADED.status(), Some(&call.slate.vars));
+            shared.apps.refused(refusal, Some((call.role, &call.slate.vars)));
             close = finished.close && !finished.unread;
             if finished.close && finished.unread {
                 // As after an answer of an application.
@@ -209,7 +204,7 @@ impl Sorting {
         };
         shared.say(token, &mut self.answers);
         if !self.refused.is_empty() {
-            self.tell_refused(&*shared.apps);
+            self.tell_refused(&*shared.apps, &shared.settings);
         }
         (intake, full)
     }

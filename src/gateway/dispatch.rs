@@ -1,63 +1,13 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Protocol, Recorder, mount::Outside};
+use super::{App, Gateway, MountPoint, Recorder, Refusal, mount::Outside, recorder::Holds};
 use crate::{
     fcgi::Role,
-    handlers::{self, Content, Handler, Outcome, Slate, Streams},
-    types::{Application, Environ, Exception, RequestFault, Response, StartResponse, Vars},
+    handlers::Content,
+    types::{Application, Environ, RequestFault, Response, StartResponse, Vars},
     util::{first_segment, shift_segment},
 };
 use std::{io::Write as _, ops::Range, sync::Arc};
-
-/// What a server has to be told about the applications that it runs.
-pub trait Dispatch: Send + Sync {
-    /// The application for a request; it may change the variables, as `shift_path_info` does.
-    fn dispatch(&self, role: Role, vars: &mut Vars) -> &dyn Application;
-
-    /// Whether there is an application of that role; a request of another is refused.
-    fn serves(&self, role: Role) -> bool;
-
-    /// How requests are run: where the status stands is the protocol's.
-    fn handler(&self, protocol: Protocol) -> &(dyn Handler + Sync);
-
-    /// Runs a request's application: whoever keeps count of requests does it around this.
-    ///
-    /// # Errors
-    /// As [`run`](handlers::run()).
-    fn run(
-        &self,
-        protocol: Protocol,
-        app: &dyn Application,
-        slate: &mut Slate,
-        streams: Streams<'_>,
-    ) -> Result<Outcome, Exception> {
-        handlers::run(self.handler(protocol), app, slate, streams)
-    }
-
-    /// A request was answered with `status` and without running; its variables, as far as they are
-    /// known.
-    fn refused(&self, _status: &str, _vars: Option<&Vars>) {}
-
-    /// So many complete requests wait for a thread; told a thousand times a second at the most.
-    fn queued(&self, _waiting: usize) {}
-
-    /// Whether the peer of a new connection may connect; over a Unix socket it has no address.
-    #[cfg(unix)]
-    fn admits(&self, _socket: &std::os::fd::OwnedFd, _address: Option<std::net::IpAddr>) -> bool {
-        true
-    }
-
-    /// Whole lines that an application wrote to `wsgi.errors`, without the last line's end, where
-    /// the protocol carries none of them.
-    fn errors(&self, lines: &[u8]) {
-        crate::sys::say_lines(lines);
-    }
-
-    /// One line about something that went wrong outside of applications.
-    fn log(&self, line: &str) {
-        crate::sys::say(format_args!("cgigate: {line}"));
-    }
-}
 
 /// A gateway with all that was said about which of its applications is meant.
 pub(crate) struct Dispatcher {
@@ -76,58 +26,30 @@ pub(crate) struct Dispatcher {
     mount: Option<MountPoint>,
     /// `--pass-env`: variables that every request has.
     passed: Vec<(String, Vec<u8>)>,
-    /// What `--record` has to see of requests that no application does.
-    refusals: Option<[Box<dyn Application>; Refusal::ALL.len()]>,
-}
-
-/// A request that no application sees: the answer is its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    NotFound,
-    BadRequest,
-    TooLong,
-}
-
-impl Refusal {
-    const ALL: [Self; 3] = [Self::NotFound, Self::BadRequest, Self::TooLong];
-
-    fn status(self) -> &'static str {
-        match self {
-            Self::NotFound => "404 Not Found",
-            Self::BadRequest => "400 Bad Request",
-            Self::TooLong => "413 Content Too Large",
-        }
-    }
-}
-
-impl Application for Refusal {
-    fn call<'r>(&'r self, _: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
-        start_response.call(self.status(), &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.status()).into())
-    }
+    /// `--record` has to be shown what no application sees.
+    recorder: Option<Recorder>,
 }
 
 /// A mount that nothing can be found below: the web server's configuration is wrong, not the request.
-struct BadMount {
-    status: &'static str,
-    why: &'static str,
-}
+struct BadMount(Refusal);
 
 impl Application for BadMount {
-    fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
-        let mut errors = environ.errors;
-        writeln!(errors, "cgigate: CGIGATE_MOUNT: {}", self.why)?;
-        start.call(self.status, &[("Content-Type", "text/plain")])?;
-        Ok(format!("{}\n", self.status).into())
+    fn call<'r>(
+        &'r self,
+        mut environ: Environ<'r>,
+        start_response: &mut dyn StartResponse,
+    ) -> Response<'r> {
+        writeln!(environ.errors, "cgigate: CGIGATE_MOUNT: {}", self.0.why)?;
+        self.0.call(environ, start_response)
     }
 }
 
 const BAD_MOUNT: &BadMount =
-    &BadMount { status: "500 Internal Server Error", why: "no path to mount at; use / or /path" };
-const NO_PATH: &BadMount = &BadMount {
-    status: "404 Not Found",
-    why: "the web server says no path at all; have it send REQUEST_URI",
-};
+    &BadMount(Refusal::new("500 Internal Server Error", "no path to mount at; use / or /path"));
+const NO_PATH: &BadMount = &BadMount(Refusal::new(
+    "404 Not Found",
+    "the web server says no path at all; have it send REQUEST_URI",
+));
 
 impl Dispatcher {
     /// `own_name` is that of the executable, without directory and extension.
@@ -162,8 +84,8 @@ impl Dispatcher {
             responders.find(|mount| mount.name == own).map(|mount| mount.name)
         });
         let is_alone = gateway.of_role(Role::Responder, http).nth(1).is_none();
-        let (mount, passed, refusals) = (None, Vec::new(), None);
-        Self { gateway, http, is_alone, app, own_name, max_body, mount, passed, refusals }
+        let (mount, passed, recorder) = (None, Vec::new(), None);
+        Self { gateway, http, is_alone, app, own_name, max_body, mount, passed, recorder }
     }
 
     /// Everything is below `mount`, unless the parameter CGIGATE_MOUNT has a place to say and this
@@ -179,7 +101,7 @@ impl Dispatcher {
 
     /// Shows `recorder` what is refused before an application sees it.
     pub(crate) fn recorded(self, recorder: &Recorder) -> Self {
-        Self { refusals: Some(Refusal::ALL.map(|refusal| recorder.over(None, refusal))), ..self }
+        Self { recorder: Some(recorder.clone()), ..self }
     }
 
     /// Whether any application has that role.
@@ -219,18 +141,22 @@ impl Dispatcher {
         let mount = match (&self.mount, &at) {
             _ if role != Role::Responder => None,
             (Some(mount), _) | (None, Some(Ok(mount))) => Some(mount),
-            (None, Some(Err(_))) => return BAD_MOUNT,
+            (None, Some(Err(error))) => {
+                self.tell(BAD_MOUNT.0, role, vars, Some(("CGIGATE_MOUNT", error.text())));
+                return BAD_MOUNT;
+            }
             (None, None) => None,
         };
         let mut place = match mount.map(|mount| mount.find(vars)) {
             Some(Ok(place)) => Some(place),
             Some(Err(Outside)) => {
+                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
                 let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
                 if paths.iter().all(|name| vars.filled(name).is_none()) {
+                    self.tell(NO_PATH.0, role, vars, said);
                     return NO_PATH;
                 }
-                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
-                return self.refuse(Refusal::NotFound, role, vars, said);
+                return self.refuse(&Refusal::NOT_FOUND, role, vars, said);
             }
             None => None,
         };
@@ -254,42 +180,62 @@ impl Dispatcher {
             Some((app, _)) => app,
             None => {
                 let said = name.map(|name| ("CGIGATE_APP", name));
-                self.refuse(Refusal::NotFound, role, vars, said)
+                self.refuse(&Refusal::NOT_FOUND, role, vars, said)
             }
         }
     }
 
     /// What answers a request whose body is too long, or of no length that makes sense.
-    fn measure(&self, max_body: u64, role: Role, vars: &mut Vars) -> Option<&dyn Application> {
-        let (limit, refusal) = match Content::length(vars) {
-            Ok(Some(length)) if length > max_body => (Some(max_body.to_string()), Refusal::TooLong),
-            Ok(_) => return None,
-            Err(RequestFault::BodyTooLong { .. }) => (None, Refusal::TooLong),
-            Err(_) => (None, Refusal::BadRequest),
-        };
-        let said = limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()));
-        Some(self.refuse(refusal, role, vars, said))
+    fn measure(&self, max_body: u64, role: Role, vars: &Vars) -> Option<&'static dyn Application> {
+        let measured = Measured::of(vars, max_body)?;
+        Some(self.refuse(measured.refusal, role, vars, measured.said()))
     }
 
-    /// What answers in an application's place. Of a recorded request the record needs what was
-    /// `said` to the gateway: replayed, it is to be refused for the same reason.
+    /// What answers in an application's place.
     fn refuse(
+        &self,
+        refusal: &'static Refusal,
+        role: Role,
+        vars: &Vars,
+        said: Option<(&str, &[u8])>,
+    ) -> &'static dyn Application {
+        self.tell(*refusal, role, vars, said);
+        refusal
+    }
+
+    /// The record of what is refused needs what was `said` to the gateway: replayed, it is to be
+    /// refused for the same reason.
+    fn tell(&self, refusal: Refusal, role: Role, vars: &Vars, said: Option<(&str, &[u8])>) {
+        if let Some(recorder) = self.recorder_for(role) {
+            recorder.refused(refusal, Holds::Always, vars, said);
+        }
+    }
+
+    /// Whether anybody records what is refused.
+    pub(crate) fn records(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// A request was refused before it could be dispatched; `said`: for what the gateway was told,
+    /// and a CGI process is not.
+    pub(crate) fn refused(
         &self,
         refusal: Refusal,
         role: Role,
-        vars: &mut Vars,
+        vars: &Vars,
         said: Option<(&str, &[u8])>,
-    ) -> &dyn Application {
-        let which = refusal as usize; // `ALL` is in their order.
-        match &self.refusals {
-            Some(recorded) if role == Role::Responder => {
-                if let Some((name, value)) = said {
-                    vars.set(name, value);
-                }
-                &*recorded[which]
-            }
-            _ => &Refusal::ALL[which],
+    ) {
+        let Some(recorder) = self.recorder_for(role) else { return };
+        let measured = Measured::of(vars, self.max_body);
+        match measured.filter(|measured| measured.refusal.status == refusal.status) {
+            Some(measured) => recorder.refused(refusal, Holds::Always, vars, measured.said()),
+            None => recorder.refused(refusal, Holds::Then, vars, said),
         }
+    }
+
+    /// CGI, which a record is written for, has responders alone.
+    fn recorder_for(&self, role: Role) -> Option<&Recorder> {
+        self.recorder.as_ref().filter(|_| role == Role::Responder)
     }
 
     fn is_responder(&self, name: &[u8]) -> bool {
@@ -320,6 +266,33 @@ impl Dispatcher {
             App::Ready(app) => Some((&**app, named_by)),
             // `build` and `greet` come before the first request.
             App::Make(_) | App::Welcome(_) => None,
+        }
+    }
+}
+
+/// What is wrong with how long a request says its body is.
+struct Measured {
+    refusal: &'static Refusal,
+    /// What it is longer than, where that is not what a number can be.
+    limit: Option<String>,
+}
+
+impl Measured {
+    /// What the gateway was told for that.
+    fn said(&self) -> Option<(&str, &[u8])> {
+        self.limit.as_ref().map(|limit| ("CGIGATE_MAX_BODY", limit.as_bytes()))
+    }
+
+    fn of(vars: &Vars, max_body: u64) -> Option<Self> {
+        match Content::length(vars) {
+            Ok(Some(length)) if length > max_body => {
+                Some(Self { refusal: &Refusal::LONG_BODY, limit: Some(max_body.to_string()) })
+            }
+            Ok(_) => None,
+            Err(RequestFault::BodyTooLong { .. }) => {
+                Some(Self { refusal: &Refusal::LONG_BODY, limit: None })
+            }
+            Err(_) => Some(Self { refusal: &Refusal::NO_LENGTH, limit: None }),
         }
     }
 }

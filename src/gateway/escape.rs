@@ -18,6 +18,9 @@ pub(crate) struct Page<'t>(pub(crate) &'t [u8]);
 /// characters and what HTML and scripts are made of; of what is no UTF-8 each byte as `\\xHH`.
 pub(crate) struct Json<'t>(pub(crate) &'t [u8]);
 
+/// The same of a text in pieces.
+pub(crate) struct JsonPieces<'t>(pub(crate) &'t [&'t [u8]]);
+
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escape(f, self.0, |byte| matches!(byte, b' '..=b'~') && !b"\"\\".contains(&byte))
@@ -52,8 +55,14 @@ fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], stays: impl Fn(u8) -> bool) 
 
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        JsonPieces(&[self.0]).fmt(f)
+    }
+}
+
+impl fmt::Display for JsonPieces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        for chunk in self.0.utf8_chunks() {
+        for chunk in self.0.iter().flat_map(|piece| piece.utf8_chunks()) {
             for c in chunk.valid().chars() {
                 match c {
                     '"' => f.write_str("\\\"")?,
@@ -110,6 +119,8 @@ mod tests {
             (b"<caf\xe9\xff>&", r#""\u003ccaf\\xe9\\xff\u003e\u0026""#),
         ] {
             assert_eq!(Json(text).to_string(), json);
+            let (one, two) = text.split_at(text.len().min(2));
+            assert_eq!(JsonPieces(&[one, b"", two]).to_string(), json);
         }
     }
 }

@@ -14,6 +14,9 @@ pub(crate) const DATE_MARK: &[u8] = b"{DATE}";
 /// Stands for anything within a line: what was a secret when the answer was recorded.
 pub(crate) const SECRET_MARK: &[u8] = b"{SECRET}";
 
+/// The application of a case that none answers: no executable links it, so it is skipped.
+pub(crate) const NOBODY: &str = "(none)";
+
 /// Names and values.
 pub(crate) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -30,6 +33,8 @@ pub(crate) struct Fixture {
     pub(crate) exit: i32,
     /// The application that must be linked.
     pub(crate) app: Option<String>,
+    /// The answer is the gateway's own: the status, and why.
+    pub(crate) refused: Option<String>,
     /// It holds as CGI, and not on sockets.
     pub(crate) only_cgi: bool,
 }
@@ -92,6 +97,7 @@ impl Fixture {
             stderr: bytes("stderr")?,
             exit,
             app: word("app")?,
+            refused: word("refused")?,
             only_cgi,
         })
     }
@@ -114,10 +120,9 @@ impl Fixture {
         write("stdout", &self.stdout)?;
         write("stderr", &self.stderr)?;
         write("exit", &if self.exit == 0 { vec![] } else { format!("{}\n", self.exit).into() })?;
-        write(
-            "app",
-            &self.app.as_ref().map(|app| format!("{app}\n")).unwrap_or_default().into_bytes(),
-        )?;
+        let line = |word: &Option<String>| word.iter().map(|word| format!("{word}\n")).collect();
+        write("app", String::as_bytes(&line(&self.app)))?;
+        write("refused", String::as_bytes(&line(&self.refused)))?;
         write("only", if self.only_cgi { b"cgi\n" } else { b"" })
     }
 }
@@ -247,6 +252,7 @@ mod tests {
             stderr: b"oh\n".to_vec(),
             exit: 1,
             app: Some("hello".into()),
+            refused: Some("404: nowhere".into()),
             only_cgi: true,
         };
         let empty = Fixture { environ: vec![pair("A", b"")], ..Fixture::default() };

@@ -7,7 +7,7 @@
 //! Unbegun ── a byte ──► Head ── the pairs are whole ──► Body ── as long as was said ──► Over
 //! ```
 
-use super::{Protocol, Settings, call::Refusal};
+use super::{Protocol, Refusal, Settings};
 use crate::{
     fcgi::{Connection, Event, Limits, ProtocolError, RequestId, Role, Whole},
     head::{self, Head, HeadError, Wire},
@@ -122,7 +122,7 @@ impl PeerError {
     /// What the peer can be told, where what it sent was at least of its protocol.
     pub(super) fn refusal(self) -> Option<Refusal> {
         match self {
-            Self::Head(HeadError::Modifier(_)) => Some(Refusal::NOT_IMPLEMENTED),
+            Self::Head(HeadError::Modifier(_)) => Some(Refusal::NOT_SERVED),
             Self::Head(_) | Self::Records(_) => None,
         }
     }

@@ -5,8 +5,8 @@
 //! answer: there are as many as conversations going on, and those that work are in the CPU's caches.
 
 use super::{
-    Protocol, Settings,
-    call::{Call, Refusal},
+    Protocol, Refusal, Settings,
+    call::Call,
     connection::{Finished, Front},
     sorting::Sorting,
     spool::Spool,

@@ -2,7 +2,22 @@
 //!
 //! [`Gateway`] holds the applications of an executable; `dispatch.rs` picks one for each request;
 //! the neighbours bring requests and take answers away.
+//!
+//! ```
+//! use cgigate::{Gateway, apps};
+//!
+//! /// What `main` hands over to the command line: `site().main()`.
+//! fn site() -> Gateway {
+//!     let folder = || std::env::var_os("SITE").ok_or("set SITE to a folder");
+//!     Gateway::new()
+//!         .make("site", move || Ok(apps::Files::below(folder()?))).about("the pages").index()
+//!         .responder("echo", apps::echo).about("what was sent")
+//! }
+//!
+//! assert!(site().apps().map(|(name, _)| name).eq(["site", "echo"]));
+//! ```
 
+mod applications;
 mod call;
 pub(crate) mod cgi;
 mod connection;
@@ -14,6 +29,7 @@ mod mount;
 pub(crate) mod nameless;
 mod protocol;
 mod recorder;
+mod refusal;
 mod roll;
 mod serial;
 mod settings;
@@ -86,9 +102,9 @@ use std::{fmt, sync::Arc};
 
 #[cfg(target_os = "linux")]
 pub(crate) use access_log::{AccessLog, Asked, LogFormat};
+pub use applications::Dispatch;
 #[cfg(target_os = "linux")]
 pub(crate) use control::{Connection, Control, Inheritance, Word};
-pub use dispatch::Dispatch;
 pub(crate) use dispatch::Dispatcher;
 #[cfg(target_os = "linux")]
 pub(crate) use executable::Executable;
@@ -97,6 +113,7 @@ pub(crate) use log_file::LogFile;
 pub(crate) use mount::MountPoint;
 pub use protocol::Protocol;
 pub(crate) use recorder::{Plan as RecordPlan, Recorder, Settings as RecordSettings};
+pub use refusal::Refusal;
 #[cfg(target_os = "linux")]
 pub(crate) use scoreboard::{Block, Place, Scoreboard};
 pub use serial::Serial;
@@ -312,6 +329,15 @@ impl Gateway {
     }
 
     /// Names and descriptions, in the order of registration.
+    ///
+    /// ```
+    /// use cgigate::{Gateway, apps};
+    ///
+    /// let gateway = Gateway::new().responder("hello", apps::hello).about("greets");
+    /// for (name, about) in gateway.apps() {
+    ///     println!("{name} {about}"); // what `site apps` prints
+    /// }
+    /// ```
     pub fn apps(&self) -> impl Iterator<Item = (&'static str, &'static str)> + '_ {
         self.mounts.iter().filter(|mount| !mount.welcome).map(|mount| (mount.name, mount.about))
     }

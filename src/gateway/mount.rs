@@ -27,6 +27,13 @@ pub(crate) struct MountPoint {
 #[error("{0:?} is no path to mount at: use /, or /path without '..', '//' and '?'")]
 pub(crate) struct MountPointError(String);
 
+impl MountPointError {
+    /// As it was given.
+    pub(crate) fn text(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 /// Where a request is below a mount, and below what its path goes on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -109,10 +116,14 @@ impl MountPoint {
 
     /// The whole path of a request as its client sees it, decoded and resolved; `None` where it has
     /// none.
-    pub(crate) fn whole_path(vars: &Vars) -> Option<Vec<u8>> {
-        match request_uri(vars) {
-            Some(lies) => resolve(&decoded(&vars.appended()[lies])).ok(),
-            None => resolve(&joined(vars)).ok(),
+    pub(crate) fn whole_path(vars: &Vars) -> Option<Cow<'_, [u8]>> {
+        let Some(lies) = request_uri(vars) else {
+            return resolve(&joined(vars)).ok().map(Cow::Owned);
+        };
+        let request_uri = &vars.appended()[lies];
+        match plain_path(request_uri) {
+            Some(plain) => Some(Cow::Borrowed(plain)),
+            None => resolve(&decoded(request_uri)).ok().map(Cow::Owned),
         }
     }
 

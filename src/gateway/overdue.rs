@@ -1,12 +1,7 @@
 //! The client of a request over FastCGI, SCGI or uwsgi, when the application has had its time.
 
 use super::{
-    Protocol,
-    call::{Call, Refusal},
-    connection::Finished,
-    desk::Desk,
-    shared::Shared,
-    slot::Slot,
+    Protocol, Refusal, call::Call, connection::Finished, desk::Desk, shared::Shared, slot::Slot,
     token::Token,
 };
 use crate::{

@@ -27,6 +27,13 @@ pub enum Protocol {
 
 impl Protocol {
     /// As the command line calls it.
+    ///
+    /// ```
+    /// use cgigate::gateway::Protocol;
+    ///
+    /// let command = format!("site {} --listen :9000", Protocol::FastCgi.name());
+    /// assert_eq!(command, "site fastcgi --listen :9000");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::FastCgi => "fastcgi",
@@ -36,6 +43,13 @@ impl Protocol {
     }
 
     /// Where the status of an answer stands.
+    ///
+    /// ```
+    /// use cgigate::{gateway::Protocol, handlers::Attributes};
+    ///
+    /// let preamble = Protocol::Scgi.preamble();
+    /// let attributes = Attributes { origin_server: false, preamble, ..Attributes::BASE };
+    /// ```
     pub const fn preamble(self) -> Preamble {
         match self {
             Self::FastCgi => Preamble::StatusLast,

@@ -8,19 +8,19 @@
 //! two peers that write would wait for each other for ever; and an ABORT_REQUEST is noticed when
 //! something is read.
 
+mod streams;
+
 use super::{
     Dispatch, Protocol, Settings,
     call::Call,
-    connection::{Finished, Front, Rules},
-    filter::{FilterInput, StartData},
+    connection::{Front, Rules},
+    filter::FilterInput,
     sorting::Sorting,
-    spool::{End, Spool},
     token::Token,
 };
 use crate::{
-    fcgi::{self, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
-    handlers::{self, ContentInput, Ending, Output, Streams},
-    types::{ClientGone, Request, RequestFault},
+    handlers::{self, ContentInput, Ending, Streams},
+    types::ClientGone,
 };
 use std::{
     cell::RefCell,
@@ -28,6 +28,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+use streams::{Answer, Stderr, Stdin, Stdout};
 
 /// A connection that serves itself.
 ///
@@ -106,6 +107,29 @@ const INPUT: usize = 64 << 10;
 impl<S: Read + Write> Serial<S> {
     /// A new connection over `stream`. A read that fails with `TimedOut` or `WouldBlock` has lasted
     /// longer than the peer is waited for.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, scgi, types::Application};
+    /// # use std::{io::{self, Cursor}, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// let mut request = Vec::new();
+    /// scgi::head(&mut request, 0, &[("REQUEST_METHOD", "GET")])?;
+    /// // What is read is the request; what is written comes behind it.
+    /// let stream = Cursor::new(request.clone());
+    /// let settings = Settings { max_body: Some(1 << 20), ..Settings::default() };
+    /// let mut connection = Serial::new(Protocol::Scgi, stream, hello, settings);
+    /// connection.run();
+    /// let wire = connection.into_stream().into_inner();
+    /// assert!(wire[request.len()..].starts_with(b"Status: 200 OK\r\n"));
+    /// # Ok::<_, scgi::HeadError>(())
+    /// ```
     pub fn new(
         protocol: Protocol,
         stream: S,
@@ -122,6 +146,36 @@ impl<S: Read + Write> Serial<S> {
 
     /// What applications write to `wsgi.errors` goes to [`Dispatch::errors`] and not on the wire:
     /// IIS answers 500 where there is anything on STDERR.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::{Cursor, Write}, sync::Arc};
+    /// # struct One<A>(A, Plain);
+    /// # impl<A: Application> Dispatch for One<A> {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &self.0 }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.1 }
+    /// # }
+    /// use cgigate::fcgi::{self, RecordType::{Params, Stdin}, RequestId};
+    ///
+    /// let talks = cgigate::app(|mut environ, start_response| {
+    ///     writeln!(environ.errors, "a line for the log")?;
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok("a page".into())
+    /// });
+    /// # let apps = Arc::new(One(talks, Plain(Attributes::CGI)));
+    /// let (id, mut request) = (RequestId(std::num::NonZeroU16::MIN), Vec::new());
+    /// fcgi::begin_request(&mut request, id, Role::Responder, false);
+    /// fcgi::stream(&mut request, Params, id, b"");
+    /// fcgi::stream(&mut request, Stdin, id, b"");
+    /// let pipe = Cursor::new(request); // as IIS has one
+    /// let mut connection =
+    ///     Serial::new(Protocol::FastCgi, pipe, apps, Settings::default()).without_stderr();
+    /// connection.run();
+    /// let wire = connection.into_stream().into_inner();
+    /// assert!(fcgi::words(&wire).all(|line| !line.starts_with("STDERR")));
+    /// ```
     #[must_use]
     pub fn without_stderr(mut self) -> Self {
         self.has_stderr = false;
@@ -129,11 +183,61 @@ impl<S: Read + Write> Serial<S> {
     }
 
     /// Serves until either side ends the connection.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, scgi, types::Application};
+    /// # use std::{io::{self, Read, Write}, net::{TcpListener, TcpStream}};
+    /// # use std::{sync::Arc, thread, time::Duration};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let client = thread::spawn(move || -> io::Result<String> {
+    ///     let (mut stream, mut answer) = (TcpStream::connect(address)?, String::new());
+    ///     stream.write_all(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,")?;
+    ///     stream.read_to_string(&mut answer)?;
+    ///     Ok(answer)
+    /// });
+    /// let (stream, _) = listener.accept()?;
+    /// stream.set_read_timeout(Some(Duration::from_secs(60)))?; // it is waited for no longer
+    /// Serial::new(Protocol::Scgi, stream, hello, Settings::default()).run();
+    /// assert!(client.join().expect("it does not panic")?.ends_with("Hello World\n"));
+    /// # Ok::<_, io::Error>(())
+    /// ```
     pub fn run(&mut self) {
         while self.wait() && self.serve() {}
     }
 
     /// Waits for the peer to say something; false: it is done.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::Cursor, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// # let stream = Cursor::new(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,".to_vec());
+    /// # let mut connection = Serial::new(Protocol::Scgi, stream, hello, Settings::default());
+    /// // What `run` does, with something done in between:
+    /// while connection.wait() {
+    ///     println!("somebody is there");
+    ///     if !connection.serve() {
+    ///         break;
+    ///     }
+    /// }
+    /// # assert!(connection.into_stream().into_inner().ends_with(b"Hello World\n"));
+    /// ```
     pub fn wait(&mut self) -> bool {
         let line = self.line.get_mut();
         line.receive() || !line.sorting.ready.is_empty()
@@ -141,6 +245,23 @@ impl<S: Read + Write> Serial<S> {
 
     /// Answers what has come and what comes meanwhile, until no request is open. False: the
     /// connection has ended.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{io::Cursor, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// let stream = Cursor::new(b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,".to_vec());
+    /// let mut connection = Serial::new(Protocol::Scgi, stream, hello, Settings::default());
+    /// assert!(connection.wait());
+    /// assert!(!connection.serve()); // of SCGI one request is all
+    /// ```
     pub fn serve(&mut self) -> bool {
         loop {
             while let Some(call) = self.line.get_mut().next_call() {
@@ -159,6 +280,27 @@ impl<S: Read + Write> Serial<S> {
     }
 
     /// The stream, to be closed or used for something else.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Serial, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::{Shutdown, TcpListener, TcpStream}, sync::Arc};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let client = TcpStream::connect(listener.local_addr()?)?;
+    /// # drop(client);
+    /// # let (stream, _) = listener.accept()?;
+    /// let mut connection = Serial::new(Protocol::FastCgi, stream, hello, Settings::default());
+    /// connection.run();
+    /// let _gone_already = connection.into_stream().shutdown(Shutdown::Write);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn into_stream(self) -> S {
         self.line.into_inner().stream
     }
@@ -240,6 +382,7 @@ impl<S: Read + Write> Line<S> {
         let _ = self.send(&answers);
         self.sorting.answers = answers;
         self.sorting.answers.clear();
+        self.sorting.tell_refused(&*self.apps, &self.settings);
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -270,232 +413,4 @@ impl<S: Read + Write> Line<S> {
 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
-}
-
-/// `wsgi.input`, before [`ContentInput`] bounds it.
-struct Stdin<'l, S> {
-    line: &'l RefCell<Line<S>>,
-    request: Arc<Request>,
-    spool: Arc<Spool>,
-    data: Option<Arc<Spool>>,
-    /// A piece of the body, and how much of it was read.
-    chunk: Vec<u8>,
-    at: usize,
-    ended: bool,
-}
-
-impl<'l, S> Stdin<'l, S> {
-    fn new(line: &'l RefCell<Line<S>>, call: &Call) -> Self {
-        Self {
-            line,
-            request: Arc::clone(call.slate.request()),
-            spool: Arc::clone(&call.spool),
-            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
-            chunk: Vec::new(),
-            at: 0,
-            ended: false,
-        }
-    }
-}
-
-impl<S> StartData for Stdin<'_, S> {
-    fn start_data(&mut self) {
-        if let Some(data) = &self.data {
-            self.spool = Arc::clone(data);
-            (self.at, self.ended) = (0, false);
-            self.chunk.clear();
-        }
-    }
-}
-
-impl<S: Read + Write> BufRead for Stdin<'_, S> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.at == self.chunk.len() && !self.ended {
-            self.chunk.clear();
-            self.at = 0;
-            if self.request.is_cancelled() {
-                return Err(ClientGone.into());
-            }
-            let mut line = self.line.borrow_mut();
-            if line.state == State::TooSlow {
-                return Err(RequestFault::TooSlow.into());
-            }
-            if self.spool.take_block(&mut self.chunk)? {
-                self.ended = self.chunk.is_empty();
-            } else {
-                line.receive();
-            }
-        }
-        Ok(&self.chunk[self.at..])
-    }
-
-    fn consume(&mut self, n: usize) {
-        self.at += n;
-    }
-}
-
-impl<S: Read + Write> Read for Stdin<'_, S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.fill_buf()?.read(buffer)?;
-        self.consume(n);
-        Ok(n)
-    }
-}
-
-/// The answer to one request: what is not sent yet.
-struct Answer<'l, S> {
-    line: &'l RefCell<Line<S>>,
-    request: Arc<Request>,
-    id: RequestId,
-    protocol: Protocol,
-    has_stderr: bool,
-    stderr_used: bool,
-    /// Whole records.
-    out: Vec<u8>,
-    /// What the next STDOUT record will hold.
-    content: Vec<u8>,
-    /// The line for the log that has no end yet.
-    log: Vec<u8>,
-}
-
-impl<'l, S: Read + Write> Answer<'l, S> {
-    fn new(line: &'l RefCell<Line<S>>, call: &Call, has_stderr: bool, protocol: Protocol) -> Self {
-        Self {
-            line,
-            request: Arc::clone(call.slate.request()),
-            id: call.id,
-            protocol,
-            has_stderr: has_stderr && protocol == Protocol::FastCgi,
-            stderr_used: false,
-            out: Vec::new(),
-            content: Vec::new(),
-            log: Vec::new(),
-        }
-    }
-
-    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let fits = data.len().min(MAX_CONTENT - self.content.len());
-            self.content.extend_from_slice(&data[..fits]);
-            data = &data[fits..];
-            if self.content.len() == MAX_CONTENT {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_record(&mut self) {
-        match self.protocol {
-            _ if self.content.is_empty() => {}
-            Protocol::FastCgi => {
-                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, &self.content);
-                self.content.clear();
-            }
-            Protocol::Scgi | Protocol::Uwsgi => self.out.append(&mut self.content),
-        }
-    }
-
-    fn put_stderr(&mut self, data: &[u8]) {
-        if self.has_stderr && !data.is_empty() {
-            self.close_record();
-            self.stderr_used = true;
-            fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
-            return;
-        }
-        self.log.extend_from_slice(data);
-        if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
-            self.line.borrow().apps.errors(&self.log[..end]);
-            self.log.drain(..=end);
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.close_record();
-        let mut line = self.line.borrow_mut();
-        while line.front.is_body_open(self.id) && line.receive() {}
-        if self.request.is_cancelled() {
-            self.out.clear();
-            return Err(ClientGone.into());
-        }
-        let sent = line.send(&self.out);
-        self.out.clear();
-        sent
-    }
-
-    /// Ends the request on the wire, so that the client can tell how it ended.
-    fn finish(mut self, call: &Call, ending: Ending) {
-        if !self.log.is_empty() {
-            self.line.borrow().apps.errors(&self.log);
-        }
-        self.close_record();
-        // Nobody reads what comes now.
-        for spool in call.data.iter().map(|data| &data.spool).chain([&call.spool]) {
-            spool.end(End::Whole);
-        }
-        let mut line = self.line.borrow_mut();
-        while line.front.is_body_open(self.id) && line.receive() {}
-        let Finished { close, others, next, .. } = line.front.finish_unsent(self.id);
-        line.sorting.ready.extend(next);
-        let app_status = match ending {
-            Ending::Whole | Ending::Departed => Some(0),
-            Ending::Cut { length_known } if length_known || others => Some(1),
-            // Without a length only a connection that ends too soon tells that something is missing.
-            Ending::Cut { .. } => None,
-        };
-        if self.request.is_cancelled() {
-            // Section 5.4: an aborted request is ended, and nothing else is said of it.
-            self.out.clear();
-        }
-        if let (Protocol::FastCgi, Some(app_status)) = (self.protocol, app_status) {
-            if !self.request.is_cancelled() {
-                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
-                if self.stderr_used {
-                    fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
-                }
-            }
-            let complete = ProtocolStatus::RequestComplete;
-            fcgi::end_request(&mut self.out, self.id, app_status, complete);
-        }
-        // Nobody is left to be told that it failed.
-        let _ = line.send(&self.out);
-        if close || app_status.is_none() {
-            line.end(State::Ended);
-        }
-    }
-}
-
-struct Stdout<'r, 'l, S>(&'r RefCell<Answer<'l, S>>);
-
-impl<S: Read + Write> Write for Stdout<'_, '_, S> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().put(data)?;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.borrow_mut().flush()
-    }
-}
-
-impl<S: Read + Write> Output for Stdout<'_, '_, S> {
-    /// The last block goes with the end of the request, in one write.
-    fn finish(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// `wsgi.errors`
-struct Stderr<'r, 'l, S>(&'r RefCell<Answer<'l, S>>);
-
-impl<S: Read + Write> Write for Stderr<'_, '_, S> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().put_stderr(data);
-        Ok(data.len())
-    }
-
-    /// Nobody waits for a line of the log: it goes with the next bytes of the response.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -59,6 +59,28 @@ pub struct Server {
 }
 
 /// What a [`Server`] is told by from another thread.
+///
+/// ```
+/// # use cgigate::{Vars, apps, fcgi::Role};
+/// # use cgigate::gateway::{Dispatch, Handle, Protocol, Server, Settings};
+/// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+/// # use std::{net::TcpListener, sync::Arc, thread};
+/// # struct Hello(Plain);
+/// # impl Dispatch for Hello {
+/// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+/// #     fn serves(&self, _: Role) -> bool { true }
+/// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+/// # }
+/// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+/// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
+/// let server = Server::new(listeners, hello, Settings::default())?;
+/// let handle: Handle = server.handle();
+/// let serving = thread::spawn(|| server.run());
+/// // ... until somebody has had enough:
+/// handle.stop();
+/// serving.join().expect("it does not panic")?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -69,6 +91,28 @@ const STACK: usize = 2 << 20;
 
 impl Server {
     /// A server of `listeners`, which become non-blocking, with what is spoken on each.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Server, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::TcpListener, sync::Arc, time::Duration};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// // Two doors to the same applications:
+    /// let listen = || TcpListener::bind("127.0.0.1:0");
+    /// let [fastcgi, scgi] = [listen()?.into(), listen()?.into()];
+    /// let listeners = vec![(Protocol::FastCgi, fastcgi), (Protocol::Scgi, scgi)];
+    /// let read_timeout = Some(Duration::from_secs(10));
+    /// let settings = Settings { threads: 2, read_timeout, ..Settings::default() };
+    /// let server = Server::new(listeners, hello, settings)?;
+    /// # drop(server);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The system has no more descriptors.
@@ -94,6 +138,26 @@ impl Server {
     }
 
     /// What it is told by.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Server, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::TcpListener, sync::Arc, thread};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
+    /// let server = Server::new(listeners, hello, Settings::default())?;
+    /// let handle = server.handle();
+    /// let clock = thread::spawn(move || handle.stop()); // from any thread
+    /// server.run()?;
+    /// # clock.join().expect("it does not panic");
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
     }
@@ -107,6 +171,27 @@ impl Server {
 
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.
     /// The calling thread becomes the steward.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Server, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::TcpListener, sync::Arc, thread};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
+    /// let server = Server::new(listeners, hello, Settings::default())?;
+    /// # server.handle().stop();
+    /// match server.run() {
+    ///     Ok(()) => println!("stopped, and nothing is in flight"),
+    ///     Err(error) => eprintln!("serve: {error}"),
+    /// }
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The system has no more threads.
@@ -135,6 +220,27 @@ impl Server {
 
 impl Handle {
     /// No new connections, and none kept; what is in flight ends. A second call ends at once.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, apps, fcgi::Role, gateway::{Dispatch, Protocol, Server, Settings}};
+    /// # use cgigate::{handlers::{Attributes, Handler, Plain}, types::Application};
+    /// # use std::{net::TcpListener, sync::Arc, thread};
+    /// # struct Hello(Plain);
+    /// # impl Dispatch for Hello {
+    /// #     fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application { &apps::hello }
+    /// #     fn serves(&self, _: Role) -> bool { true }
+    /// #     fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) { &self.0 }
+    /// # }
+    /// # let hello = Arc::new(Hello(Plain(Attributes::CGI)));
+    /// # let listeners = vec![(Protocol::Scgi, TcpListener::bind("127.0.0.1:0")?.into())];
+    /// # let server = Server::new(listeners, hello, Settings::default())?;
+    /// let handle = server.handle();
+    /// let serving = thread::spawn(|| server.run());
+    /// handle.stop(); // what is in flight may end, for as long as `graceful_timeout` says
+    /// handle.stop(); // enough
+    /// serving.join().expect("it does not panic")?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn stop(&self) {
         // One that retires stops now: that is the first call yet.
         let retired = self.shared.succession.end();

@@ -1,6 +1,8 @@
 //! What a thread has at hand while it takes in what came, and what comes of that.
 
-use super::{Dispatch, Protocol, call::Call, connection::Front, spool::End, token::Token};
+use super::{
+    Dispatch, Protocol, Refusal, Settings, call::Call, connection::Front, spool::End, token::Token,
+};
 use crate::fcgi::{RequestId, Role};
 use std::{collections::VecDeque, ops::Range};
 
@@ -21,9 +23,8 @@ pub(super) struct Sorting {
     pub(super) first: Option<First>,
     /// Calls for the next requests.
     pub(super) pool: Vec<Box<Call>>,
-    /// Requests that were answered in an application's place: what with, and their variables as far
-    /// as they are known.
-    pub(super) refused: Vec<(&'static str, Option<Box<Call>>)>,
+    /// Requests that were answered in an application's place: what with, and what came of them.
+    pub(super) refused: Vec<(Refusal, Option<Box<Call>>)>,
     /// What the next connections that say something are known by.
     pub(super) fronts: Vec<Box<Front>>,
 }
@@ -48,12 +49,15 @@ impl Sorting {
     }
 
     /// Tells of the requests that were refused.
-    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch) {
-        for (status, call) in std::mem::take(&mut self.refused) {
-            apps.refused(status, call.as_ref().map(|call| &call.slate.vars));
-            if let Some(call) = call {
-                self.put_away(call);
-            }
+    pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch, settings: &Settings) {
+        for (refusal, call) in std::mem::take(&mut self.refused) {
+            let Some(mut call) = call else {
+                apps.refused(refusal, None);
+                continue;
+            };
+            call.know(settings);
+            apps.refused(refusal, Some((call.role, &call.slate.vars)));
+            self.put_away(call);
         }
     }
 

@@ -10,7 +10,7 @@
 //! (EPOLLEXCLUSIVE) the kernel wakes one in which a thread waits, and here none does.
 
 use super::{
-    Protocol, Settings,
+    Protocol, Refusal, Settings,
     desk::{Desk, Intake, Run, Short},
     nameless::SHELF,
     queue::Look,
@@ -205,7 +205,7 @@ impl Stewardship {
         while let Some(call) = line.next_call() {
             found = true;
             if let Err(call) = shared.queue.push_call(call) {
-                self.desk.turn_away(&shared, &call);
+                self.desk.turn_away(&shared, &call, Refusal::QUEUE_FULL);
             }
         }
         if found {
@@ -306,7 +306,7 @@ impl Stewardship {
         };
         if let Some(limit) = shared.settings.queue_timeout {
             while let Some(call) = shared.queue.pop_late(limit) {
-                self.desk.turn_away(&shared, &call);
+                self.desk.turn_away(&shared, &call, Refusal::LATE);
             }
         }
         for (token, slot) in shared.table.iter() {
@@ -350,7 +350,7 @@ impl Stewardship {
         let any = slot.front().refuse_slow(since, &mut self.desk.sorting);
         if any {
             self.shared.say(token, &mut self.desk.sorting.answers);
-            self.desk.sorting.tell_refused(&*self.shared.apps);
+            self.desk.sorting.tell_refused(&*self.shared.apps, &self.shared.settings);
             if slot.front().wants_end() {
                 slot.set_closing();
             }

@@ -7,7 +7,7 @@
 //! ready. Nothing is handed over for the usual request: it costs `epoll_wait`, `recv`, `send`.
 
 use super::{
-    Protocol,
+    Protocol, Refusal,
     call::{Call, Given},
     connection::Finished,
     desk::{Desk, Intake, Run, Short},
@@ -274,7 +274,7 @@ impl<'s> Thread<'s> {
         let (shared, token) = (self.shared, call.token);
         let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
         if late {
-            self.desk.turn_away(shared, &call);
+            self.desk.turn_away(shared, &call, Refusal::LATE);
             self.desk.sorting.put_away(call);
             return;
         }

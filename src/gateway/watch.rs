@@ -286,3 +286,71 @@ impl Read for Counted<'_> {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{LogFile, LogFormat, Scoreboard, status::Pages, status::Source},
+        *,
+    };
+    use crate::{handlers::Attributes, sys::allocations, types::app};
+    use std::path::Path;
+
+    const VARS: [(&str, &str); 8] = [
+        ("REQUEST_METHOD", "GET"),
+        ("REQUEST_URI", "/a/b?c=d"),
+        ("SCRIPT_NAME", "/a"),
+        ("PATH_INFO", "/b"),
+        ("QUERY_STRING", "c=d"),
+        ("SERVER_PROTOCOL", "HTTP/1.1"),
+        ("REMOTE_ADDR", "192.0.2.1"),
+        ("HTTP_USER_AGENT", "tests"),
+    ];
+
+    /// How often memory is taken for each of some requests, which are all alike.
+    fn taken(watch: &Watch, pages: &Pages, vars: &[(&str, &str)]) -> [usize; 5] {
+        let hello = app(|_, start_response| {
+            start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+            Ok("Hello World\n".into())
+        });
+        let (mut slate, mut out, mut err) = (Slate::default(), Vec::new(), Vec::new());
+        [(); 5].map(|()| {
+            let before = allocations();
+            slate.wipe(None);
+            out.clear();
+            vars.iter().for_each(|(name, value)| slate.vars.set(name, value));
+            assert!(pages.find(&slate.vars).is_none());
+            let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
+            let plain = handlers::Plain(Attributes::CGI);
+            let outcome = watch.run(&plain, &hello, &mut slate, streams);
+            assert_eq!(outcome.unwrap().status, 200);
+            watch.refused("503 Service Unavailable", &Asked::of(&slate.vars));
+            allocations() - before
+        })
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_takes_no_memory_from_the_second_on() {
+        let board = Arc::new(Scoreboard::new(1, 1).unwrap());
+        let block = || Block::new(Arc::clone(&board), 0);
+        let source = Source::new(Arc::clone(&board), None, [("none".into(), &io::stdout())]);
+        let pages = Pages::default().ping_at("/ping").status_at("/status", source);
+        let log = |format| {
+            let file = LogFile::open(Path::new("/dev/null")).unwrap();
+            Some(Arc::new(AccessLog::new(file, format)))
+        };
+        for (what, log) in [
+            ("text", log(LogFormat::Text)),
+            ("JSON", log(LogFormat::Json)),
+            ("the counters alone", None),
+        ] {
+            let watch = Watch::new(block(), log, None, None).unwrap();
+            let (uri, pieces) = (&VARS[..], [&VARS[..1], &VARS[2..]].concat());
+            for (vars, pages) in [(uri, &pages), (&pieces, &Pages::default())] {
+                let counts = taken(&watch, pages, vars);
+                assert!(counts[0] > 0, "{what}: the counter counts");
+                assert_eq!(counts[1..], [0; 4], "{what}: {counts:?}");
+            }
+        }
+    }
+}

@@ -3,6 +3,18 @@
 use std::borrow::Cow;
 
 /// Where the status of a response stands when the application's server is behind another one.
+///
+/// ```
+/// use cgigate::{Vars, apps::hello, handlers::{Attributes, Preamble, SimpleHandler}};
+///
+/// // A program whose name begins with `nph-` says itself what HTTP has to be told.
+/// let preamble = Preamble::StatusLine;
+/// let mut out = Vec::new();
+/// let handler = SimpleHandler::new(&b""[..], &mut out, Vec::new(), Vars::default());
+/// handler.with(Attributes { preamble, ..Attributes::CGI }).run(&hello)?;
+/// assert!(out.starts_with(b"HTTP/1.1 200 OK\r\n"));
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preamble {
     /// `Status: 200 OK` before the header fields: CGI and SCGI. Some servers look only there.
@@ -183,6 +195,13 @@ pub struct Attributes {
 
 impl Attributes {
     /// The class body of `BaseHandler`.
+    ///
+    /// ```
+    /// use cgigate::handlers::Attributes;
+    ///
+    /// let attributes = Attributes { error_body: b"Sorry.\n"[..].into(), ..Attributes::BASE };
+    /// assert!(attributes.origin_server && attributes.error_status == "500 Internal Server Error");
+    /// ```
     pub const BASE: Self = Self {
         wsgi_multithread: true,
         wsgi_multiprocess: true,
@@ -207,6 +226,13 @@ impl Attributes {
     }
 
     /// The class body of `CGIHandler`.
+    ///
+    /// ```
+    /// use cgigate::handlers::Attributes;
+    ///
+    /// let attributes = Attributes { traceback_limit: Some(10), ..Attributes::CGI };
+    /// assert!(attributes.wsgi_run_once && !attributes.origin_server);
+    /// ```
     pub const CGI: Self =
         Self { wsgi_multithread: false, wsgi_run_once: true, origin_server: false, ..Self::BASE };
 }

@@ -54,6 +54,18 @@ pub struct SimpleHandler<I, O, E> {
 
 impl<I: BufRead, O: Write, E: Write> SimpleHandler<I, O, E> {
     /// Multithreaded and of one process, as wsgiref has it.
+    ///
+    /// ```
+    /// use cgigate::{Vars, apps, handlers::SimpleHandler};
+    ///
+    /// let environ: Vars = [("PATH_INFO", "/notes")].into_iter().collect();
+    /// let (mut out, mut err) = (Vec::new(), Vec::new());
+    /// let mut handler = SimpleHandler::new(&b"a body"[..], &mut out, &mut err, environ);
+    /// handler.environ.set("CONTENT_LENGTH", "6");
+    /// handler.run(&apps::echo)?;
+    /// assert!(out.ends_with(b"\r\n\r\na body"));
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     pub fn new(stdin: I, stdout: O, stderr: E, environ: Vars) -> Self {
         let attributes = Attributes { wsgi_multiprocess: false, ..Attributes::BASE };
         let (os_environ, slate) = (Vars::default(), Slate::default());
@@ -61,6 +73,17 @@ impl<I: BufRead, O: Write, E: Write> SimpleHandler<I, O, E> {
     }
 
     /// The same with other attributes.
+    ///
+    /// ```
+    /// use cgigate::{Vars, apps, handlers::{Attributes, SimpleHandler}};
+    ///
+    /// let mut out = Vec::new();
+    /// let handler = SimpleHandler::new(&b""[..], &mut out, Vec::new(), Vars::default());
+    /// let attributes = Attributes { server_software: Some("mine/1.0".into()), ..Attributes::BASE };
+    /// handler.with(attributes).run(&apps::hello)?;
+    /// assert!(String::from_utf8(out)?.contains("\r\nServer: mine/1.0\r\n"));
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     #[must_use]
     pub fn with(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
@@ -69,6 +92,16 @@ impl<I: BufRead, O: Write, E: Write> SimpleHandler<I, O, E> {
 
     /// Runs `app` once.
     ///
+    /// ```
+    /// use cgigate::{Vars, apps, handlers::SimpleHandler};
+    ///
+    /// let mut out = Vec::new();
+    /// let mut handler = SimpleHandler::new(&b""[..], &mut out, Vec::new(), Vars::default());
+    /// let outcome = handler.run(&apps::hello)?;
+    /// assert_eq!((outcome.status, outcome.bytes_sent), (200, 12));
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`run`](run()).
     pub fn run(&mut self, app: &dyn Application) -> Result<Outcome, Exception> {
@@ -76,6 +109,26 @@ impl<I: BufRead, O: Write, E: Write> SimpleHandler<I, O, E> {
     }
 
     /// Runs `app` once under a handler that overrides something.
+    ///
+    /// ```
+    /// use cgigate::{Vars, apps, handlers::{Attributes, Handler, SimpleHandler}, headers::Headers};
+    ///
+    /// struct Unsigned(Attributes);
+    ///
+    /// impl Handler for Unsigned {
+    ///     fn attributes(&self) -> &Attributes {
+    ///         &self.0
+    ///     }
+    ///     fn cleanup_headers(&self, headers: &mut Headers) {
+    ///         headers.remove("ETag");
+    ///     }
+    /// }
+    ///
+    /// let mut handler = SimpleHandler::new(&b""[..], Vec::new(), Vec::new(), Vars::default());
+    /// let outcome = handler.run_as(&Unsigned(Attributes::BASE), &apps::hello)?;
+    /// assert_eq!(outcome.status, 200);
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     ///
     /// # Errors
     /// As [`run`](run()).
@@ -128,6 +181,24 @@ pub struct BaseCgiHandler;
 
 impl BaseCgiHandler {
     /// A handler over these streams.
+    ///
+    /// ```
+    /// use cgigate::{apps, handlers::BaseCgiHandler};
+    ///
+    /// // A process that answers one request after the other, whatever brings them:
+    /// for (path, status) in [("/", 200), ("/nothing", 404)] {
+    ///     let environ = [("REQUEST_METHOD", "GET"), ("PATH_INFO", path)].into_iter().collect();
+    ///     let site = cgigate::app(|environ, start_response| {
+    ///         let found = environ.get("PATH_INFO") == Some(b"/");
+    ///         let status = if found { "200 OK" } else { "404 Not Found" };
+    ///         start_response.call(status, &[("Content-Type", "text/plain")])?;
+    ///         Ok(status.into())
+    ///     });
+    ///     let mut handler = BaseCgiHandler::new(&b""[..], Vec::new(), std::io::stderr(), environ);
+    ///     assert_eq!(handler.run(&site)?.status, status);
+    /// }
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     // wsgiref's subclass: the class differs by an attribute alone.
     #[allow(clippy::new_ret_no_self)]
     pub fn new<I: BufRead, O: Write, E: Write>(
@@ -166,6 +237,15 @@ pub struct CgiHandler;
 
 impl CgiHandler {
     /// A handler for the request that this process was started for.
+    ///
+    /// ```
+    /// use cgigate::handlers::CgiHandler;
+    ///
+    /// let mut handler = CgiHandler::new();
+    /// handler.environ.set_default("REMOTE_USER", "nobody");
+    /// handler.attributes.traceback_limit = Some(10);
+    /// assert!(handler.attributes.wsgi_run_once); // and handler.run(&app)? answers
+    /// ```
     // As above: the class differs by its streams alone.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Stdio {
@@ -191,6 +271,15 @@ pub struct IisCgiHandler;
 
 impl IisCgiHandler {
     /// A handler for the request that this process was started for.
+    ///
+    /// ```
+    /// use cgigate::handlers::IisCgiHandler;
+    ///
+    /// let handler = IisCgiHandler::new();
+    /// // Of SCRIPT_NAME `/app.exe` and PATH_INFO `/app.exe/page` this is `/page`:
+    /// let path = handler.environ.native("PATH_INFO").unwrap_or_default();
+    /// assert!(!path.contains(".exe") && handler.attributes.wsgi_run_once);
+    /// ```
     // As above.
     #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Stdio {

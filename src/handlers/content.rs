@@ -27,6 +27,17 @@ impl Content {
     /// What CONTENT_LENGTH says: `None` where it is absent, empty or `-1`, by which Caddy means
     /// that it does not know.
     ///
+    /// ```
+    /// use cgigate::{Vars, handlers::Content};
+    ///
+    /// let vars = |length: &str| -> Vars { [("CONTENT_LENGTH", length)].into_iter().collect() };
+    /// assert_eq!(Content::length(&vars("5"))?, Some(5));
+    /// assert_eq!(Content::length(&vars("-1"))?, None);
+    /// let fault = Content::length(&vars("5, 7")).unwrap_err();
+    /// assert_eq!(fault.status(), "400 Bad Request");
+    /// # Ok::<_, cgigate::types::RequestFault>(())
+    /// ```
+    ///
     /// # Errors
     /// It is anything else but digits, or over 64 bits.
     pub fn length(vars: &Vars) -> Result<Option<u64>, RequestFault> {
@@ -57,6 +68,14 @@ impl Content {
     /// The body of a CGI request. Without a length there is none, unless the client sent chunks:
     /// then the web server has decoded them and closes the stream at the end; busybox alone hands
     /// over the chunks themselves.
+    ///
+    /// ```
+    /// use cgigate::handlers::Content;
+    ///
+    /// let apache = [("HTTP_TRANSFER_ENCODING", "chunked"), ("SERVER_SOFTWARE", "Apache/2.4")];
+    /// assert_eq!(Content::of_cgi(&apache.into_iter().collect())?, Content::UntilEnd);
+    /// # Ok::<_, cgigate::types::RequestFault>(())
+    /// ```
     ///
     /// # Errors
     /// As [`length`](Self::length).
@@ -102,6 +121,16 @@ pub struct ContentInput<R> {
 
 impl<R: BufRead> ContentInput<R> {
     /// The body of `content` at the front of `stream`; more than `limit` bytes are an error.
+    ///
+    /// ```
+    /// use cgigate::{Exception, handlers::{Content, ContentInput}, types::RequestFault};
+    /// use std::io::{Read, copy, sink};
+    ///
+    /// let mut input = ContentInput::new(&b"more than was agreed on"[..], Content::UntilEnd, 10);
+    /// let error: Exception = copy(&mut input, &mut sink()).unwrap_err().into();
+    /// let status = RequestFault::find(&error).map(RequestFault::status);
+    /// assert_eq!(status, Some("413 Content Too Large"));
+    /// ```
     pub fn new(stream: R, content: Content, limit: u64) -> Self {
         let (left, ended) = content.begin();
         Self { stream, content, left, taken: 0, limit, ended, fault: None }
@@ -120,6 +149,17 @@ impl<R: BufRead> ContentInput<R> {
 
     /// The body of the CGI request that has these variables ([`Content::of_cgi`]). Where they say
     /// nothing that makes sense, every read fails with that.
+    ///
+    /// ```
+    /// use cgigate::{Vars, handlers::ContentInput};
+    /// use std::io::Read;
+    ///
+    /// let vars: Vars = [("CONTENT_LENGTH", "4")].into_iter().collect();
+    /// let (stdin, mut body) = (&b"body, and what some server adds\r\n"[..], String::new());
+    /// ContentInput::of_cgi(stdin, &vars).read_to_string(&mut body)?;
+    /// assert_eq!(body, "body");
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn of_cgi(stream: R, vars: &Vars) -> Self {
         match Content::of_cgi(vars) {
             Ok(content) => Self::new(stream, content, u64::MAX),

@@ -29,6 +29,21 @@ use std::{borrow::Cow, io};
 /// ```
 pub trait Handler {
     /// What is set by assignment.
+    ///
+    /// ```
+    /// use cgigate::handlers::{Attributes, Handler};
+    ///
+    /// struct Busy(Attributes);
+    ///
+    /// impl Handler for Busy {
+    ///     fn attributes(&self) -> &Attributes {
+    ///         &self.0
+    ///     }
+    /// }
+    ///
+    /// let busy = Busy(Attributes { error_status: "503 Busy".into(), ..Attributes::BASE });
+    /// assert_eq!(busy.attributes().error_status, "503 Busy");
+    /// ```
     fn attributes(&self) -> &Attributes;
 
     /// Makes the environ of the variables that came, but for the two streams: adds those of
@@ -98,7 +113,30 @@ pub trait Handler {
     /// ```
     fn add_cgi_vars(&self, _vars: &mut Vars) {}
 
-    /// `wsgi.url_scheme`; the example of the trait overrides it.
+    /// `wsgi.url_scheme`: what [`guess_scheme`] says.
+    ///
+    /// ```
+    /// # use cgigate::handlers::{Attributes, Handler};
+    /// use cgigate::{types::{Scheme, Vars}, util::guess_scheme};
+    ///
+    /// /// Behind a proxy that says so, and lets no client say so.
+    /// struct Proxied(Attributes);
+    ///
+    /// impl Handler for Proxied {
+    ///     fn attributes(&self) -> &Attributes {
+    ///         &self.0
+    ///     }
+    ///     fn get_scheme(&self, vars: &Vars) -> Scheme {
+    ///         match vars.get("HTTP_X_FORWARDED_PROTO") {
+    ///             Some(b"https") => Scheme::Https,
+    ///             _ => guess_scheme(vars),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let vars = [("HTTP_X_FORWARDED_PROTO", "https")].into_iter().collect();
+    /// assert_eq!(Proxied(Attributes::BASE).get_scheme(&vars), Scheme::Https);
+    /// ```
     fn get_scheme(&self, vars: &Vars) -> Scheme {
         guess_scheme(vars)
     }
@@ -216,6 +254,18 @@ pub trait Handler {
 }
 
 /// A handler with nothing overridden.
+///
+/// ```
+/// use cgigate::{apps, handlers::{Attributes, Plain, Slate, Streams, run}};
+///
+/// let handler = Plain(Attributes { error_body: b"Sorry.\n"[..].into(), ..Attributes::CGI });
+/// let fails = cgigate::app(|_environ, _start_response| Err("no luck".into()));
+/// let (mut slate, mut out, mut err) = (Slate::default(), Vec::new(), Vec::new());
+/// let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
+/// let _ = run(&handler, &fails, &mut slate, streams)?;
+/// assert!(out.ends_with(b"\r\n\r\nSorry.\n") && err == b"no luck\n");
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Plain(pub Attributes);
 

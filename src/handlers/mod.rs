@@ -16,6 +16,21 @@
 //! What wsgiref checks or leaves to subclasses here, and the compiler does, is in
 //! [`statics`](crate::docs::statics); where an answer is another on purpose, in
 //! [`differences`](crate::docs::differences).
+//!
+//! ```
+//! use cgigate::{Vars, handlers::{BaseCgiHandler, Ending}};
+//!
+//! let hello = cgigate::app(|_environ, start_response| {
+//!     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+//!     Ok("Hello\n".into())
+//! });
+//! let environ: Vars = [("REQUEST_METHOD", "GET"), ("PATH_INFO", "/")].into_iter().collect();
+//! let (mut answer, mut log) = (Vec::new(), Vec::new());
+//! let outcome = BaseCgiHandler::new(&b""[..], &mut answer, &mut log, environ).run(&hello)?;
+//! assert!(answer.starts_with(b"Status: 200 OK\r\n") && log.is_empty());
+//! assert_eq!((outcome.bytes_sent, outcome.ending), (6, Ending::Whole));
+//! # Ok::<_, cgigate::Exception>(())
+//! ```
 
 mod attributes;
 mod cgi;

@@ -10,6 +10,33 @@ use std::{
 };
 
 /// The application panicked.
+///
+/// ```
+/// use cgigate::{Exception, Vars, handlers::{Attributes, Handler, Panicked, SimpleHandler}};
+/// use std::io::{self, Write};
+///
+/// /// Wakes somebody up for panics alone.
+/// struct Watched(Attributes);
+///
+/// impl Handler for Watched {
+///     fn attributes(&self) -> &Attributes {
+///         &self.0
+///     }
+///     fn log_exception(&self, exc: &Exception, errors: &mut dyn Write) -> io::Result<()> {
+///         let urgency = if exc.is::<Panicked>() { "now" } else { "tomorrow" };
+///         writeln!(errors, "{urgency}: {exc}")
+///     }
+/// }
+///
+/// let panics = cgigate::app(|_environ, _start_response| panic!("out of cheese"));
+/// let mut err = Vec::new();
+/// let mut handler = SimpleHandler::new(&b""[..], Vec::new(), &mut err, Vars::default());
+/// handler.run_as(&Watched(Attributes::BASE), &panics)?;
+/// let line = String::from_utf8(err)?;
+/// assert!(line.starts_with("now: the application panicked at "), "{line}");
+/// assert!(line.ends_with(": out of cheese\n"), "{line}");
+/// # Ok::<_, Exception>(())
+/// ```
 #[derive(Debug)]
 pub struct Panicked {
     message: String,

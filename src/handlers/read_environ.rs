@@ -48,6 +48,15 @@ fn note(vars: &mut Vars, name: &[u8], value: &[u8]) {
 }
 
 /// How a web server on Windows turned the bytes of a URL into UTF-16.
+///
+/// ```
+/// use cgigate::handlers::{Encoding, transcode_windows};
+///
+/// // What the client sent as %80, and a server made a euro sign of:
+/// let units: Vec<u16> = "\u{20ac}".encode_utf16().collect();
+/// assert_eq!(transcode_windows(&units, Encoding::Windows1252), b"\x80");
+/// assert_eq!(transcode_windows(&units, Encoding::Latin1), b"?");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -163,6 +172,13 @@ pub fn transcode_windows(units: &[u16], encoding: Encoding) -> Vec<u8> {
 
 /// Whether a variable comes from the request, so that its bytes are the client's (wsgiref's
 /// `_needs_transcode`).
+///
+/// ```
+/// use cgigate::handlers::needs_transcode;
+///
+/// assert!(needs_transcode("PATH_INFO") && needs_transcode("REDIRECT_HTTP_COOKIE"));
+/// assert!(!needs_transcode("SYSTEMROOT"));
+/// ```
 pub fn needs_transcode(name: &str) -> bool {
     const NAMES: [&str; 10] = [
         "SCRIPT_NAME",

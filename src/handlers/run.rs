@@ -16,6 +16,22 @@ use std::{
 };
 
 /// What a worker keeps from request to request, so that a request need not allocate.
+///
+/// ```
+/// use cgigate::{apps, handlers::{Attributes, Plain, Slate, Streams, run}};
+///
+/// // One for each thread, for all requests that it answers.
+/// let mut slate = Slate::default();
+/// for body in ["one", "two"] {
+///     slate.wipe(None);
+///     slate.vars.set("CONTENT_LENGTH", body.len().to_string());
+///     let (mut out, mut err) = (Vec::new(), Vec::new());
+///     let streams = Streams { stdin: &mut body.as_bytes(), stdout: &mut out, stderr: &mut err };
+///     let _ = run(&Plain(Attributes::CGI), &apps::echo, &mut slate, streams)?;
+///     assert!(out.ends_with(body.as_bytes()));
+/// }
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 #[derive(Default)]
 pub struct Slate {
     /// The variables of the request: filled by the server before [`run`](run()).
@@ -30,6 +46,17 @@ pub struct Slate {
 
 impl Slate {
     /// Wipes it for the next request, and gives back what an unusually large one had taken.
+    ///
+    /// ```
+    /// use cgigate::handlers::Slate;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let mut slate = Slate::default();
+    /// slate.vars.set("HTTP_COOKIE", "a secret");
+    /// let deadline = Some(Instant::now() + Duration::from_secs(30));
+    /// slate.wipe(deadline); // and the next may ask how much time it has
+    /// assert!(slate.vars.is_empty() && slate.request().deadline() == deadline);
+    /// ```
     pub fn wipe(&mut self, deadline: Option<Instant>) {
         const USUAL: usize = 64 << 10;
         self.vars.clear();
@@ -46,12 +73,35 @@ impl Slate {
     }
 
     /// The request, for whoever may have to cancel it.
+    ///
+    /// ```
+    /// use cgigate::handlers::Slate;
+    /// use std::{sync::Arc, thread};
+    ///
+    /// let slate = Slate::default();
+    /// let request = Arc::clone(slate.request());
+    /// // The thread that sees the client go tells the one that runs the application.
+    /// thread::spawn(move || request.cancel()).join().expect("it does not panic");
+    /// assert!(slate.request().is_cancelled());
+    /// ```
     pub fn request(&self) -> &Arc<Request> {
         &self.request
     }
 }
 
 /// The three streams of a request.
+///
+/// ```
+/// use cgigate::{apps, handlers::{Attributes, Plain, Slate, Streams, run}};
+///
+/// let mut slate = Slate::default();
+/// slate.vars.set("CONTENT_LENGTH", "4");
+/// let (mut out, mut err) = (Vec::new(), Vec::new());
+/// let streams = Streams { stdin: &mut &b"body"[..], stdout: &mut out, stderr: &mut err };
+/// let _ = run(&Plain(Attributes::CGI), &apps::echo, &mut slate, streams)?;
+/// assert!(out.ends_with(b"body") && err.is_empty()); // they are the caller's again
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 pub struct Streams<'s> {
     /// `wsgi.input`: ends where the body ends.
     pub stdin: &'s mut dyn BufRead,
@@ -62,6 +112,27 @@ pub struct Streams<'s> {
 }
 
 /// How a response ended.
+///
+/// ```
+/// use cgigate::handlers::Ending;
+///
+/// /// Whether the connection can be kept: over HTTP the next answer would be taken for the rest of
+/// /// this one where nothing but its end tells how long it is.
+/// fn keeps(ending: Ending) -> bool {
+///     match ending {
+///         Ending::Whole => true,
+///         Ending::Cut { .. } | Ending::Departed => false,
+///     }
+/// }
+///
+/// let breaks = cgigate::app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(cgigate::Body::from_iter([Ok(b"half".to_vec()), Err("lost".into())].into_iter()))
+/// });
+/// let answer = cgigate::testing::get("/").ask(&breaks);
+/// assert_eq!((answer.status, answer.ending), (200, Ending::Cut { length_known: false }));
+/// assert!(!keeps(answer.ending));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All of it was written.
@@ -76,6 +147,16 @@ pub enum Ending {
 }
 
 /// What became of a request: for the access log, and for what the server does next.
+///
+/// ```
+/// use cgigate::{Vars, apps, handlers::{BaseCgiHandler, Ending, Outcome}};
+///
+/// let mut handler = BaseCgiHandler::new(&b""[..], Vec::new(), Vec::new(), Vars::default());
+/// let Outcome { status, bytes_sent, ending } = handler.run(&apps::hello)?;
+/// let cut = if ending == Ending::Whole { "" } else { " cut" };
+/// assert_eq!(format!("{status} {bytes_sent}{cut}"), "200 12"); // a line of a log
+/// # Ok::<_, cgigate::Exception>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Outcome {

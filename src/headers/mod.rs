@@ -7,8 +7,27 @@
 //! Names and values are bytes, and a `&str` stands for its UTF-8. Only
 //! [`add_header`](Headers::add_header), which quotes, takes text: native strings as PEP 3333 has
 //! them, a character a byte.
+//!
+//! ```
+//! use cgigate::{headers::Headers, types::Violation};
+//!
+//! /// What is told to caches about a page of somebody who has logged in.
+//! fn keep_private(headers: &mut Headers) -> Result<(), Violation> {
+//!     headers.set("Cache-Control", "private, no-cache")?;
+//!     headers.add("Vary", "Cookie")
+//! }
+//!
+//! let mut headers = Headers::new([("cache-control", "public"), ("Vary", "Accept")])?;
+//! keep_private(&mut headers)?;
+//! assert_eq!(headers.get_all("Vary"), [&b"Accept"[..], b"Cookie"]);
+//! assert_eq!(headers.get_all("Cache-Control"), [b"private, no-cache"]);
+//! # Ok::<_, Violation>(())
+//! ```
 
-use crate::types::{HeaderPart, Violation, repr, to_native};
+mod field;
+
+use crate::types::{Violation, repr, to_native};
+pub(crate) use field::{check_name, check_value, has_control};
 use std::{fmt, ops::Range};
 
 /// Header fields of a response.
@@ -79,17 +98,44 @@ impl Headers {
     }
 
     /// The fields as a list of its own.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Vary", "Accept")])?;
+    /// assert_eq!(headers.into_vec(), [(b"Vary".to_vec(), b"Accept".to_vec())]);
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn into_vec(self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
     }
 
     /// Forgets everything but the memory it was kept in.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::new([("Content-Type", "text/html"), ("ETag", "\"1\"")])?;
+    /// headers.clear(); // it is to be another page
+    /// headers.add("Content-Type", "text/plain")?;
+    /// assert_eq!(headers.to_bytes(), b"Content-Type: text/plain\r\n\r\n");
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn clear(&mut self) {
         self.lines.clear();
         self.fields.clear();
     }
 
     /// Gives back memory beyond `bytes`, after a response that was larger than most.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let mut headers = Headers::new([("X-Trace", "x".repeat(1 << 20))])?;
+    /// headers.clear();
+    /// headers.shrink_to(4 << 10); // the mebibyte is free again
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     #[inline]
     pub fn shrink_to(&mut self, bytes: usize) {
         self.lines.shrink_to(bytes);
@@ -222,6 +268,15 @@ impl Headers {
     }
 
     /// `get`: the first value of that name, in whatever letter case (of ASCII).
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Content-Type", "text/html")])?;
+    /// let is_html = headers.get("content-type").is_some_and(|kind| kind.starts_with(b"text/html"));
+    /// assert!(is_html && headers.get("ETag").is_none());
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
         // Nearly always in the very same spelling, which is faster to see.
@@ -249,6 +304,14 @@ impl Headers {
     }
 
     /// `name in headers`: a field without value is there.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("X-Empty", "")])?;
+    /// assert!(headers.contains("x-empty") && !headers.contains("Date"));
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         self.get(name).is_some()
     }
@@ -269,26 +332,62 @@ impl Headers {
     }
 
     /// The names, in order, repetitions included.
+    ///
+    /// ```
+    /// use cgigate::{headers::Headers, util::is_hop_by_hop};
+    ///
+    /// let headers = Headers::new([("Vary", "Accept"), ("Connection", "close")])?;
+    /// assert!(headers.keys().any(is_hop_by_hop)); // which no handler would let through
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
         self.iter().map(|(name, _)| name)
     }
 
     /// The values, in order.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])?;
+    /// assert!(headers.values().eq([b"a=1", b"b=2"]));
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn values(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
         self.iter().map(|(_, value)| value)
     }
 
     /// How many fields there are, repetitions included.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let headers = Headers::new([("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])?;
+    /// assert_eq!(headers.len(), 2);
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
     /// Whether there is none.
+    ///
+    /// ```
+    /// assert!(cgigate::headers::Headers::default().is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
     /// `bytes(headers)`: a line each, and the empty line.
+    ///
+    /// ```
+    /// use cgigate::headers::Headers;
+    ///
+    /// let head = Headers::new([("Status", "204 No Content"), ("ETag", "\"1\"")])?.to_bytes();
+    /// assert_eq!(head, b"Status: 204 No Content\r\nETag: \"1\"\r\n\r\n");
+    /// # Ok::<_, cgigate::types::Violation>(())
+    /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.lines(), b"\r\n"].concat()
     }
@@ -328,62 +427,6 @@ impl Headers {
 
 const COLON: &[u8; 2] = b": ";
 const CRLF: &[u8; 2] = b"\r\n";
-
-/// RFC 9110 section 5.6.2: `tchar`, for each byte.
-const TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        token[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < others.len() {
-        token[others[at] as usize] = true;
-        at += 1;
-    }
-    token
-};
-
-pub(crate) fn check_name(name: &[u8]) -> Result<(), Violation> {
-    // Without an early end the compiler need not ask after each byte.
-    let is_token = name.iter().fold(true, |all, &byte| all & TOKEN[usize::from(byte)]);
-    if is_token && !name.is_empty() {
-        return Ok(());
-    }
-    Err(match name.iter().any(u8::is_ascii_control) {
-        true => Violation::HeaderControl(HeaderPart::Name),
-        false => Violation::HeaderName(name.to_vec()),
-    })
-}
-
-pub(crate) fn check_value(value: &[u8]) -> Result<(), Violation> {
-    let bad = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    match has_control(value) && value.iter().any(bad) {
-        true => Err(Violation::HeaderControl(HeaderPart::Value)),
-        false => Ok(()),
-    }
-}
-
-/// Whether any of the bytes is a control character, eight looked at together.
-pub(crate) fn has_control(bytes: &[u8]) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    // A byte that is smaller borrows: it has the highest bit then, and had not before.
-    let smaller = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word & (EACH << 7);
-    let control = |word: u64| smaller(word, 0x20) | smaller(word ^ (EACH * 0x7f), 1) != 0;
-    if let Some(last) = bytes.last_chunk() {
-        let (words, _) = bytes.as_chunks();
-        return words.iter().chain([last]).any(|word| control(u64::from_ne_bytes(*word)));
-    }
-    match (bytes.first_chunk(), bytes.last_chunk()) {
-        (Some(first), Some(last)) => {
-            let (first, last) = (u32::from_ne_bytes(*first), u32::from_ne_bytes(*last));
-            control(u64::from(first) << 32 | u64::from(last))
-        }
-        _ => bytes.iter().any(u8::is_ascii_control),
-    }
-}
 
 fn latin1(text: &str) -> Result<Vec<u8>, Violation> {
     text.chars().map(|c| u8::try_from(c).map_err(|_| Violation::HeaderNotLatin1(c))).collect()

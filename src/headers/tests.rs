@@ -1,6 +1,7 @@
 //! wsgiref's rules for `Headers`, one by one, and that no sequence of changes breaks them.
 
 use super::*;
+use crate::types::HeaderPart;
 use proptest::prelude::*;
 
 fn headers(fields: &[(&str, &str)]) -> Headers {

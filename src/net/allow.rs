@@ -28,6 +28,13 @@ pub struct Network {
 }
 
 /// A text that is no [`Network`].
+///
+/// ```
+/// use cgigate::net::Network;
+///
+/// let error = "10.0.0.0/33".parse::<Network>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"10.0.0.0/33\" is no network: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no network: use an address, or 10.0.0.0/8, 2001:db8::/32")]
 pub struct NetworkError(String);
@@ -63,6 +70,15 @@ impl FromStr for Network {
 
 impl Network {
     /// Whether an address lies in it.
+    ///
+    /// ```
+    /// use cgigate::net::Network;
+    ///
+    /// let network: Network = "2001:db8::/32".parse()?;
+    /// assert!(network.contains("2001:db8::7".parse()?));
+    /// assert!(!network.contains("10.0.0.7".parse()?));
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
@@ -104,11 +120,30 @@ pub struct Allow {
 impl Allow {
     /// Peers in one of `networks`, or of one of the users `uids`; where a list is empty, what is so
     /// by default.
+    ///
+    /// ```
+    /// use cgigate::net::{Allow, Peer};
+    ///
+    /// let www_data = 33;
+    /// let allow = Allow::new(Vec::new(), vec![www_data]);
+    /// assert!(allow.admits(Peer::User(www_data)) && !allow.admits(Peer::User(0)));
+    /// assert!(allow.admits(Peer::Ip("::1".parse()?))); // networks are as by default
+    /// # Ok::<_, std::net::AddrParseError>(())
+    /// ```
     pub fn new(networks: Vec<Network>, uids: Vec<u32>) -> Self {
         Self { networks, uids }
     }
 
     /// Adds the addresses of `FCGI_WEB_SERVER_ADDRS`, separated by commas.
+    ///
+    /// ```
+    /// use cgigate::net::{Allow, NetworkError};
+    ///
+    /// let mut allow = Allow::default();
+    /// allow.add_web_servers(&std::env::var("FCGI_WEB_SERVER_ADDRS").unwrap_or_default())?;
+    /// assert!(allow.add_web_servers("192.0.2.1,www.example.org").is_err()); // no names
+    /// # Ok::<_, NetworkError>(())
+    /// ```
     ///
     /// # Errors
     /// One of them is none.
@@ -120,6 +155,14 @@ impl Allow {
     }
 
     /// Whether it says who may connect over TCP; else only this machine may.
+    ///
+    /// ```
+    /// use cgigate::net::Allow;
+    ///
+    /// assert!(!Allow::default().has_networks());
+    /// assert!(Allow::new(vec!["10.0.0.0/8".parse()?], Vec::new()).has_networks());
+    /// # Ok::<_, cgigate::net::NetworkError>(())
+    /// ```
     pub fn has_networks(&self) -> bool {
         !self.networks.is_empty()
     }
@@ -142,6 +185,17 @@ impl Allow {
     }
 
     /// Whether a peer may connect.
+    ///
+    /// ```
+    /// use cgigate::net::{Allow, Peer};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let _client = TcpStream::connect(listener.local_addr()?)?;
+    /// let (_, address) = listener.accept()?;
+    /// assert!(Allow::default().admits(Peer::Ip(address.ip())));
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn admits(&self, peer: Peer) -> bool {
         match peer {
             Peer::Ip(address) if self.networks.is_empty() => address.to_canonical().is_loopback(),

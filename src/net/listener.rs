@@ -18,6 +18,18 @@ use std::{
 };
 
 /// Why an address cannot be listened on.
+///
+/// ```
+/// use cgigate::net::{BindOptions, ListenError, Listener};
+///
+/// let options = BindOptions::default();
+/// let first = Listener::bind(&"127.0.0.1:0".parse()?, &options)?;
+/// match Listener::bind(&first[0].address(), &options) {
+///     Err(error @ ListenError::System { .. }) => eprintln!("{error}"), // what, where, and why not
+///     other => panic!("two at one address: {other:?}"),
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -44,6 +56,19 @@ pub enum ListenError {
 }
 
 /// How sockets are made.
+///
+/// ```
+/// use cgigate::net::{BindOptions, Listener};
+///
+/// // Only the web server's group gets in.
+/// let options = BindOptions { socket_mode: 0o660, ..BindOptions::default() };
+/// let path = std::env::temp_dir().join(format!("cgigate-{}.sock", std::process::id()));
+/// let listener = Listener::bind(&format!("unix:{}", path.display()).parse()?, &options)?;
+/// assert!(path.exists());
+/// drop(listener);
+/// assert!(!path.exists());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct BindOptions {
     /// Connections that may wait to be accepted.
@@ -79,6 +104,16 @@ pub struct Listener {
 
 impl Listener {
     /// Listens on `address`: one socket, but of [`Address::Systemd`] all that are meant.
+    ///
+    /// ```
+    /// use cgigate::net::{BindOptions, Listener};
+    /// use std::{net::TcpListener, os::fd::AsFd};
+    ///
+    /// let listeners = Listener::bind(&"127.0.0.1:0".parse()?, &BindOptions::default())?;
+    /// let socket = TcpListener::from(listeners[0].as_fd().try_clone_to_owned()?);
+    /// assert!(socket.local_addr()?.ip().is_loopback()); // for whoever accepts by himself
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// See [`ListenError`].
@@ -118,6 +153,21 @@ impl Listener {
 
     /// The socket that the process was started with on descriptor 0.
     ///
+    /// ```
+    /// use cgigate::net::{BindOptions, ListenError, Listener};
+    ///
+    /// // As spawn-fcgi and lighttpd start applications; by hand there is no such socket.
+    /// let listeners = match Listener::stdin() {
+    ///     Ok(handed_over) => vec![handed_over],
+    ///     Err(ListenError::NotListening(_)) => {
+    ///         Listener::bind(&"127.0.0.1:0".parse()?, &BindOptions::default())?
+    ///     }
+    ///     Err(error) => return Err(error.into()),
+    /// };
+    /// assert_eq!(listeners.len(), 1);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// See [`ListenError`].
     pub fn stdin() -> Result<Self, ListenError> {
@@ -133,6 +183,15 @@ impl Listener {
 
     /// The address, with the port that the system chose if it was left to it; of a socket that was
     /// handed over, its own.
+    ///
+    /// ```
+    /// use cgigate::net::{BindOptions, Listener};
+    ///
+    /// let listeners = Listener::bind(&":0".parse()?, &BindOptions::default())?;
+    /// eprintln!("ready on {}", listeners[0].address()); // 127.0.0.1 and a real port
+    /// assert_ne!(listeners[0].address().to_string(), "127.0.0.1:0");
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     pub fn address(&self) -> Address {
         let own = || -> io::Result<Address> {
             let tcp = TcpListener::from(self.fd.try_clone()?).local_addr();

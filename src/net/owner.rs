@@ -21,6 +21,13 @@ pub struct Owner {
 }
 
 /// A text that is no [`Owner`].
+///
+/// ```
+/// use cgigate::net::Owner;
+///
+/// let error = "www-data:".parse::<Owner>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"www-data:\" is no owner: use user, "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no owner: use user, user:group or :group, by name or number")]
 pub struct OwnerError(String);

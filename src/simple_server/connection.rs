@@ -3,7 +3,7 @@
 use super::{
     chunked::{Chunks, Piece},
     handler::Size,
-    request::{BODY_TOO_LONG, Framing, Refused, parse},
+    request::{BODY_TOO_LONG, Framing, Refused, Request, as_far_as_it_came, parse},
     response::Way,
     server::Serving,
     spooled::Spooled,
@@ -137,22 +137,40 @@ impl Connection {
         vars.set_default("SERVER_PORT", port.to_string());
     }
 
-    /// Answers with an error page.
+    /// Answers with an error page. Without a `request`, what came of one is in the buffer.
     pub(super) fn refuse(
         &mut self,
         serving: &Serving<'_>,
         refused: &Refused,
-        line: &[u8],
-        is_head: bool,
+        request: Option<&Request>,
     ) -> After {
+        let blank = self.buffer.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        let came = request.map_or(&self.buffer[blank..], |request| &request.requestline);
+        // http.server does not keep a line that is too long.
+        let line = if refused.code() == 414 { b"" } else { first_line(came) };
+        let is_head = line.starts_with(b"HEAD ");
         serving.handler.log_error(self.client, refused);
         serving.handler.log_request(self.client, line, refused.code(), Size::Page);
         let page = serving.page(refused, is_head);
         // It fits the socket's buffer, unless the client does not read its answers.
-        match self.socket.send(&page) {
+        let sent = self.socket.send(&page);
+        let environ = || match request {
+            Some(request) => Some(self.environ(serving, request)),
+            None => Some(self.environ(serving, &as_far_as_it_came(came)?)),
+        };
+        serving.handler.refused(refused, &environ);
+        match sent {
             Ok(n) if n == page.len() => After::Drain,
             _ => After::Close,
         }
+    }
+
+    /// The variables of a request that is not run.
+    fn environ(&self, serving: &Serving<'_>, request: &Request) -> Vars {
+        let mut vars = Vars::default();
+        self.base_environ(serving, &mut vars);
+        serving.handler.get_environ(request, self.client, serving.options.rules, &mut vars);
+        vars
     }
 
     /// Tells the client that nothing more comes, and reads what does for a while.
@@ -196,15 +214,10 @@ pub(super) fn answer(
     let rules = serving.options.rules;
     let request = match parse(&connection.buffer[head.clone()], rules) {
         Ok(request) => request,
-        Err(refused) => {
-            let line = first_line(&connection.buffer[head]).to_vec();
-            let is_head = line.starts_with(b"HEAD ");
-            return connection.refuse(serving, &refused, &line, is_head);
-        }
+        Err(refused) => return connection.refuse(serving, &refused, None),
     };
     let refuse = |connection: &mut Connection, refused: Refused| {
-        let is_head = request.command == "HEAD";
-        connection.refuse(serving, &refused, &request.requestline, is_head)
+        connection.refuse(serving, &refused, Some(&request))
     };
     if matches!(request.framing, Framing::Length(length) if length > serving.options.max_body) {
         return refuse(connection, BODY_TOO_LONG);
@@ -327,7 +340,7 @@ impl Client for Waiting {
 const CANNOT_KEEP: Refused =
     Refused { status: "500 Internal Server Error", why: "the body cannot be kept" };
 
-pub(super) fn first_line(head: &[u8]) -> &[u8] {
+fn first_line(head: &[u8]) -> &[u8] {
     head.split(|byte| b"\r\n".contains(byte)).next().unwrap_or_default()
 }
 

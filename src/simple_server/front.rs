@@ -12,7 +12,7 @@
 //! ```
 
 use super::{
-    connection::{After, Connection, PIECE, UnderWay, first_line},
+    connection::{After, Connection, PIECE, UnderWay},
     head_scan::HeadScan,
     pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
     request::{Refused, Rules},
@@ -490,15 +490,7 @@ impl<'s> Watcher<'s> {
     fn refuse(&mut self, slot: usize, refused: &Refused) {
         let Some(watched) = self.take(slot) else { return };
         let mut connection = watched.connection;
-        let line = match refused.code() {
-            414 => Vec::new(),
-            _ => {
-                let start = connection.buffer.iter().take_while(|b| b"\r\n".contains(b)).count();
-                first_line(&connection.buffer[start..]).to_vec()
-            }
-        };
-        let is_head = line.starts_with(b"HEAD ");
-        let after = connection.refuse(self.serving, refused, &line, is_head);
+        let after = connection.refuse(self.serving, refused, None);
         connection.buffer = Vec::new();
         self.take_back(slot, connection, after);
     }

@@ -35,23 +35,93 @@ use std::{
 /// ```
 pub trait WsgiRequestHandler: Send + Sync {
     /// Adds the variables of `request` to those of the server, which are in `environ` already.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, net::Peer};
+    /// # use cgigate::simple_server::{Request, Rules, WsgiRequestHandler, get_environ};
+    /// /// Behind something that speaks TLS for it.
+    /// struct Secure;
+    ///
+    /// impl WsgiRequestHandler for Secure {
+    ///     fn get_environ(&self, request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
+    ///         get_environ(request, client, rules, environ);
+    ///         environ.set("HTTPS", "on");
+    ///     }
+    /// }
+    /// ```
     fn get_environ(&self, request: &Request, client: Peer, rules: Rules, environ: &mut Vars) {
         environ::get_environ(request, client, rules, environ);
     }
 
     /// `BaseServer.verify_request`: whether a client that has just connected, and that
     /// [`Options::allow`](super::Options::allow) lets in, is served; else its connection is closed.
+    ///
+    /// ```
+    /// # use cgigate::{net::Peer, simple_server::WsgiRequestHandler};
+    /// /// Lets each user of this machine in but one.
+    /// struct But(u32);
+    ///
+    /// impl WsgiRequestHandler for But {
+    ///     fn verify_request(&self, client: Peer) -> bool {
+    ///         client != Peer::User(self.0)
+    ///     }
+    /// }
+    ///
+    /// assert!(!But(1000).verify_request(Peer::User(1000)));
+    /// ```
     fn verify_request(&self, _client: Peer) -> bool {
         true
     }
 
     /// `wsgi.errors`: the process's stderr.
+    ///
+    /// ```
+    /// # use cgigate::simple_server::WsgiRequestHandler;
+    /// # use std::{fs::File, io::Write};
+    /// /// Applications have a log of their own.
+    /// struct Logged(File);
+    ///
+    /// impl WsgiRequestHandler for Logged {
+    ///     fn get_stderr(&self) -> Box<dyn Write + '_> {
+    ///         Box::new(&self.0)
+    ///     }
+    /// }
+    /// ```
     fn get_stderr(&self) -> Box<dyn Write + '_> {
         Box::new(io::stderr())
     }
 
     /// Runs one request: `app`, if the server has one, under `handler`. One that answers by
     /// several applications overrides this.
+    ///
+    /// ```
+    /// # use cgigate::{Application, Exception, apps, handlers::{Handler, Outcome, Slate, Streams, run}};
+    /// # use cgigate::simple_server::{DefaultHandler, ServerHandler, WsgiRequestHandler};
+    /// /// Answers who looks whether it is alive, and leaves all else to the application.
+    /// struct Alive;
+    ///
+    /// impl WsgiRequestHandler for Alive {
+    ///     fn handle(
+    ///         &self,
+    ///         app: Option<&dyn Application>,
+    ///         handler: &dyn Handler,
+    ///         slate: &mut Slate,
+    ///         streams: Streams<'_>,
+    ///     ) -> Result<Outcome, Exception> {
+    ///         match slate.vars.get("PATH_INFO") {
+    ///             Some(b"/alive") => run(handler, &apps::hello, slate, streams),
+    ///             _ => DefaultHandler.handle(app, handler, slate, streams),
+    ///         }
+    ///     }
+    /// }
+    /// # let mut slate = Slate::default();
+    /// # slate.vars.set("PATH_INFO", "/alive");
+    /// # let (mut out, mut err) = (Vec::new(), Vec::new());
+    /// # let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
+    /// # let outcome = Alive.handle(None, &ServerHandler::default(), &mut slate, streams)?;
+    /// # assert_eq!(outcome.status, 200);
+    /// # Ok::<_, Exception>(())
+    /// ```
     ///
     /// # Errors
     /// As [`run`](crate::handlers::run()).
@@ -69,6 +139,22 @@ pub trait WsgiRequestHandler: Send + Sync {
     }
 
     /// The client as logs have it: its address, never its name.
+    ///
+    /// ```
+    /// # use cgigate::{net::Peer, simple_server::{DefaultHandler, WsgiRequestHandler}};
+    /// /// Logs that tell nobody's address.
+    /// struct Discreet;
+    ///
+    /// impl WsgiRequestHandler for Discreet {
+    ///     fn address_string(&self, _: Peer) -> String {
+    ///         "-".into()
+    ///     }
+    /// }
+    ///
+    /// let client = Peer::Ip([127, 0, 0, 1].into());
+    /// assert_eq!(DefaultHandler.address_string(client), "127.0.0.1");
+    /// assert_eq!(Discreet.address_string(client), "-");
+    /// ```
     fn address_string(&self, client: Peer) -> String {
         match client {
             Peer::Ip(_) => address_string(client),
@@ -77,6 +163,24 @@ pub trait WsgiRequestHandler: Send + Sync {
     }
 
     /// A line of the log, on stderr.
+    ///
+    /// ```
+    /// # use cgigate::{net::Peer, simple_server::{Size, WsgiRequestHandler}};
+    /// # use std::{fmt, sync::Mutex};
+    /// /// Keeps the lines, for a test.
+    /// #[derive(Default)]
+    /// struct Kept(Mutex<Vec<String>>);
+    ///
+    /// impl WsgiRequestHandler for Kept {
+    ///     fn log_message(&self, _: Peer, message: fmt::Arguments<'_>) {
+    ///         self.0.lock().unwrap().push(message.to_string());
+    ///     }
+    /// }
+    ///
+    /// let kept = Kept::default();
+    /// kept.log_request(Peer::Ip([127, 0, 0, 1].into()), b"GET / HTTP/1.1", 200, Size::Whole(12));
+    /// assert_eq!(kept.0.lock().unwrap()[..], ["\"GET / HTTP/1.1\" 200 12"]);
+    /// ```
     fn log_message(&self, client: Peer, message: fmt::Arguments<'_>) {
         let (client, date) = (self.address_string(client), log_date_time_string(SystemTime::now()));
         crate::sys::say_at(
@@ -87,25 +191,100 @@ pub trait WsgiRequestHandler: Send + Sync {
 
     /// The access line of a request: `requestline` as the client sent it, the status, and the
     /// bytes of the body that were sent; `-` for a page that the server made itself.
+    ///
+    /// ```
+    /// # use cgigate::{net::Peer, simple_server::{DefaultHandler, Size, WsgiRequestHandler}};
+    /// /// Says nothing of what went well.
+    /// struct Faults;
+    ///
+    /// impl WsgiRequestHandler for Faults {
+    ///     fn log_request(&self, client: Peer, requestline: &[u8], code: u16, size: Size) {
+    ///         if code >= 400 || matches!(size, Size::Aborted(_)) {
+    ///             DefaultHandler.log_request(client, requestline, code, size);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     fn log_request(&self, client: Peer, requestline: &[u8], code: u16, size: Size) {
         let line = Escaped(requestline);
         self.log_message(client, format_args!("\"{line}\" {code} {size}"));
     }
 
     /// Why a request was refused.
+    ///
+    /// ```
+    /// # use cgigate::{net::Peer, simple_server::{Refused, WsgiRequestHandler}};
+    /// # use std::sync::atomic::{AtomicUsize, Ordering};
+    /// /// Counts what scanners send, and fills no log with it.
+    /// #[derive(Default)]
+    /// struct Counted(AtomicUsize);
+    ///
+    /// impl WsgiRequestHandler for Counted {
+    ///     fn log_error(&self, _: Peer, refused: &Refused) {
+    ///         if refused.code() == 400 {
+    ///             self.0.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     fn log_error(&self, client: Peer, refused: &Refused) {
         self.log_message(client, format_args!("code {}, message {}", refused.code(), refused.why));
     }
 
+    /// A request was answered with a page of the server, and is not run. `environ` makes its
+    /// variables, as far as they came; `None` if it cannot be read.
+    ///
+    /// ```
+    /// # use cgigate::{Vars, simple_server::{Refused, WsgiRequestHandler}};
+    /// struct Told;
+    ///
+    /// impl WsgiRequestHandler for Told {
+    ///     fn refused(&self, refused: &Refused, environ: &dyn Fn() -> Option<Vars>) {
+    ///         let agent = environ().and_then(|vars| Some(vars.native("HTTP_USER_AGENT")?.into_owned()));
+    ///         eprintln!("{}: {} to {agent:?}", refused.code(), refused.why);
+    ///     }
+    /// }
+    /// ```
+    fn refused(&self, _refused: &Refused, _environ: &dyn Fn() -> Option<Vars>) {}
+
     /// Whether [`handle`](Self::handle) may end a request before its application has ended.
+    // Only the command line can, by what is private here.
+    #[doc(hidden)]
     fn limits_time(&self) -> bool {
         false
     }
 
     /// So many requests wait for a thread: for whoever shows it.
+    ///
+    /// ```
+    /// # use cgigate::simple_server::WsgiRequestHandler;
+    /// # use std::sync::atomic::{AtomicUsize, Ordering};
+    /// /// For a page of figures.
+    /// #[derive(Default)]
+    /// struct Shown(AtomicUsize);
+    ///
+    /// impl WsgiRequestHandler for Shown {
+    ///     fn queued(&self, waiting: usize) {
+    ///         self.0.store(waiting, Ordering::Relaxed);
+    ///     }
+    /// }
+    /// ```
     fn queued(&self, _waiting: usize) {}
 
     /// `BaseServer.handle_error`: what even the error page could not answer. The server goes on.
+    ///
+    /// ```
+    /// # use cgigate::{Exception, net::Peer, simple_server::WsgiRequestHandler};
+    /// /// Ends the process instead of going on, for tests.
+    /// struct Strict;
+    ///
+    /// impl WsgiRequestHandler for Strict {
+    ///     fn handle_error(&self, client: Peer, exc: &Exception) {
+    ///         eprintln!("answer {client}: {exc}");
+    ///         std::process::abort();
+    ///     }
+    /// }
+    /// ```
     fn handle_error(&self, client: Peer, exc: &Exception) {
         let client = self.address_string(client);
         let exc = exc.to_string();
@@ -143,6 +322,15 @@ impl fmt::Display for Size {
 }
 
 /// [`WsgiRequestHandler`] with nothing overridden.
+///
+/// ```
+/// use cgigate::{net::Peer, simple_server::{DefaultHandler, WsgiRequestHandler, WsgiServer}};
+///
+/// let mut server = WsgiServer::new("127.0.0.1:0")?;
+/// server.set_handler(DefaultHandler); // which it had from the beginning
+/// assert!(DefaultHandler.verify_request(Peer::Ip([192, 0, 2, 1].into())));
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DefaultHandler;
 

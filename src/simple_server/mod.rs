@@ -14,6 +14,23 @@
 //! with kept connections, which survives clients that mean no good.
 //!
 //! Where `http.server` would guess what a client meant, a 400 says that nobody should.
+//!
+//! ```
+//! use cgigate::simple_server::{demo_app, make_server};
+//! use std::{io::{Read, Write}, net::TcpStream, thread};
+//!
+//! let server = make_server("127.0.0.1", 0, demo_app)?;
+//! let address = server.server_address().expect("it listens");
+//! let answer = thread::scope(|scope| {
+//!     scope.spawn(|| server.handle_request()); // serve_forever answers all that follow, too
+//!     let (mut client, mut answer) = (TcpStream::connect(address)?, String::new());
+//!     client.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+//!     client.read_to_string(&mut answer)?;
+//!     Ok::<_, std::io::Error>(answer)
+//! })?;
+//! assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.contains("Hello world!"));
+//! # Ok::<_, std::io::Error>(())
+//! ```
 
 mod chunked;
 mod connection;

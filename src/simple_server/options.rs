@@ -67,6 +67,13 @@ impl Options {
     }
 
     /// Whether HTTP/1.1 is spoken.
+    ///
+    /// ```
+    /// use cgigate::simple_server::{Options, Rules};
+    ///
+    /// let options = Options { rules: Rules::Strict, ..Options::default() };
+    /// assert!(options.is_modern()); // connections are kept
+    /// ```
     pub fn is_modern(&self) -> bool {
         self.rules == Rules::Strict
     }

@@ -1,8 +1,8 @@
 //! The threads that answer what the watcher has found ready, and what waits for one of them.
 
 use super::{
-    connection::{After, Connection, answer, first_line},
-    request::Refused,
+    connection::{After, Connection, answer},
+    request::{Refused, parse},
     server::Serving,
 };
 use crate::handlers::Slate;
@@ -16,6 +16,8 @@ use std::{
 
 pub(super) const NO_THREAD: Refused =
     Refused { status: "503 Service Unavailable", why: "there are too many requests" };
+const TOO_LATE: Refused =
+    Refused { status: "503 Service Unavailable", why: "the request waited for too long" };
 
 /// A request that waits for a thread.
 pub(super) struct Job {
@@ -101,7 +103,6 @@ pub(super) fn turn_away(
     head: Range<usize>,
     serving: &Serving<'_>,
 ) -> After {
-    let line = first_line(&connection.buffer[head]).to_vec();
-    let is_head = line.starts_with(b"HEAD ");
-    connection.refuse(serving, &NO_THREAD, &line, is_head)
+    let request = parse(&connection.buffer[head], serving.options.rules).ok();
+    connection.refuse(serving, &TOO_LATE, request.as_ref())
 }

@@ -80,6 +80,20 @@ pub struct Request {
 }
 
 /// Where the body of a request ends (RFC 9112 section 6.3).
+///
+/// ```
+/// use cgigate::simple_server::Framing;
+///
+/// /// Whether it can be known that a body is a small one before it is there.
+/// fn is_small(framing: Framing) -> bool {
+///     match framing {
+///         Framing::Length(length) => length <= 64 << 10,
+///         Framing::Chunked => false,
+///     }
+/// }
+///
+/// assert!(is_small(Framing::Length(100)) && !is_small(Framing::Chunked));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// After so many bytes.
@@ -89,6 +103,13 @@ pub enum Framing {
 }
 
 /// A request that is answered with its status and nothing else; the reason holds no byte of it.
+///
+/// ```
+/// use cgigate::simple_server::Refused;
+///
+/// let refused = Refused { status: "400 Bad Request", why: "a line does not end in CR LF" };
+/// assert_eq!(refused.to_string(), "400 Bad Request: a line does not end in CR LF");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {why}")]
 pub struct Refused {
@@ -100,6 +121,13 @@ pub struct Refused {
 
 impl Refused {
     /// The three digits.
+    ///
+    /// ```
+    /// use cgigate::simple_server::Refused;
+    ///
+    /// let refused = Refused { status: "414 URI Too Long", why: "the request line is too long" };
+    /// assert_eq!(refused.code(), 414);
+    /// ```
     pub fn code(&self) -> u16 {
         self.status.get(..3).and_then(|code| code.parse().ok()).unwrap_or(500)
     }
@@ -237,6 +265,16 @@ pub(super) fn parse(head: &[u8], rules: Rules) -> Result<Request, Refused> {
         is_modern,
         keep_alive: if is_modern { !said.close } else { said.keep_alive && !said.close },
     })
+}
+
+/// What can be understood of a request that ends somewhere in its head, or is refused: of `bytes`,
+/// with which it begins, the lines that are whole, and no more than there may be.
+pub(super) fn as_far_as_it_came(bytes: &[u8]) -> Option<Request> {
+    let lines = bytes.split_inclusive(|&byte| byte == b'\n').take(1 + MAX_FIELDS);
+    let whole = lines.take_while(|line| line.ends_with(b"\r\n") && *line != b"\r\n");
+    let head = [whole.collect::<Vec<_>>().concat(), b"\r\n".to_vec()].concat();
+    // Of a head that is not whole, Host may be among what is missing.
+    parse(&head, Rules::Wsgiref).ok()
 }
 
 /// The authority of a target that has one, and its path with the query.

@@ -167,6 +167,18 @@ impl<'a> WsgiServer<'a> {
     /// `WSGIServer(server_address, WSGIRequestHandler)`: binds, and listens at once. IPv6 is no
     /// other than IPv4, and no name server is asked what the address is called.
     ///
+    /// ```
+    /// use cgigate::simple_server::{Options, WsgiServer};
+    /// use std::time::Duration;
+    ///
+    /// let mut server = WsgiServer::new(("127.0.0.1", 0))?;
+    /// let read_timeout = Some(Duration::from_secs(5));
+    /// server.options = Options { read_timeout, ..Options::http() };
+    /// let taken = server.server_address().expect("it listens");
+    /// assert!(WsgiServer::new(taken).is_err()); // somebody listens there already
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The address is not this machine's, or taken.
     pub fn new(address: impl ToSocketAddrs) -> io::Result<Self> {
@@ -175,6 +187,17 @@ impl<'a> WsgiServer<'a> {
 
     /// A server of sockets that listen already, as a service manager hands them over; Unix sockets
     /// too, which are no different once they do. They become non-blocking.
+    ///
+    /// ```
+    /// use cgigate::simple_server::WsgiServer;
+    /// use std::net::TcpListener;
+    ///
+    /// // Of both families, or as a service manager has opened them.
+    /// let listeners = vec![TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    /// let mut server = WsgiServer::of_listeners(listeners)?;
+    /// server.set_app(cgigate::apps::hello);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// They are no sockets that listen, or the system has no more descriptors.
@@ -225,16 +248,47 @@ impl<'a> WsgiServer<'a> {
     }
 
     /// The address that is bound, with the real port.
+    ///
+    /// ```
+    /// use cgigate::simple_server::WsgiServer;
+    ///
+    /// let server = WsgiServer::new("127.0.0.1:0")?;
+    /// let address = server.server_address().expect("it listens");
+    /// println!("Serving on http://{address}/");
+    /// assert_ne!(address.port(), 0);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn server_address(&self) -> Option<SocketAddr> {
         self.listeners.first()?.local_addr().ok()
     }
 
     /// `set_app`: what answers.
+    ///
+    /// ```
+    /// use cgigate::simple_server::WsgiServer;
+    ///
+    /// let greeting = String::from("Hello\n");
+    /// let mut server = WsgiServer::new("127.0.0.1:0")?;
+    /// server.set_app(cgigate::app(|_environ, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(greeting.clone().into())
+    /// }));
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn set_app(&mut self, application: impl Application + 'a) {
         self.application = Some(Box::new(application));
     }
 
     /// `get_app`
+    ///
+    /// ```
+    /// use cgigate::{apps, simple_server::make_server, testing};
+    ///
+    /// let server = make_server("127.0.0.1", 0, apps::hello)?;
+    /// let app = server.get_app().expect("it has one");
+    /// assert_eq!(testing::get("/").ask(app).text(), "Hello World\n"); // without the network
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn get_app(&self) -> Option<&(dyn Application + 'a)> {
         self.application.as_deref()
     }
@@ -247,6 +301,20 @@ impl<'a> WsgiServer<'a> {
     }
 
     /// `RequestHandlerClass`: other methods than the defaults.
+    ///
+    /// ```
+    /// use cgigate::{net::Peer, simple_server::{WsgiRequestHandler, make_server}};
+    ///
+    /// struct Silent;
+    ///
+    /// impl WsgiRequestHandler for Silent {
+    ///     fn log_message(&self, _: Peer, _: std::fmt::Arguments<'_>) {}
+    /// }
+    ///
+    /// let mut server = make_server("127.0.0.1", 0, cgigate::apps::hello)?;
+    /// server.set_handler(Silent);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn set_handler(&mut self, handler: impl WsgiRequestHandler + 'a) {
         self.handler = Box::new(handler);
     }
@@ -280,6 +348,16 @@ impl<'a> WsgiServer<'a> {
     /// `handle_request`: waits for one connection, and answers the request on it. False: none came
     /// within `timeout`, or the server was told to stop.
     ///
+    /// ```
+    /// use cgigate::{apps::hello, simple_server::make_server};
+    /// use std::time::Duration;
+    ///
+    /// let mut server = make_server("127.0.0.1", 0, hello)?;
+    /// server.timeout = Some(Duration::from_millis(10));
+    /// assert!(!server.handle_request()?); // nobody came
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The listeners cannot be used.
     pub fn handle_request(&self) -> io::Result<bool> {
@@ -291,6 +369,19 @@ impl<'a> WsgiServer<'a> {
 
     /// `serve_forever`: until [`shutdown`](Self::shutdown) or [`stop`](Self::stop) is called from
     /// another thread; then finishes what is in flight.
+    ///
+    /// ```
+    /// use cgigate::{apps::hello, simple_server::make_server};
+    /// use std::thread;
+    ///
+    /// let server = make_server("127.0.0.1", 0, hello)?;
+    /// thread::scope(|scope| {
+    ///     let serving = scope.spawn(|| server.serve_forever());
+    ///     server.stop(); // when there is nothing more to be done
+    ///     serving.join().expect("it does not panic")
+    /// })?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The listeners cannot be used, or there are no threads to be had.
@@ -318,6 +409,15 @@ impl<'a> WsgiServer<'a> {
     }
 
     /// Tells the server to stop, and does not wait for it.
+    ///
+    /// ```
+    /// use cgigate::{apps::hello, simple_server::make_server};
+    ///
+    /// let server = make_server("127.0.0.1", 0, hello)?;
+    /// server.stop(); // for a signal's thread, which must not wait
+    /// server.serve_forever()?; // ends at once
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn stop(&self) {
         self.succession.end();
         self.stopping.store(true, Ordering::Release);
@@ -341,6 +441,19 @@ impl<'a> WsgiServer<'a> {
 
     /// `shutdown`: tells `serve_forever` to stop, and waits until it has. In the thread that serves
     /// it would wait for ever.
+    ///
+    /// ```
+    /// use cgigate::{apps::hello, simple_server::make_server};
+    /// use std::thread;
+    ///
+    /// let server = make_server("127.0.0.1", 0, hello)?;
+    /// thread::scope(|scope| {
+    ///     scope.spawn(|| server.serve_forever());
+    ///     // ... the requests of a test ...
+    ///     server.shutdown();
+    /// });
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn shutdown(&self) {
         self.stop();
         let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
@@ -431,13 +544,13 @@ fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) 
         match scan.scan(&connection.buffer) {
             Ok(Some(head)) => break answer(connection, head, serving, slate, false),
             Ok(None) => {}
-            Err(refused) => break refuse(connection, serving, &refused),
+            Err(refused) => break connection.refuse(serving, &refused, None),
         }
         match receive(connection, deadline) {
             Ok(1..) => {}
             Ok(0) if scan.end(&mut connection.buffer) => {}
             Err(e) if e.kind() == io::ErrorKind::TimedOut && !scan.is_idle() => {
-                break refuse(connection, serving, &TOO_SLOW);
+                break connection.refuse(serving, &TOO_SLOW, None);
             }
             Ok(0) | Err(_) => return,
         }
@@ -449,16 +562,6 @@ fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) 
 
 pub(super) const TOO_SLOW: Refused =
     Refused { status: "408 Request Timeout", why: "the request stood still for too long" };
-
-fn refuse(connection: &mut Connection, serving: &Serving<'_>, refused: &Refused) -> After {
-    // http.server does not keep a line that is too long.
-    let line = match refused.code() {
-        414 => Vec::new(),
-        _ => super::connection::first_line(&connection.buffer).to_vec(),
-    };
-    let is_head = line.starts_with(b"HEAD ");
-    connection.refuse(serving, refused, &line, is_head)
-}
 
 /// Adds to the buffer what comes until `deadline`.
 fn receive(connection: &mut Connection, deadline: Option<Instant>) -> io::Result<usize> {

@@ -6,12 +6,51 @@ use std::{error::Error, io};
 /// Whatever an application, or the thing that runs it, could not go on from.
 ///
 /// `anyhow::Error`, `io::Error` and every other error convert to it by `?`.
+///
+/// ```
+/// use cgigate::Exception;
+///
+/// fn port(text: &str) -> Result<u16, Exception> {
+///     if text.starts_with('+') {
+///         return Err("a port has no sign".into());
+///     }
+///     Ok(text.parse()?)
+/// }
+///
+/// assert_eq!(port("+80").unwrap_err().to_string(), "a port has no sign");
+/// assert!(port("lots").unwrap_err().is::<std::num::ParseIntError>());
+/// ```
 pub type Exception = Box<dyn Error + Send + Sync>;
 
 /// What calling an application comes to: a body, or Python's "raise".
+///
+/// ```
+/// use cgigate::{Response, StartResponse, testing};
+///
+/// /// What several applications answer.
+/// fn not_found<'r>(start_response: &mut dyn StartResponse) -> Response<'r> {
+///     start_response.call("404 Not Found", &[("Content-Type", "text/plain")])?;
+///     Ok("Nothing here.\n".into())
+/// }
+///
+/// let empty = cgigate::app(|_environ, start_response| not_found(start_response));
+/// assert_eq!(testing::get("/").ask(&empty).status, 404);
+/// ```
 pub type Response<'r> = Result<Body<'r>, Exception>;
 
 /// Header fields on their way into `start_response`: names and values, as bytes, in order.
+///
+/// ```
+/// use cgigate::types::HeaderIter;
+///
+/// /// How long the fields are, a line each.
+/// fn length(headers: &mut HeaderIter<'_>) -> usize {
+///     headers.map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()
+/// }
+///
+/// let fields = [(&b"Vary"[..], &b"Accept"[..])];
+/// assert_eq!(length(&mut fields.into_iter()), b"Vary: Accept\r\n".len());
+/// ```
 pub type HeaderIter<'h> = dyn Iterator<Item = (&'h [u8], &'h [u8])> + 'h;
 
 /// A WSGI application: called once a request, from any thread.
@@ -33,6 +72,17 @@ pub type HeaderIter<'h> = dyn Iterator<Item = (&'h [u8], &'h [u8])> + 'h;
 /// ```
 pub trait Application: Send + Sync {
     /// Answers one request.
+    ///
+    /// ```
+    /// use cgigate::{Application, apps, testing};
+    ///
+    /// // Middleware: it looks at the path, and has the answer made by another one.
+    /// let site = cgigate::app(|environ, start_response| match environ.get("PATH_INFO") {
+    ///     Some(b"/hello") => Application::call(&apps::hello, environ, start_response),
+    ///     _ => Application::call(&apps::environ, environ, start_response),
+    /// });
+    /// assert_eq!(testing::get("/hello").ask(&site).text(), "Hello World\n");
+    /// ```
     ///
     /// # Errors
     /// Whatever went wrong. Before the first byte of the body it becomes the 500 page; after that
@@ -117,6 +167,37 @@ where
 pub trait StartResponse {
     /// PEP 3333, "The start_response() Callable". `status` is `b"200 OK"`, without line end.
     ///
+    /// Middleware's, which has a field more go out:
+    ///
+    /// ```
+    /// use cgigate::{Application, Exception, StartResponse, apps, testing, types::HeaderIter};
+    ///
+    /// struct NoSniff<'s>(&'s mut dyn StartResponse);
+    ///
+    /// impl StartResponse for NoSniff<'_> {
+    ///     fn start_response(
+    ///         &mut self,
+    ///         status: &[u8],
+    ///         headers: &mut HeaderIter<'_>,
+    ///         exc_info: Option<Exception>,
+    ///     ) -> Result<(), Exception> {
+    ///         let mut fields: Vec<_> = headers.collect();
+    ///         fields.push((b"X-Content-Type-Options", b"nosniff"));
+    ///         self.0.start_response(status, &mut fields.into_iter(), exc_info)
+    ///     }
+    ///
+    ///     fn write(&mut self, data: &[u8]) -> Result<(), Exception> {
+    ///         self.0.write(data)
+    ///     }
+    /// }
+    ///
+    /// let app = cgigate::app(|environ, start_response| {
+    ///     Application::call(&apps::hello, environ, &mut NoSniff(start_response))
+    /// });
+    /// let answer = testing::get("/").ask(&app);
+    /// assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+    /// ```
+    ///
     /// # Errors
     /// A [`Violation`](super::Violation) of the rules, which changes nothing; or `exc_info`
     /// itself, when the headers have gone out already.
@@ -128,6 +209,15 @@ pub trait StartResponse {
     ) -> Result<(), Exception>;
 
     /// The `write(data)` callable: sends `data` before it returns.
+    ///
+    /// ```
+    /// let app = cgigate::app(|_environ, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     start_response.write(b"before the body, ")?;
+    ///     Ok("and the body\n".into())
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "before the body, and the body\n");
+    /// ```
     ///
     /// # Errors
     /// `start_response` was not called yet, or the client has gone.
@@ -191,6 +281,20 @@ impl<'s> dyn StartResponse + 's {
 }
 
 /// The `write(data)` callable: every write leaves at once, so there is nothing to flush.
+///
+/// ```
+/// use cgigate::Body;
+/// use std::io::Write;
+///
+/// let count = cgigate::app(|_environ, start_response| {
+///     let mut write = start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     for n in 1..=3 {
+///         writeln!(write, "{n}")?;
+///     }
+///     Ok(Body::Empty)
+/// });
+/// assert_eq!(cgigate::testing::get("/").ask(&count).text(), "1\n2\n3\n");
+/// ```
 pub struct Write<'s>(&'s mut dyn StartResponse);
 
 impl io::Write for Write<'_> {

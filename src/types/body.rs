@@ -34,6 +34,26 @@ pub trait Blocks {
     /// Called once, before the first block: where an iterable that has not called
     /// `start_response` yet does so, as a generator would in its first `next()`.
     ///
+    /// ```
+    /// use cgigate::{Body, Exception, StartResponse, types::Blocks};
+    ///
+    /// /// Knows its status only when it is asked for its first block.
+    /// struct Late;
+    ///
+    /// impl Blocks for Late {
+    ///     fn begin(&mut self, start_response: &mut dyn StartResponse) -> Result<(), Exception> {
+    ///         start_response.call("404 Not Found", &[("Content-Type", "text/plain")])?;
+    ///         Ok(())
+    ///     }
+    ///     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+    ///         Ok(None)
+    ///     }
+    /// }
+    ///
+    /// let app = cgigate::app(|_environ, _start_response| Ok(Body::Blocks(Box::new(Late))));
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).status, 404);
+    /// ```
+    ///
     /// # Errors
     /// As [`Application::call`](super::Application::call).
     fn begin(&mut self, _start_response: &mut dyn StartResponse) -> Result<(), Exception> {
@@ -42,17 +62,85 @@ pub trait Blocks {
 
     /// The next block, or `None` at the end.
     ///
+    /// ```
+    /// use cgigate::{Exception, types::Blocks};
+    ///
+    /// /// The lines of a text, with nothing copied.
+    /// struct Lines<'t>(&'t str);
+    ///
+    /// impl Blocks for Lines<'_> {
+    ///     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+    ///         let end = self.0.find('\n').map_or(self.0.len(), |at| at + 1);
+    ///         let (line, rest) = self.0.split_at(end);
+    ///         self.0 = rest;
+    ///         Ok((!line.is_empty()).then_some(line.as_bytes()))
+    ///     }
+    /// }
+    ///
+    /// let mut lines = Lines("one\ntwo\n");
+    /// assert_eq!(lines.next_block()?, Some(&b"one\n"[..]));
+    /// assert_eq!(lines.next_block()?, Some(&b"two\n"[..]));
+    /// assert_eq!(lines.next_block()?, None);
+    /// # Ok::<_, Exception>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Application::call`](super::Application::call).
     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception>;
 
     /// `len(iterable)`, where it is known before the first block. Of a length of one the handler
     /// makes a Content-Length.
+    ///
+    /// ```
+    /// use cgigate::{Body, Exception, testing, types::Blocks};
+    ///
+    /// /// One block, made when it is asked for.
+    /// struct Page(Option<String>);
+    ///
+    /// impl Blocks for Page {
+    ///     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+    ///         let first = self.0.replace(String::from("a page")).is_none();
+    ///         Ok(self.0.as_ref().filter(|_| first).map(String::as_bytes))
+    ///     }
+    ///     fn blocks(&self) -> Option<usize> {
+    ///         Some(1)
+    ///     }
+    /// }
+    ///
+    /// let app = cgigate::app(|_environ, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(Body::Blocks(Box::new(Page(None))))
+    /// });
+    /// assert_eq!(testing::get("/").ask(&app).header("Content-Length"), Some("6"));
+    /// ```
     fn blocks(&self) -> Option<usize> {
         None
     }
 
     /// `close()`: called once, whether or not the blocks were read to the end.
+    ///
+    /// ```
+    /// use cgigate::{Body, Exception, testing, types::Blocks};
+    ///
+    /// /// Says at its end how much the client took.
+    /// struct Counted(u32);
+    ///
+    /// impl Blocks for Counted {
+    ///     fn next_block(&mut self) -> Result<Option<&[u8]>, Exception> {
+    ///         self.0 += 1;
+    ///         Ok((self.0 <= 3).then_some(b"block\n"))
+    ///     }
+    ///     fn close(&mut self) -> Result<(), Exception> {
+    ///         Err(format!("asked {} times", self.0).into())
+    ///     }
+    /// }
+    ///
+    /// let app = cgigate::app(|_environ, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(Body::Blocks(Box::new(Counted(0))))
+    /// });
+    /// assert_eq!(testing::get("/").ask(&app).log, "asked 4 times\n");
+    /// ```
     ///
     /// # Errors
     /// What went wrong is logged; the response is not changed by it any more.
@@ -179,6 +267,24 @@ pub struct FileWrapper<'r> {
 }
 
 /// What a [`FileWrapper`] wraps.
+///
+/// ```
+/// use cgigate::types::{FileLike, FileWrapper};
+///
+/// /// How long a body will be, where that can be told.
+/// fn length(wrapper: &FileWrapper<'_>) -> Option<u64> {
+///     match &wrapper.filelike {
+///         FileLike::File { len: Some(len), .. } => Some(*len),
+///         FileLike::File { file, len: None } => file.metadata().ok().map(|about| about.len()),
+///         FileLike::Other(_) => None,
+///     }
+/// }
+///
+/// let file = std::fs::File::open("LICENSE")?;
+/// assert_eq!(length(&FileWrapper::file(file, Some(100))), Some(100));
+/// assert_eq!(length(&FileWrapper::new(&b"text"[..])), None);
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub enum FileLike<'r> {
     /// A real file, which a handler may hand to the kernel.
     File {
@@ -193,14 +299,46 @@ pub enum FileLike<'r> {
 
 impl<'r> FileWrapper<'r> {
     /// wsgiref's `blksize=8192`.
+    ///
+    /// ```
+    /// use cgigate::types::FileWrapper;
+    ///
+    /// let wrapper = FileWrapper::new(std::io::empty()).blksize(8 * FileWrapper::BLKSIZE);
+    /// assert_eq!(wrapper.blksize, 65_536);
+    /// ```
     pub const BLKSIZE: usize = 8192;
 
     /// Wraps anything that can be read.
+    ///
+    /// ```
+    /// use cgigate::{testing, types::FileWrapper};
+    /// use std::io::Read;
+    ///
+    /// // What is made while it is read:
+    /// let app = cgigate::app(|_environ, start_response| {
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(FileWrapper::new(b"head, ".chain(std::io::repeat(b'x').take(3))).into())
+    /// });
+    /// assert_eq!(testing::get("/").ask(&app).text(), "head, xxx");
+    /// ```
     pub fn new(filelike: impl Read + 'r) -> Self {
         Self::over(FileLike::Other(Box::new(filelike)))
     }
 
     /// Wraps a real file, from where it stands to its end, or for `len` bytes.
+    ///
+    /// ```
+    /// use cgigate::{testing, types::FileWrapper};
+    /// use std::{fs::File, io::{Seek, SeekFrom}};
+    ///
+    /// let part = cgigate::app(|_environ, start_response| {
+    ///     let mut file = File::open("LICENSE")?;
+    ///     file.seek(SeekFrom::Start(4))?;
+    ///     start_response.call("206 Partial Content", &[("Content-Type", "text/plain")])?;
+    ///     Ok(FileWrapper::file(file, Some(7)).into())
+    /// });
+    /// assert_eq!(testing::get("/").ask(&part).text(), "License");
+    /// ```
     pub fn file(file: File, len: Option<u64>) -> Self {
         Self::over(FileLike::File { file, len })
     }
@@ -210,6 +348,15 @@ impl<'r> FileWrapper<'r> {
     }
 
     /// The same with blocks of another size, in bytes. Of size 0 there is none.
+    ///
+    /// ```
+    /// use cgigate::types::{Blocks, FileWrapper};
+    ///
+    /// let mut wrapper = FileWrapper::new(&b"abcdef"[..]).blksize(4);
+    /// assert_eq!(wrapper.next_block()?, Some(&b"abcd"[..]));
+    /// assert_eq!(wrapper.next_block()?, Some(&b"ef"[..]));
+    /// # Ok::<_, cgigate::Exception>(())
+    /// ```
     #[must_use]
     pub fn blksize(mut self, blksize: usize) -> Self {
         self.blksize = blksize;

@@ -18,6 +18,12 @@ pub enum Scheme {
 
 impl Scheme {
     /// `"http"` or `"https"`.
+    ///
+    /// ```
+    /// use cgigate::types::Scheme;
+    ///
+    /// assert_eq!(format!("{}://example.org/", Scheme::Https.as_str()), "https://example.org/");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -33,6 +39,15 @@ impl fmt::Display for Scheme {
 }
 
 /// The `wsgi.*` keys that are neither strings nor streams.
+///
+/// ```
+/// let app = cgigate::app(|environ, start_response| {
+///     let alone = !environ.wsgi.multiprocess && !environ.wsgi.run_once;
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(if alone { "What is counted here counts.\n" } else { "Ask the database.\n" }.into())
+/// });
+/// # assert_eq!(cgigate::testing::get("/").ask(&app).text(), "Ask the database.\n");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wsgi {
     /// `wsgi.version`: `(1, 0)`.
@@ -105,6 +120,15 @@ impl<'r> Environ<'r> {
     }
 
     /// The bytes of a variable: `environ.get("PATH_INFO")`.
+    ///
+    /// ```
+    /// let app = cgigate::app(|environ, start_response| {
+    ///     let is_script = environ.get("HTTP_X_REQUESTED_WITH") == Some(b"XMLHttpRequest");
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(if is_script { "a part" } else { "the whole page" }.into())
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "the whole page");
+    /// ```
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.vars.get(name)
     }

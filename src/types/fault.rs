@@ -62,6 +62,13 @@ pub enum RequestFault {
 
 impl RequestFault {
     /// The status line's text: `400 Bad Request`.
+    ///
+    /// ```
+    /// use cgigate::types::RequestFault;
+    ///
+    /// assert_eq!(RequestFault::TooSlow.status(), "408 Request Timeout");
+    /// assert_eq!(RequestFault::BodyTooLong { limit: 1 << 20 }.status(), "413 Content Too Large");
+    /// ```
     pub const fn status(&self) -> &'static str {
         match self {
             Self::BodyCutShort { .. }
@@ -77,6 +84,17 @@ impl RequestFault {
     }
 
     /// The fault in `exc`, or in anything that caused it.
+    ///
+    /// ```
+    /// use cgigate::{Exception, types::RequestFault};
+    /// use std::io;
+    ///
+    /// let read: Exception = io::Error::from(RequestFault::BodyCutShort { missing: 7 }).into();
+    /// match RequestFault::find(&read) {
+    ///     Some(fault) => assert_eq!(fault.to_string(), "the request body ended 7 bytes early"),
+    ///     None => unreachable!("then it would be our own"),
+    /// }
+    /// ```
     pub fn find(exc: &Exception) -> Option<&Self> {
         causes(exc).find_map(|error| error.downcast_ref())
     }

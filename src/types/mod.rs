@@ -2,6 +2,23 @@
 //!
 //! The names are those of `wsgiref.types`. Nothing here reads a socket, formats a status line
 //! or knows that CGI exists.
+//!
+//! ```
+//! use cgigate::types::{Body, Environ, FileWrapper, Response, Scheme, StartResponse};
+//! use std::{fs::File, io::Write};
+//!
+//! fn licence<'r>(mut environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
+//!     if environ.wsgi.url_scheme == Scheme::Http {
+//!         writeln!(environ.errors, "asked for without TLS")?;
+//!     }
+//!     start.call("200 OK", &[("Content-Type", "text/plain")])?;
+//!     Ok(Body::File(FileWrapper::file(File::open("LICENSE")?, None)))
+//! }
+//!
+//! let answer = cgigate::testing::get("/").ask(&licence);
+//! assert!(answer.text().contains("Permission is hereby granted"));
+//! assert_eq!(answer.log, "asked for without TLS\n");
+//! ```
 
 mod application;
 mod body;

@@ -53,11 +53,40 @@ impl Request {
     /// Whether the client, or the web server for it, has gone away. In CGI nobody sees it before
     /// something is written. Over HTTP a client that sends no more counts as gone, and is answered
     /// all the same by whoever does not ask.
+    ///
+    /// ```
+    /// let app = cgigate::app(|environ, start_response| {
+    ///     let mut sum = 0u64;
+    ///     for n in 0..1_000_000u64 {
+    ///         if n % 100_000 == 0 && environ.request.is_cancelled() {
+    ///             return Err("nobody waits for it any more".into());
+    ///         }
+    ///         sum += n;
+    ///     }
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(format!("{sum}\n").into())
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "499999500000\n");
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }
 
     /// When the gateway will answer 504 in the application's place.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let app = cgigate::app(|environ, start_response| {
+    ///     let deadline = environ.request.deadline();
+    ///     let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    ///     // The database is given up a little earlier than this request would be.
+    ///     let patience = left.unwrap_or(Duration::from_secs(60)).mul_f32(0.9);
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(format!("{patience:?}\n").into())
+    /// });
+    /// assert_eq!(cgigate::testing::get("/").ask(&app).text(), "54s\n");
+    /// ```
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline.get().copied()
     }
@@ -109,11 +138,43 @@ impl Request {
     }
 
     /// Objects that middleware hands on, by type. Allocated when first used.
+    ///
+    /// ```
+    /// use cgigate::{Application, Environ, Response, StartResponse, testing};
+    ///
+    /// #[derive(Clone)]
+    /// struct User(&'static str);
+    ///
+    /// /// Middleware: looks who it is, and tells whoever is inside.
+    /// struct Login<A>(A);
+    ///
+    /// impl<A: Application> Application for Login<A> {
+    ///     fn call<'r>(&'r self, environ: Environ<'r>, start: &mut dyn StartResponse) -> Response<'r> {
+    ///         environ.request.extensions().insert(User("ann")); // by a cookie, let us say
+    ///         self.0.call(environ, start)
+    ///     }
+    /// }
+    ///
+    /// let whoami = cgigate::app(|environ, start_response| {
+    ///     let User(name) = environ.request.extensions().get().ok_or("no Login is around it")?;
+    ///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+    ///     Ok(name.into())
+    /// });
+    /// assert_eq!(testing::get("/").ask(&Login(whoami)).text(), "ann");
+    /// ```
     pub fn extensions(&self) -> &Extensions {
         self.extensions.get_or_init(Extensions::default)
     }
 
     /// Nobody waits any more: [`is_cancelled`](Self::is_cancelled) from now on.
+    ///
+    /// ```
+    /// use cgigate::types::Request;
+    ///
+    /// let request = Request::default();
+    /// request.cancel(); // what a server does that sees its client go
+    /// assert!(request.is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         if let Some(waker) = lock(&self.waker).take() {
@@ -157,6 +218,18 @@ pub struct Extensions(Mutex<Vec<(TypeId, Box<dyn Any + Send>)>>);
 
 impl Extensions {
     /// Puts a value in; it takes the place of one of the same type.
+    ///
+    /// ```
+    /// use cgigate::types::Request;
+    ///
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct Language(&'static str);
+    ///
+    /// let request = Request::default();
+    /// request.extensions().insert(Language("en"));
+    /// request.extensions().insert(Language("de")); // in its place
+    /// assert_eq!(request.extensions().get(), Some(Language("de")));
+    /// ```
     pub fn insert<T: Any + Send>(&self, value: T) {
         let mut values = lock(&self.0);
         values.retain(|(id, _)| *id != TypeId::of::<T>());
@@ -164,6 +237,17 @@ impl Extensions {
     }
 
     /// A copy of the value of a type.
+    ///
+    /// ```
+    /// use cgigate::types::Request;
+    ///
+    /// #[derive(Clone)]
+    /// struct User(String);
+    ///
+    /// let request = Request::default(); // no middleware has said who it is
+    /// let name = request.extensions().get().map_or("nobody".into(), |User(name)| name);
+    /// assert_eq!(name, "nobody");
+    /// ```
     pub fn get<T: Any + Send + Clone>(&self) -> Option<T> {
         let values = lock(&self.0);
         let (_, value) = values.iter().find(|(id, _)| *id == TypeId::of::<T>())?;

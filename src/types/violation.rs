@@ -96,6 +96,14 @@ pub enum Violation {
 }
 
 /// The two sides of PEP 3333.
+///
+/// ```
+/// use cgigate::types::{Side, Violation};
+///
+/// let violation = Violation::ScriptNameSlash;
+/// assert_eq!(violation.side(), Side::Server); // look into its configuration
+/// assert_eq!(format!("{} is at fault", violation.side()), "the server is at fault");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The server or gateway, or the middleware nearer to it.
@@ -114,6 +122,13 @@ impl fmt::Display for Side {
 }
 
 /// The two parts of a header field.
+///
+/// ```
+/// use cgigate::{headers::Headers, types::{HeaderPart, Violation}};
+///
+/// let refused = Headers::default().add("X\nY", "z").unwrap_err();
+/// assert_eq!(refused, Violation::HeaderControl(HeaderPart::Name));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderPart {
     /// What stands before the colon.

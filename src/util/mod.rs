@@ -2,6 +2,22 @@
 //!
 //! [`FileWrapper`] is a body, and so lives in [`types`](crate::types); it is here as well, where
 //! wsgiref has it. Its `__getitem__`, which Python 3.11 removed, was not ported.
+//!
+//! ```
+//! use cgigate::{testing, types::{Environ, Response, StartResponse}};
+//! use cgigate::util::{application_uri, shift_path_info};
+//!
+//! /// `/notes/7` is the seventh note; a link leads to the first.
+//! fn notes<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
+//!     let first = application_uri(&environ)?;
+//!     let number = shift_path_info(environ.vars)?.unwrap_or_default();
+//!     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+//!     Ok([b"Note ", &number[..], b"; see also ", &first, b"/1\n"].concat().into())
+//! }
+//!
+//! let request = testing::get("/7").var("SCRIPT_NAME", "/notes").header("Host", "example.org");
+//! assert_eq!(request.ask(&notes).text(), "Note 7; see also http://example.org/notes/1\n");
+//! ```
 
 mod shift;
 mod testing;

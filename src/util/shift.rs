@@ -10,11 +10,25 @@ use crate::types::Vars;
 use std::ops::Range;
 
 /// A path that would leave the place it is under: a segment is `..`.
+///
+/// ```
+/// use cgigate::util::{DotDot, shift_path_info_strict};
+///
+/// let mut vars = [("PATH_INFO", "/../secret")].into_iter().collect();
+/// assert_eq!(shift_path_info_strict(&mut vars), Err(DotDot)); // to be answered 404
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a path segment is '..'")]
 pub struct DotDot;
 
 /// PATH_INFO has no `/` to begin with (RFC 3875 section 4.1.5), and so no segment.
+///
+/// ```
+/// use cgigate::util::{NoSlash, shift_path_info};
+///
+/// let mut vars = [("PATH_INFO", "page")].into_iter().collect();
+/// assert_eq!(shift_path_info(&mut vars), Err(NoSlash)); // to be answered 404
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PATH_INFO does not begin with '/'")]
 pub struct NoSlash;

@@ -59,6 +59,14 @@ pub struct TestEnviron {
 
 impl TestEnviron {
     /// As [`setup_testing_defaults`], where `wsgi.url_scheme` is given as well.
+    ///
+    /// ```
+    /// use cgigate::{Vars, types::Scheme, util::{TestEnviron, application_uri}};
+    ///
+    /// let mut test = TestEnviron::new(Vars::default(), Scheme::Https);
+    /// assert_eq!(application_uri(&test.environ())?, b"https://127.0.0.1/");
+    /// # Ok::<_, cgigate::util::MissingKey>(())
+    /// ```
     pub fn new(mut vars: Vars, url_scheme: Scheme) -> Self {
         vars.set_default("SERVER_NAME", "127.0.0.1");
         vars.set_default("SERVER_PROTOCOL", "HTTP/1.0");
@@ -87,6 +95,18 @@ impl TestEnviron {
     }
 
     /// The environ, to call an application with.
+    ///
+    /// ```
+    /// use cgigate::{Vars, util::setup_testing_defaults};
+    /// use std::io::Write;
+    ///
+    /// let mut test = setup_testing_defaults(Vars::default());
+    /// test.wsgi.multithread = true;
+    /// assert!(test.environ().wsgi.multithread);
+    /// writeln!(test.environ().errors, "a line")?;
+    /// assert_eq!(test.errors, b"a line\n");
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn environ(&mut self) -> Environ<'_> {
         Environ::new(
             &mut self.vars,

@@ -7,6 +7,16 @@ use crate::types::{Environ, Scheme};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// A variable that has to be there and is not: Python's `KeyError`.
+///
+/// ```
+/// use cgigate::util::{MissingKey, application_uri, setup_testing_defaults};
+///
+/// let mut test = setup_testing_defaults(Default::default());
+/// test.vars.retain(|name, _| name == b"PATH_INFO"); // a web server that says next to nothing
+/// let error = application_uri(&test.environ()).unwrap_err();
+/// assert_eq!(error, MissingKey("SERVER_NAME"));
+/// assert_eq!(error.to_string(), "the environ has no SERVER_NAME");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the environ has no {0}")]
 pub struct MissingKey(pub &'static str);

@@ -8,6 +8,33 @@ use std::{
 };
 
 /// The body as the server gets it: begun, read, closed, in this order.
+///
+/// What a server sees that goes on reading:
+///
+/// ```
+/// use cgigate::{Application, Body, util::setup_testing_defaults, validate::validator};
+/// # use cgigate::{Exception, StartResponse, types::HeaderIter};
+/// # struct Ignored;
+/// # impl StartResponse for Ignored {
+/// #     fn start_response(&mut self, _: &[u8], _: &mut HeaderIter<'_>, _: Option<Exception>)
+/// #         -> Result<(), Exception> { Ok(()) }
+/// #     fn write(&mut self, _: &[u8]) -> Result<(), Exception> { Ok(()) }
+/// # }
+/// # let start_response = &mut Ignored;
+///
+/// let app = validator(cgigate::app(|_environ, start_response| {
+///     start_response.call("200 OK", &[("Content-Type", "text/plain")])?;
+///     Ok(Body::from_iter(std::iter::repeat_with(|| Ok(b"more\n".to_vec()))))
+/// }));
+/// let mut test = setup_testing_defaults([("QUERY_STRING", "")].into_iter().collect());
+/// let Body::Blocks(mut body) = app.call(test.environ(), start_response)? else { unreachable!() };
+/// body.begin(start_response)?;
+/// assert_eq!(body.next_block()?, Some(&b"more\n"[..]));
+/// body.close()?;
+/// let error = body.next_block().unwrap_err();
+/// assert_eq!(error.to_string(), "the server is at fault: Iterator read after closed");
+/// # Ok::<_, Exception>(())
+/// ```
 pub struct IteratorWrapper<'r> {
     iterator: Box<dyn Blocks + 'r>,
     watch: Watch<'r>,

@@ -6,6 +6,19 @@
 //! and values may have tabs; SCRIPT_NAME or PATH_INFO may be absent where they would be empty; an
 //! empty body without `start_response` is caught; and things that it does not look at are warned
 //! of. Checks that only dynamic typing needs are listed in [`statics`].
+//!
+//! ```
+//! use cgigate::{Application, Gateway, apps::hello, validate::validator};
+//!
+//! /// Looked after as long as it is being written.
+//! fn app() -> Box<dyn Application> {
+//!     if cfg!(debug_assertions) { Box::new(validator(hello)) } else { Box::new(hello) }
+//! }
+//!
+//! let gateway = Gateway::new().responder("hello", app());
+//! assert_eq!(cgigate::testing::get("/").ask(&app()).status, 200);
+//! # let _ = gateway;
+//! ```
 
 mod check;
 mod iterator;
@@ -41,6 +54,16 @@ use watch::Watch;
 pub struct AssertionError(pub Violation);
 
 /// An application under the validator.
+///
+/// ```
+/// use cgigate::{Application, apps, testing, validate::{Validator, validator}};
+///
+/// fn passes<A: Application>(app: &Validator<A>) -> bool {
+///     testing::get("/?").ask(app).status == 200
+/// }
+///
+/// assert!(passes(&validator(apps::hello)) && passes(&validator(apps::demo)));
+/// ```
 pub struct Validator<A> {
     application: A,
     sink: Box<Sink>,

@@ -23,6 +23,16 @@ pub struct InputWrapper<'r> {
 
 impl<'r> InputWrapper<'r> {
     /// Over the server's own.
+    ///
+    /// ```
+    /// use cgigate::{types::InputStream, validate::InputWrapper};
+    /// use std::io::BufRead;
+    ///
+    /// let mut stream = &b"one\ntwo\n"[..];
+    /// let lines = InputWrapper::new(InputStream::Lent(&mut stream)).lines(); // readlines()
+    /// assert_eq!(lines.collect::<Result<Vec<_>, _>>()?, ["one", "two"]);
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     pub fn new(input: InputStream<'r>) -> Self {
         Self { input }
     }
@@ -47,12 +57,46 @@ impl BufRead for InputWrapper<'_> {
 }
 
 /// `wsgi.errors` as the application gets it: `write`, `writelines` and `flush`.
+///
+/// ```
+/// use cgigate::{types::ErrorStream, validate::ErrorWrapper};
+/// use std::io::Write;
+///
+/// let mut log = Vec::new();
+/// writeln!(ErrorWrapper::new(ErrorStream::Lent(&mut log)), "a line for the log")?;
+/// assert_eq!(log, b"a line for the log\n");
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub struct ErrorWrapper<'r> {
     errors: ErrorStream<'r>,
 }
 
 impl<'r> ErrorWrapper<'r> {
     /// Over the server's own.
+    ///
+    /// What it sees is a stream that says it took more than it was given:
+    ///
+    /// ```
+    /// use cgigate::{types::ErrorStream, validate::ErrorWrapper};
+    /// use std::io::{self, Write};
+    ///
+    /// struct Boastful;
+    ///
+    /// impl Write for Boastful {
+    ///     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+    ///         Ok(data.len() + 1)
+    ///     }
+    ///     fn flush(&mut self) -> io::Result<()> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let error = ErrorWrapper::new(ErrorStream::Lent(&mut Boastful)).write(b"four").unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the server is at fault: wsgi.errors moved 5 bytes where there was room for 4"
+    /// );
+    /// ```
     pub fn new(errors: ErrorStream<'r>) -> Self {
         Self { errors }
     }

@@ -4,9 +4,31 @@ use crate::types::{Side, Violation, repr, to_native};
 use std::fmt;
 
 /// Where warnings go.
+///
+/// ```
+/// use cgigate::validate::{Sink, check_status};
+///
+/// let sink: &Sink = &|warning| eprintln!("look at this: {warning}");
+/// check_status(b"200", sink)?; // says that a reason is missing, and lets it through
+/// assert!(check_status(b"OK", sink).is_err()); // which is more than odd
+/// # Ok::<_, cgigate::types::Violation>(())
+/// ```
 pub type Sink = dyn Fn(WsgiWarning) + Send + Sync;
 
 /// Something that PEP 3333 or HTTP allow no more than just.
+///
+/// ```
+/// use cgigate::{apps::hello, validate::{WsgiWarning, validator}};
+///
+/// let app = validator(hello).warn(|warning| match warning {
+///     WsgiWarning::QueryString => {} // our web server never says it
+///     warning => eprintln!("{} should look at this: {warning}", warning.side()),
+/// });
+/// assert_eq!(
+///     WsgiWarning::RequestMethod(b"BREW".to_vec()).to_string(),
+///     "Unknown REQUEST_METHOD: 'BREW'"
+/// );
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WsgiWarning {
@@ -43,6 +65,13 @@ pub enum WsgiWarning {
 
 impl WsgiWarning {
     /// Which side should look at it.
+    ///
+    /// ```
+    /// use cgigate::{types::Side, validate::WsgiWarning};
+    ///
+    /// assert_eq!(WsgiWarning::QueryString.side(), Side::Server);
+    /// assert_eq!(WsgiWarning::Repeated(b"Location".to_vec()).side(), Side::Application);
+    /// ```
     pub fn side(&self) -> Side {
         match self {
             Self::QueryString | Self::RequestMethod(_) | Self::NotClosed | Self::EnvironKey(_) => {

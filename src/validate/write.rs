@@ -9,6 +9,15 @@ use super::{
 use crate::types::{Exception, HeaderIter, StartResponse};
 
 /// The `start_response` and the `write` that the application gets.
+///
+/// ```
+/// let app = cgigate::app(|_environ, start_response| {
+///     start_response.call("OK", &[("Content-Type", "text/plain")])?;
+///     Ok("a page".into())
+/// });
+/// let answer = cgigate::testing::get("/").validated().ask(&app);
+/// assert!(answer.log.starts_with("the application is at fault: Status "), "{}", answer.log);
+/// ```
 pub struct WriteWrapper<'w, 'r> {
     start_response: &'w mut dyn StartResponse,
     watch: &'w mut Watch<'r>,

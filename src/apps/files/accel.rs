@@ -30,6 +30,13 @@ pub enum Accel {
 }
 
 /// A text that names no such server.
+///
+/// ```
+/// use cgigate::apps::Accel;
+///
+/// let error = "iis".parse::<Accel>().unwrap_err();
+/// assert_eq!(error.to_string(), "\"iis\": use nginx, nginx:/PREFIX, apache or lighttpd");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?}: use nginx, nginx:/PREFIX, apache or lighttpd")]
 pub struct AccelError(String);
@@ -65,6 +72,13 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-'
 
 impl Accel {
     /// The path of nginx's internal location, where none is said.
+    ///
+    /// ```
+    /// use cgigate::apps::Accel;
+    ///
+    /// assert_eq!("nginx".parse(), Ok(Accel::Nginx(Accel::PREFIX.into())));
+    /// println!("location {}/ {{ internal; alias /srv/www/; }}", Accel::PREFIX);
+    /// ```
     pub const PREFIX: &str = "/cgigate-files";
 
     /// The field that has the file at `path` below `root` sent; `None` where it cannot be said.

@@ -55,6 +55,15 @@ pub(crate) const SETTINGS: [&str; 4] = [ROOT, INDEX, LINKS, ACCEL];
 /// They are read once, with the first request. In an own gateway [`Files`] is the same without
 /// variables.
 ///
+/// ```
+/// use cgigate::{Gateway, apps, testing};
+///
+/// let gateway = Gateway::new().responder("files", apps::files);
+/// // CGIGATE_FILES_ROOT=/srv/www site http; and without it there is nothing:
+/// assert_eq!(testing::get("/logo.png").ask(&apps::files).status, 404);
+/// # let _ = gateway;
+/// ```
+///
 /// # Errors
 /// The client has gone away, the file cannot be read, or a variable means nothing.
 pub fn files<'r>(environ: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
@@ -89,6 +98,15 @@ pub struct Files {
 
 impl Files {
     /// Files below `root`, with `index.html` for a directory, and links that stay inside.
+    ///
+    /// ```
+    /// use cgigate::{apps::Files, testing};
+    ///
+    /// let docs = Files::below("docs");
+    /// let page = testing::get("/files.md").ask(&docs);
+    /// assert_eq!((page.status, page.header("Content-Type")), (200, Some("text/markdown")));
+    /// assert_eq!(testing::get("/../Cargo.toml").ask(&docs).status, 404);
+    /// ```
     pub fn below(root: impl Into<PathBuf>) -> Self {
         let (root, index) = (root.into(), vec!["index.html".into()]);
         Self { root, index, links: Links::Inside, accel: None }
@@ -119,6 +137,15 @@ impl Files {
     }
 
     /// Leaves the sending to the web server in front, which must have been told so.
+    ///
+    /// ```
+    /// use cgigate::{apps::{Accel, Files}, testing};
+    ///
+    /// let docs = Files::below("docs").accel(Accel::Nginx("/internal".into()));
+    /// let answer = testing::get("/files.md").ask(&docs);
+    /// assert_eq!(answer.header("X-Accel-Redirect"), Some("/internal/files.md"));
+    /// assert!(answer.body.is_empty()); // nginx sends the file
+    /// ```
     #[must_use]
     pub fn accel(self, accel: Accel) -> Self {
         Self { accel: Some(accel), ..self }

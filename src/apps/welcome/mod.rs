@@ -23,6 +23,13 @@ const PATH: &AsciiSet =
 
 /// Greets somebody who tries the executable out: an application for
 /// [`Gateway::welcome`](crate::Gateway::welcome).
+///
+/// ```
+/// use cgigate::{apps::Welcome, testing};
+///
+/// let page = testing::get("/").ask(&Welcome::new(vec![("shop", "wares of all kinds")]));
+/// assert!(page.text().contains(r#"<a href="/shop">"#));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Welcome {
     apps: Vec<(&'static str, &'static str)>,

@@ -1,10 +1,11 @@
 //! One fixture, run in the shape of one protocol, and what is wrong with its answer.
 
+use super::wire;
 use crate::{
     cli::request,
     fcgi::Role,
     gateway::{
-        Dispatcher, Gateway,
+        Dispatcher, Gateway, Protocol,
         fixture::{Fixture, difference, lines},
     },
     handlers::{
@@ -44,14 +45,18 @@ impl Shape {
     pub(super) fn of(fixture: &Fixture) -> &'static [Self] {
         const DIED: i32 = 128;
         // Known to this executable; others are read by applications from the process environment.
-        const SETTINGS: [&[u8]; 5] = [
+        const SETTINGS: [&[u8]; 6] = [
             b"CGIGATE_APP",
             b"CGIGATE_MOUNT",
             b"CGIGATE_HANDLER",
-            b"CGIGATE_MAX_BODY",
+            wire::MAX_BODY,
+            wire::MAX_VARIABLES,
             b"CGIGATE_VALIDATE",
         ];
         let own = |name: &[u8]| !name.starts_with(b"CGIGATE_") || SETTINGS.contains(&name);
+        if is_only_on_sockets(fixture) {
+            return &[Self::FastCgi, Self::Scgi, Self::Uwsgi];
+        }
         let in_process = fixture.exit < DIED && fixture.environ.iter().all(|(name, _)| own(name));
         match (in_process, fixture.only_cgi) {
             (false, _) => &[Self::Process],
@@ -70,6 +75,16 @@ impl Shape {
         }
     }
 
+    /// What is spoken on the connection of a web server.
+    fn protocol(self) -> Option<Protocol> {
+        match self {
+            Self::FastCgi => Some(Protocol::FastCgi),
+            Self::Scgi => Some(Protocol::Scgi),
+            Self::Uwsgi => Some(Protocol::Uwsgi),
+            Self::Cgi | Self::Http | Self::Process => None,
+        }
+    }
+
     /// What `wsgi.*` says of threads and processes is CGI's in all of them: a fixture is one answer.
     fn attributes(self) -> Attributes {
         let preamble = match self {
@@ -80,6 +95,12 @@ impl Shape {
         let origin_server = self == Self::Http;
         Attributes { preamble, origin_server, http_version: "1.1".into(), ..Attributes::CGI }
     }
+}
+
+/// Whether a gateway refused it for a limit that CGI does not know.
+pub(super) fn is_only_on_sockets(fixture: &Fixture) -> bool {
+    let limited = || fixture.environ.iter().any(|(name, _)| name == wire::MAX_VARIABLES);
+    fixture.refused.is_some() && limited()
 }
 
 /// What the validator has to say of applications, and nobody has been told yet.
@@ -125,7 +146,9 @@ struct Answer {
 /// All that is wrong with what the applications answer to a case.
 pub(super) fn wrong(fixture: &Fixture, shape: Shape, apps: &Applications) -> Vec<String> {
     let answer = match answer(fixture, shape, apps) {
-        Ok(answer) => answer,
+        Ok(Some(answer)) => answer,
+        // The protocol cannot carry it.
+        Ok(None) => return Vec::new(),
         Err(why) => return vec![why],
     };
     let mut wrong = Vec::new();
@@ -157,17 +180,34 @@ fn contains(line: &[u8], wanted: &[u8]) -> bool {
     wanted.is_empty() || line.windows(wanted.len()).any(|bytes| bytes == wanted)
 }
 
-fn answer(fixture: &Fixture, shape: Shape, apps: &Applications) -> Result<Answer, String> {
+fn answer(fixture: &Fixture, shape: Shape, apps: &Applications) -> Result<Option<Answer>, String> {
     if shape == Shape::Process {
-        return in_a_process(fixture);
+        return in_a_process(fixture).map(Some);
     }
     let (tell, told) = mpsc::channel();
     let (fixture, dispatcher) = (fixture.clone(), Arc::clone(&apps.dispatcher));
     // Nobody waits any more for one that took too long.
-    let replay = move || tell.send(in_process(&fixture, shape, &dispatcher));
+    let replay = move || {
+        tell.send(match shape.protocol().filter(|_| fixture.refused.is_some()) {
+            Some(protocol) => on_the_wire(&fixture, shape, protocol, dispatcher),
+            None => in_process(&fixture, shape, &dispatcher).map(Some),
+        })
+    };
     let replay = thread::Builder::new().name("replay".into()).spawn(replay);
     replay.map_err(|error| format!("start a thread: {error}"))?;
     told.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(format!("no answer after {PATIENCE:?}")))
+}
+
+/// Has a connection of that protocol refuse what one has refused.
+fn on_the_wire(
+    fixture: &Fixture,
+    shape: Shape,
+    protocol: Protocol,
+    dispatcher: Arc<Dispatcher>,
+) -> Result<Option<Answer>, String> {
+    let handler = Plain(shape.attributes());
+    let stdout = wire::answer(fixture, protocol, handler, dispatcher)?;
+    Ok(stdout.map(|stdout| Answer { stdout, stderr: Vec::new(), exit: 0 }))
 }
 
 /// Runs it as a web server of that protocol would have it run.
@@ -177,8 +217,8 @@ fn in_process(fixture: &Fixture, shape: Shape, dispatcher: &Dispatcher) -> Resul
     slate.vars.settle();
     slate.vars.remove("HTTP_PROXY");
     let mut max_body = u64::MAX;
-    // On a socket none of this is said by a request.
-    if shape == Shape::Cgi {
+    // A request on a socket says none of this; with what a server refused stands what it was told.
+    if shape == Shape::Cgi || fixture.refused.is_some() {
         match request::settings(&slate.vars) {
             Ok(settings) => {
                 max_body = settings.max_body;

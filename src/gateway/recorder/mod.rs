@@ -12,8 +12,10 @@
 mod capture;
 mod render;
 
-use super::{Gateway, fixture::Pairs};
-use crate::{fcgi::Role, sys, types::Application};
+use super::{Gateway, Refusal, fixture::Pairs};
+use crate::{fcgi::Role, sys, types::Vars};
+#[cfg(target_os = "linux")]
+pub(super) use capture::Overdue;
 use capture::{Record, Recorded};
 use std::{
     collections::VecDeque,
@@ -58,6 +60,16 @@ struct Shared {
     bell: Condvar,
     /// Held while something is written.
     writer: Mutex<Writer>,
+}
+
+/// When a refusal holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It follows from the request.
+    Always,
+    /// It followed from the moment, from what is not known of the request, or from what CGI does not
+    /// know.
+    Then,
 }
 
 #[derive(Default)]
@@ -110,19 +122,35 @@ impl Recorder {
     pub(crate) fn recorded(&self, gateway: Gateway) -> Gateway {
         let recorder = self.clone();
         gateway.wrapped(move |(name, role), app| match role {
-            Role::Responder => recorder.over(Some(name), app),
+            Role::Responder => Box::new(Recorded { app, name, recorder: recorder.clone() }),
             // CGI knows neither, and a fixture is a CGI request.
             Role::Authorizer | Role::Filter => app,
         })
     }
 
-    /// One application, looked on; `None` for what is no application, and answers all the same.
-    pub(crate) fn over(
+    /// A request that the gateway has answered by itself; `said`: what the gateway was told that it
+    /// has answered so for.
+    pub(super) fn refused(
         &self,
-        name: Option<&'static str>,
-        app: impl Application + 'static,
-    ) -> Box<dyn Application> {
-        Box::new(Recorded { app, name, recorder: self.clone() })
+        refusal: Refusal,
+        holds: Holds,
+        vars: &Vars,
+        said: Option<(&str, &[u8])>,
+    ) {
+        // There may be many at once: what would be lost is not copied. Without a variable it was
+        // no request.
+        if vars.is_empty() || lock(&self.0.queue).len() >= WAITING {
+            return;
+        }
+        let Some(mut environ) = capture::pairs(vars, self.size()) else { return };
+        // Of what is meant for the gateway this alone is a request's to say.
+        let own = |name: &[u8]| {
+            !name.starts_with(b"CGIGATE_")
+                || [&b"CGIGATE_APP"[..], b"CGIGATE_MOUNT"].contains(&name)
+        };
+        environ.retain(|(name, _)| own(name));
+        environ.extend(said.map(|(name, value)| (name.into(), value.into())));
+        self.submit(Record::of_refused(refusal, holds, environ));
     }
 
     fn size(&self) -> usize {

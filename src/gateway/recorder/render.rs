@@ -4,12 +4,18 @@
 //! the one handler that knows how. What must not get into the wrong hands is blanked on the way, in
 //! as many bytes as it had, so that lengths stay true.
 
-use super::capture::{Head, Record, Seen};
+use super::{
+    Holds,
+    capture::{Head, Record, Seen},
+};
 use crate::{
-    gateway::fixture::{DATE_LEN, DATE_MARK, Fixture, SECRET_MARK, is_date},
+    gateway::{
+        Refusal,
+        fixture::{DATE_LEN, DATE_MARK, Fixture, NOBODY, SECRET_MARK, is_date},
+    },
     handlers::{Attributes, Ending, Plain, Slate, Streams, run},
     sys,
-    types::{Application, Body, Environ, Exception, Response, StartResponse},
+    types::{Application, Body, Environ, Exception, RequestFault, Response, StartResponse},
 };
 use std::{
     fs::File,
@@ -17,8 +23,56 @@ use std::{
 };
 
 /// The fixture, unless the answer broke off with its client, and says nothing.
-pub(super) fn fixture(record: Record, secrets: bool) -> Option<Fixture> {
-    let Record { app, environ, stdin, errors, head, written, body, failed } = record;
+pub(super) fn fixture(mut record: Record, secrets: bool) -> Option<Fixture> {
+    let refused = record.refused.take().or_else(|| of_fault(&record));
+    let app = record.app;
+    let mut fixture = match refused {
+        Some((refusal, _)) => answered(&refusal, record)?,
+        None => played(record)?,
+    };
+    if !secrets {
+        blank(&mut fixture);
+    }
+    fixture.stdout = mark_dates(&fixture.stdout);
+    fixture.app = app.map(Into::into);
+    make_cgi(&mut fixture);
+    if let Some((Refusal { status, why, .. }, holds)) = refused {
+        let code = status.split(' ').next().unwrap_or_default();
+        fixture.refused = Some(format!("{code}: {why}"));
+        if holds == Holds::Then {
+            fixture.app = Some(NOBODY.into());
+        }
+    }
+    Some(fixture)
+}
+
+/// What the gateway says of a body that made the application fail, and that will be another when it
+/// is sent again.
+fn of_fault(record: &Record) -> Option<(Refusal, Holds)> {
+    let fault = record.fault.as_ref()?;
+    let begun = match &record.body {
+        Seen::Blocks { count, .. } => *count > 0,
+        Seen::Nothing | Seen::Empty | Seen::One(_) | Seen::File { .. } => false,
+    };
+    let length = record.environ.iter().any(|(name, _)| name == b"CONTENT_LENGTH");
+    let passes = match fault {
+        RequestFault::TooSlow | RequestFault::BodyTooLong { .. } => true,
+        // As it came it is whole, unless it was to be longer.
+        RequestFault::BodyCutShort { .. } => !length,
+        RequestFault::BadChunk
+        | RequestFault::ChunksCutShort
+        | RequestFault::BadLength(_)
+        | RequestFault::ParamsTooLong
+        | RequestFault::TargetTooLong
+        | RequestFault::NotHttp(_) => false,
+    };
+    let is_the_answer = !begun && record.written.is_empty();
+    (passes && is_the_answer).then(|| (fault.clone().into(), Holds::Then))
+}
+
+/// With the answer that the application gave.
+fn played(record: Record) -> Option<Fixture> {
+    let Record { environ, stdin, errors, head, written, body, failed, fault, .. } = record;
     let (body, told) = match body {
         Seen::Nothing => (None, None),
         Seen::Empty => (Some(Vec::new()), Some(0)),
@@ -31,33 +85,25 @@ pub(super) fn fixture(record: Record, secrets: bool) -> Option<Fixture> {
             (Some(bytes), if count == 0 { Some(0) } else { told.filter(|told| *told == 1) })
         }
     };
-    let mut slate = Slate::default();
-    environ.iter().for_each(|(name, value)| slate.vars.set(name, value));
-    let again = Again { head, written, body, told, failed };
-    let (mut stdout, mut stderr) = (Vec::new(), errors);
-    let streams = Streams { stdin: &mut io::empty(), stdout: &mut stdout, stderr: &mut stderr };
-    let outcome = run(&Plain(Attributes::CGI), &again, &mut slate, streams).ok()?;
-    let exit = i32::from(matches!(outcome.ending, Ending::Cut { .. }));
+    let again = Again { head, written, body, told, failed, fault };
+    let mut fixture = answered(&again, Record { environ, stdin, errors, ..Record::default() })?;
     if again.failed.as_deref() == Some(PANICKED) {
         // Where it stood in the source is another matter the next time.
-        stderr = Vec::new();
+        fixture.stderr = Vec::new();
     }
-
-    let mut fixture = Fixture {
-        environ,
-        stdin,
-        stdout,
-        stderr,
-        exit,
-        app: app.map(Into::into),
-        ..Fixture::default()
-    };
-    if !secrets {
-        blank(&mut fixture);
-    }
-    fixture.stdout = mark_dates(&fixture.stdout);
-    make_cgi(&mut fixture);
     Some(fixture)
+}
+
+/// With the answer that `app` gives.
+fn answered(app: &dyn Application, record: Record) -> Option<Fixture> {
+    let Record { environ, stdin, errors, .. } = record;
+    let mut slate = Slate::default();
+    environ.iter().for_each(|(name, value)| slate.vars.set(name, value));
+    let (mut stdout, mut stderr) = (Vec::new(), errors);
+    let streams = Streams { stdin: &mut io::empty(), stdout: &mut stdout, stderr: &mut stderr };
+    let outcome = run(&Plain(Attributes::CGI), app, &mut slate, streams).ok()?;
+    let exit = i32::from(matches!(outcome.ending, Ending::Cut { .. }));
+    Some(Fixture { environ, stdin, stdout, stderr, exit, ..Fixture::default() })
 }
 
 /// What a capture says of a panic.
@@ -79,6 +125,14 @@ struct Again {
     /// How many blocks the body said to have, where that makes a difference.
     told: Option<usize>,
     failed: Option<String>,
+    fault: Option<RequestFault>,
+}
+
+impl Again {
+    fn failure(&self) -> Option<Exception> {
+        let failed = || self.failed.clone().map(Exception::from);
+        self.fault.clone().map(Exception::from).or_else(failed)
+    }
 }
 
 impl Application for Again {
@@ -89,13 +143,12 @@ impl Application for Again {
                 write.write_all(&self.written)?;
             }
         }
-        let failed = || self.failed.clone().map(Exception::from);
-        let body = match (&self.body, failed()) {
+        let body = match (&self.body, self.failure()) {
             (Some(body), _) => body,
             (None, Some(exc)) => return Err(exc),
             (None, None) => return Ok(Body::Empty),
         };
-        Ok(match (self.told, failed()) {
+        Ok(match (self.told, self.failure()) {
             (Some(0), None) => Body::Empty,
             (Some(1), None) => Body::One(body.into()),
             (_, failed) => {
@@ -248,8 +301,6 @@ fn make_cgi(fixture: &mut Fixture) {
     }
     let own = |(name, value): (&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
     let added: Vec<_> = added.into_iter().map(own).collect();
-    // A limit that was said to the gateway is no request's on a socket.
-    fixture.only_cgi = get("CGIGATE_MAX_BODY").is_some();
     fixture.environ.extend(added);
 }
 

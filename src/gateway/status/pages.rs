@@ -52,7 +52,7 @@ impl Pages {
             return None;
         }
         let path = MountPoint::whole_path(vars)?;
-        let (_, page) = self.pages.iter().find(|(at, _)| *at == path)?;
+        let (_, page) = self.pages.iter().find(|(at, _)| *at == *path)?;
         Some(page)
     }
 }

@@ -1,0 +1,253 @@
+//! The streams of a request, over the one stream of its connection.
+
+use super::{Line, State};
+use crate::{
+    fcgi::{self, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
+    gateway::{
+        Protocol,
+        call::Call,
+        connection::Finished,
+        filter::StartData,
+        spool::{End, Spool},
+    },
+    handlers::{Ending, Output},
+    types::{ClientGone, Request, RequestFault},
+};
+use std::{
+    cell::RefCell,
+    io::{self, BufRead, Read, Write},
+    sync::Arc,
+};
+
+/// `wsgi.input`, before [`ContentInput`] bounds it.
+pub(super) struct Stdin<'l, S> {
+    line: &'l RefCell<Line<S>>,
+    request: Arc<Request>,
+    spool: Arc<Spool>,
+    data: Option<Arc<Spool>>,
+    /// A piece of the body, and how much of it was read.
+    chunk: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl<'l, S> Stdin<'l, S> {
+    pub(super) fn new(line: &'l RefCell<Line<S>>, call: &Call) -> Self {
+        Self {
+            line,
+            request: Arc::clone(call.slate.request()),
+            spool: Arc::clone(&call.spool),
+            data: call.data.as_ref().map(|data| Arc::clone(&data.spool)),
+            chunk: Vec::new(),
+            at: 0,
+            ended: false,
+        }
+    }
+}
+
+impl<S> StartData for Stdin<'_, S> {
+    fn start_data(&mut self) {
+        if let Some(data) = &self.data {
+            self.spool = Arc::clone(data);
+            (self.at, self.ended) = (0, false);
+            self.chunk.clear();
+        }
+    }
+}
+
+impl<S: Read + Write> BufRead for Stdin<'_, S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.at == self.chunk.len() && !self.ended {
+            self.chunk.clear();
+            self.at = 0;
+            if self.request.is_cancelled() {
+                return Err(ClientGone.into());
+            }
+            let mut line = self.line.borrow_mut();
+            if line.state == State::TooSlow {
+                return Err(RequestFault::TooSlow.into());
+            }
+            if self.spool.take_block(&mut self.chunk)? {
+                self.ended = self.chunk.is_empty();
+            } else {
+                line.receive();
+            }
+        }
+        Ok(&self.chunk[self.at..])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
+}
+
+impl<S: Read + Write> Read for Stdin<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buffer)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+/// The answer to one request: what is not sent yet.
+pub(super) struct Answer<'l, S> {
+    line: &'l RefCell<Line<S>>,
+    request: Arc<Request>,
+    id: RequestId,
+    protocol: Protocol,
+    has_stderr: bool,
+    stderr_used: bool,
+    /// Whole records.
+    out: Vec<u8>,
+    /// What the next STDOUT record will hold.
+    content: Vec<u8>,
+    /// The line for the log that has no end yet.
+    log: Vec<u8>,
+}
+
+impl<'l, S: Read + Write> Answer<'l, S> {
+    pub(super) fn new(
+        line: &'l RefCell<Line<S>>,
+        call: &Call,
+        has_stderr: bool,
+        protocol: Protocol,
+    ) -> Self {
+        Self {
+            line,
+            request: Arc::clone(call.slate.request()),
+            id: call.id,
+            protocol,
+            has_stderr: has_stderr && protocol == Protocol::FastCgi,
+            stderr_used: false,
+            out: Vec::new(),
+            content: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let fits = data.len().min(MAX_CONTENT - self.content.len());
+            self.content.extend_from_slice(&data[..fits]);
+            data = &data[fits..];
+            if self.content.len() == MAX_CONTENT {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_record(&mut self) {
+        match self.protocol {
+            _ if self.content.is_empty() => {}
+            Protocol::FastCgi => {
+                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, &self.content);
+                self.content.clear();
+            }
+            Protocol::Scgi | Protocol::Uwsgi => self.out.append(&mut self.content),
+        }
+    }
+
+    fn put_stderr(&mut self, data: &[u8]) {
+        if self.has_stderr && !data.is_empty() {
+            self.close_record();
+            self.stderr_used = true;
+            fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
+            return;
+        }
+        self.log.extend_from_slice(data);
+        if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
+            self.line.borrow().apps.errors(&self.log[..end]);
+            self.log.drain(..=end);
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.close_record();
+        let mut line = self.line.borrow_mut();
+        while line.front.is_body_open(self.id) && line.receive() {}
+        if self.request.is_cancelled() {
+            self.out.clear();
+            return Err(ClientGone.into());
+        }
+        let sent = line.send(&self.out);
+        self.out.clear();
+        sent
+    }
+
+    /// Ends the request on the wire, so that the client can tell how it ended.
+    pub(super) fn finish(mut self, call: &Call, ending: Ending) {
+        if !self.log.is_empty() {
+            self.line.borrow().apps.errors(&self.log);
+        }
+        self.close_record();
+        // Nobody reads what comes now.
+        for spool in call.data.iter().map(|data| &data.spool).chain([&call.spool]) {
+            spool.end(End::Whole);
+        }
+        let mut line = self.line.borrow_mut();
+        while line.front.is_body_open(self.id) && line.receive() {}
+        let Finished { close, others, next, .. } = line.front.finish_unsent(self.id);
+        line.sorting.ready.extend(next);
+        let app_status = match ending {
+            Ending::Whole | Ending::Departed => Some(0),
+            Ending::Cut { length_known } if length_known || others => Some(1),
+            // Without a length only a connection that ends too soon tells that something is missing.
+            Ending::Cut { .. } => None,
+        };
+        if self.request.is_cancelled() {
+            // Section 5.4: an aborted request is ended, and nothing else is said of it.
+            self.out.clear();
+        }
+        if let (Protocol::FastCgi, Some(app_status)) = (self.protocol, app_status) {
+            if !self.request.is_cancelled() {
+                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
+                if self.stderr_used {
+                    fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
+                }
+            }
+            let complete = ProtocolStatus::RequestComplete;
+            fcgi::end_request(&mut self.out, self.id, app_status, complete);
+        }
+        // Nobody is left to be told that it failed.
+        let _ = line.send(&self.out);
+        if close || app_status.is_none() {
+            line.end(State::Ended);
+        }
+    }
+}
+
+pub(super) struct Stdout<'r, 'l, S>(pub(super) &'r RefCell<Answer<'l, S>>);
+
+impl<S: Read + Write> Write for Stdout<'_, '_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put(data)?;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.borrow_mut().flush()
+    }
+}
+
+impl<S: Read + Write> Output for Stdout<'_, '_, S> {
+    /// The last block goes with the end of the request, in one write.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `wsgi.errors`
+pub(super) struct Stderr<'r, 'l, S>(pub(super) &'r RefCell<Answer<'l, S>>);
+
+impl<S: Read + Write> Write for Stderr<'_, '_, S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().put_stderr(data);
+        Ok(data.len())
+    }
+
+    /// Nobody waits for a line of the log: it goes with the next bytes of the response.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
