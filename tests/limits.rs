@@ -11,10 +11,10 @@ use cgigate::{
 };
 use fastcgi_peer::{
     Apps, Gate, House, PLAIN, Peer, abort, begin, count, get_values, head, hello, post, request,
-    stdin,
+    request_with, stdin,
 };
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     num::NonZeroU16,
     sync::{
         Arc,
@@ -306,6 +306,35 @@ fn who_is_given_up_while_he_goes_on_sending_hears_of_it() {
         let end = peer.send_until_closed(&more);
         let heard = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
         assert!(heard.contains(&end.kind()), "{end}");
+    }
+}
+
+/// What the gateway said while somebody wrote was his to send, and stayed unsaid if he had filled the
+/// socket with his own.
+#[test]
+fn a_short_answer_is_not_forgotten_behind_a_long_one() {
+    let gate = Arc::new(Gate::default());
+    let door = Arc::clone(&gate);
+    let fill = cgigate::app(move |environ, start_response| {
+        let size = environ.vars.native("QUERY_STRING").unwrap_or_default().parse()?;
+        let mut write = start_response.call("200 OK", &[PLAIN])?;
+        write.write_all(&vec![b'x'; size])?;
+        door.pass();
+        Ok("".into())
+    });
+    let house = House::open(Apps::default().with("/fill", fill), Settings::default());
+    // One of them fills the socket.
+    for size in (300_000..500_000_usize).step_by(4096) {
+        let mut peer = house.unix();
+        let size = size.to_string();
+        peer.send(&request_with(1, "/fill", true, &[("QUERY_STRING", &size)]));
+        assert_eq!(peer.record().0, 6, "STDOUT");
+        let refused = head(2, Role::Filter, "/fill", true, None);
+        peer.send(&refused);
+        assert_eq!(peer.answer(2).protocol_status, 3, "FCGI_UNKNOWN_ROLE");
+        gate.open();
+        peer.answer(1);
+        gate.close();
     }
 }
 

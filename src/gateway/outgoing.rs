@@ -10,6 +10,7 @@ use crate::{
 use std::{
     fs::File,
     io::{self, IoSlice},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Sender<'c> {
     pub(super) out: Vec<u8>,
     pub(super) slot: &'c Slot,
     pub(super) id: RequestId,
+    loan: Loan<'c>,
     limit: Option<Duration>,
     request: &'c Request,
     gone: bool,
@@ -58,7 +60,8 @@ impl<'c> Sender<'c> {
         let Given { request, spool, .. } = given;
         let limit = loan.shared.settings.write_timeout;
         let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
-        Self { out, slot: loan.slot, id: loan.id, limit, request, gone: false, body_first }
+        let Loan { slot, id, .. } = loan;
+        Self { out, slot, id, loan, limit, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -86,9 +89,8 @@ impl<'c> Sender<'c> {
                 before.and_then(|()| self.slot.send_all(many, self.limit))
             }
         };
-        self.gone |= sent.is_err();
         self.out.clear();
-        sent
+        self.sent(sent)
     }
 
     /// Sends `len` bytes of a file, behind a header; the buffer is empty.
@@ -101,15 +103,23 @@ impl<'c> Sender<'c> {
     ) -> io::Result<()> {
         self.may_send()?;
         let sent = self.slot.send_file(header, (file, from, len), self.limit);
-        self.gone |= sent.is_err();
-        sent
+        self.sent(sent)
     }
 
     /// Sends records that are made of pages; the buffer is empty.
     pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
         self.may_send()?;
         let sent = self.slot.send_pages(pages, self.limit);
+        self.sent(sent)
+    }
+
+    /// What the gateway said meanwhile, and the peer had no more room for, is the steward's to send:
+    /// it may be long before the next of this answer.
+    fn sent(&mut self, sent: io::Result<()>) -> io::Result<()> {
         self.gone |= sent.is_err();
+        if self.slot.unsaid.load(Ordering::Relaxed) {
+            self.loan.shared.leave_unsaid(self.loan.token);
+        }
         sent
     }
 
@@ -117,7 +127,8 @@ impl<'c> Sender<'c> {
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.
-            let _ = self.slot.send(&self.out, self.limit);
+            let sent = self.slot.send(&self.out, self.limit);
+            let _ = self.sent(sent);
         }
     }
 
