@@ -30,6 +30,8 @@ TEXT = [("Content-Type", "text/plain")]
 REASONS = {"200": "OK", "201": "Created", "204": "No Content", "301": "Moved Permanently",
            "302": "Found", "304": "Not Modified", "403": "Forbidden", "404": "Not Found",
            "418": "I'm a teapot", "500": "Internal Server Error", "503": "Service Unavailable"}
+WSGI = {"wsgi." + key for key in "errors file_wrapper input multiprocess multithread run_once "
+        "url_scheme version".split()}
 OBJECTS = {"wsgi.errors": "<cgigate.ErrorStream>", "wsgi.input": "<cgigate.InputStream>",
            "wsgi.file_wrapper": "<class 'cgigate.FileWrapper'>"}
 
@@ -65,7 +67,7 @@ def demo(environ, start_response):
 
 def environ_app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("X-Content-Type-Options", "nosniff")])
-    pairs = sorted((k, v) for k, v in environ.items() if not k.startswith("wsgi."))
+    pairs = sorted((k, v) for k, v in environ.items() if k not in WSGI)
     return ["".join("%s=%s\n" % pair for pair in pairs).encode("latin-1")]
 
 
@@ -174,8 +176,8 @@ def answer():
     wanted = ours.get("CGIGATE_HANDLER")
     if wanted:
         iis = wanted == "iis"
-    os.environ.clear()
-    os.environ.update({k: v for k, v in environ.items() if k.isascii() and v.isascii()})
+    os.environb.clear()
+    os.environb.update({k.encode("latin-1"): v.encode("latin-1") for k, v in environ.items()})
     handler = IISCGIHandler() if iis else CGIHandler()
     cut = handler.base_env.get("PATH_INFO")
     handler.base_env = dict(environ)

@@ -176,6 +176,53 @@ fn what_cannot_be_is_said_in_one_line_and_by_the_exit_status() {
 }
 
 #[test]
+fn a_value_that_cannot_be_is_named_with_what_may_stand_there() {
+    for (variable, args, wanted) in [
+        (
+            "CGIGATE_A=",
+            &["--threads", "x"][..],
+            "'x' for '--threads <N>': \"x\" is no number: use 1 to 65535",
+        ),
+        (
+            "CGIGATE_A=",
+            &["--threads", "-3"],
+            "'-3' for '--threads <N>': \"-3\" is no number: use 1 ",
+        ),
+        (
+            "CGIGATE_A=",
+            &["--max-queue", ""],
+            "'' for '--max-queue <N>': \"\" is no number: use 0 or more",
+        ),
+        (
+            "CGIGATE_A=",
+            &["--max-body", "-1"],
+            "'-1' for '--max-body <SIZE>': \"-1\" is no size: use bytes",
+        ),
+        ("CGIGATE_THREADS=0", &[], "'0' for CGIGATE_THREADS: \"0\" is no number: use 1 to 65535"),
+        ("CGIGATE_THREADS=0", &["--threads=x"], "'x' for '--threads <N>': \"x\" is no number"),
+        ("CGIGATE_MULTIPLEX=no", &[], "'no' for CGIGATE_MULTIPLEX; [possible values: on, off]"),
+    ] {
+        let (name, value) = variable.split_once('=').unwrap();
+        let output = cgigate().arg("fastcgi").args(args).env(name, value).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
+        assert!(text.starts_with(&format!("cgigate: invalid value {wanted}")), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn at_the_desk_only_what_a_client_could_ask_is_asked() {
+    for (args, wanted) in [
+        (&["cgi", "hello"], "\"hello\" is no path: a PATH begins with /"),
+        (&["iis", "-XG T"], "\"G T\" is no method: use a word, as GET"),
+    ] {
+        let (code, text) = refused(args);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[test]
 fn the_commands_of_the_readme_do_what_it_says() {
     let out = |args: &[&str]| String::from_utf8(cgigate().args(args).output().unwrap().stdout);
     let demo = out(&["cgi", "/demo?a=1"]).unwrap();

@@ -275,6 +275,33 @@ fn a_hang_up_cancels_what_runs() {
     tell.recv_timeout(Duration::from_secs(10)).expect("the application was told");
 }
 
+/// What cannot be understood and the peer's end come in one event, which is the last.
+#[test]
+fn a_hang_up_right_behind_garbage_cancels_what_runs() {
+    let (say, heard) = mpsc::channel();
+    let say = Mutex::new(say);
+    let until = cgigate::app(move |environ, _| {
+        let say = |what| say.lock().expect("one request").send(what).expect("the test waits");
+        say("runs");
+        while !environ.request.is_cancelled() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        say("was cancelled");
+        Err("too late for anybody".into())
+    });
+    let hear = || heard.recv_timeout(Duration::from_secs(10));
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let house = House::open(Apps::default().with("/until", until), settings);
+    for _ in 0..5 {
+        let mut peer = house.unix();
+        peer.send(&request(1, "/until", true));
+        assert_eq!(hear(), Ok("runs"));
+        peer.send(&[0xff; 16]);
+        drop(peer);
+        assert_eq!(hear(), Ok("was cancelled"));
+    }
+}
+
 /// With its only thread in the application: the steward listens then.
 #[test]
 fn after_an_abort_or_a_hang_up_writes_fail_and_nothing_is_logged() {

@@ -151,6 +151,20 @@ fn the_list_of_the_specification_is_read() {
     }
 }
 
+/// As unit files write long lists; once only single blanks were understood.
+#[test]
+fn any_white_space_stands_between_the_values_of_a_variable() {
+    for listen in [":0 :0", "  :0\n\t:0\n"] {
+        let mut server = Server::of(command(&["fastcgi"]).env("CGIGATE_LISTEN", listen));
+        let second = server.line();
+        for line in [&server.ready, &second] {
+            assert!(line.starts_with("cgigate: fastcgi on 127.0.0.1:"), "{listen:?}: {line}");
+        }
+    }
+    let why = refused(&["fastcgi"], &[("CGIGATE_ALLOW", "10.0.0.0/8\n\tx")]);
+    assert!(why.contains("invalid value 'x' for CGIGATE_ALLOW: \"x\" is no network"), "{why}");
+}
+
 #[test]
 fn a_list_that_cannot_be_read_is_wrong_usage() {
     let why = refused(&["fastcgi"], &[("FCGI_WEB_SERVER_ADDRS", "127.0.0.1,example.test")]);

@@ -2,10 +2,10 @@
 //! face. The format of each file is in its `about`; where a case has `expect_315`, that is the
 //! yardstick.
 //!
-//! `CGIGATE_VECTORS` names another folder than `fixtures/vectors`. A file, or a case, that nothing
-//! here knows how to run is a failure. What differs on purpose does so by a rule of the crate's
-//! documentation (D1 to D41), which is a function of what is in the case, and is checked: a case
-//! under a rule must come out as the rule says, not just otherwise.
+//! `CGIGATE_VECTORS` names another folder than `fixtures/vectors`, such as `scripts/chance.py`
+//! fills. A file, or a case, that nothing here knows how to run is a failure. What differs on purpose
+//! does so by a rule of the crate's documentation (D1 to D41), which is a function of what is in the
+//! case, and is checked: a case under a rule must come out as the rule says, not just otherwise.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(unreachable_pub, reason = "each file has its face, though all is one test")]
@@ -100,7 +100,10 @@ fn run_file(path: &Path, wrong: &mut Vec<String>) -> Tally {
 #[test]
 fn vectors() {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors");
-    let folder = env::var_os("CGIGATE_VECTORS").map_or(default, PathBuf::from);
+    let given = env::var_os("CGIGATE_VECTORS").map(PathBuf::from);
+    // Cases that somebody else made may all be of the kind that differs.
+    let ours = given.is_none();
+    let folder = given.unwrap_or(default);
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -125,12 +128,14 @@ fn vectors() {
         )
         .unwrap();
         if path.ends_with("simple_server.json") {
-            assert!(tally.differing() * 100 <= tally.all() * 35, "{name}: too much differs");
+            let few = tally.differing() * 100 <= tally.all() * 35;
+            assert!(few || !ours, "{name}: too much differs");
         } else {
             differ += tally.differing();
             all += tally.all();
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(differ * 100 <= all * 15, "{differ} of {all} differ: too many to be on purpose");
+    let few = differ * 100 <= all * 15;
+    assert!(few || !ours, "{differ} of {all} differ: too many to be on purpose");
 }

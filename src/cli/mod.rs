@@ -37,6 +37,7 @@ mod servers;
 #[cfg(unix)]
 mod terminal;
 mod values;
+mod variables;
 #[cfg(unix)]
 mod wear;
 
@@ -78,6 +79,7 @@ fn main(gateway: Gateway) -> ExitCode {
     if !handed_over && is_cgi() {
         return request::respond(gateway);
     }
+    variables::part();
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => return answer(&error),
@@ -121,7 +123,9 @@ fn answer(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    sys::say_at(sys::Level::Error, format_args!("cgigate: {}", in_one_line(error)));
+    let words: Vec<_> = env::args_os().collect();
+    let line = variables::named(in_one_line(error), error, &words);
+    sys::say_at(sys::Level::Error, format_args!("cgigate: {line}"));
     USAGE.into()
 }
 

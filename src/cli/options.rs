@@ -7,7 +7,7 @@ use super::{
     doors::Listen,
     manual::{self, Completions, examples},
     record,
-    values::{duration, mode, page, size, switch, variable, workers},
+    values::{duration, method, mode, number, page, size, switch, target, variable, workers},
 };
 use crate::{
     apps::Accel,
@@ -115,7 +115,7 @@ pub(super) struct Desk {
     #[arg(long, env = "CGIGATE_APP")]
     pub(super) app: Option<String>,
     /// The request's method
-    #[arg(short = 'X', long, env = "CGIGATE_METHOD", default_value = "GET")]
+    #[arg(short = 'X', long, env = "CGIGATE_METHOD", default_value = "GET", value_parser = method)]
     pub(super) method: String,
     /// Variables, one NAME=value a line, over the made-up ones; TAB goes on with the last value
     #[arg(long, env = "CGIGATE_ENVIRON", value_name = "FILE")]
@@ -126,7 +126,7 @@ pub(super) struct Desk {
     #[command(flatten)]
     pub(super) record: Record,
     /// What comes behind the host in a URL: PATH[?QUERY]
-    #[arg(default_value = "/")]
+    #[arg(default_value = "/", value_parser = target)]
     pub(super) target: String,
 }
 
@@ -162,7 +162,7 @@ pub(super) struct Server {
     pub(super) listen: Vec<Listen>,
     /// Connections that may wait to be accepted
     #[arg(long, help_heading = "Sockets", value_name = "N", env = "CGIGATE_BACKLOG", default_value_t = 4096,
-          value_parser = clap::value_parser!(i32).range(1..))]
+          value_parser = number(1_i32..), allow_negative_numbers = true)]
     pub(super) backlog: i32,
     /// Rights of a Unix socket's file
     #[arg(long, help_heading = "Sockets", value_name = "MODE", env = "CGIGATE_SOCKET_MODE", value_parser = mode, default_value = "0660")]
@@ -182,26 +182,28 @@ pub(super) struct Server {
         help_heading = "Sockets",
         env = "CGIGATE_ALLOW_UID",
         value_name = "UID",
-        value_delimiter = ' '
+        value_delimiter = ' ',
+        value_parser = number(0_u32..),
+        allow_negative_numbers = true
     )]
     pub(super) allow_uid: Vec<u32>,
     /// Whom a Unix socket's file shall belong to: user, user:group or :group
     #[arg(long, help_heading = "Sockets", env = "CGIGATE_SOCKET_OWNER", value_name = "OWNER")]
     pub(super) socket_owner: Option<Owner>,
     /// Application calls at a time [default: 4 x CPUs, at least 4]
-    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_THREADS", value_parser = number(1..=u16::MAX), allow_negative_numbers = true)]
     pub(super) threads: Option<u16>,
     /// Worker processes under a supervisor, or `auto`: one for each CPU
-    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers)]
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_WORKERS", default_value = "1", value_parser = workers, allow_negative_numbers = true)]
     pub(super) workers: usize,
     /// Requests after which a worker is replaced [default: none]
-    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_MAX_REQUESTS")]
+    #[arg(long, help_heading = "Processes", value_name = "N", env = "CGIGATE_MAX_REQUESTS", value_parser = number(NonZeroU64::MIN..), allow_negative_numbers = true)]
     pub(super) max_requests: Option<NonZeroU64>,
     /// How long requests in flight may take after a stop
-    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, default_value = "30s")]
+    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_GRACEFUL_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "30s")]
     pub(super) graceful_timeout: Duration,
     /// How long a worker that takes another's place may take until it is ready
-    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_START_TIMEOUT", value_parser = duration, default_value = "60s")]
+    #[arg(long, help_heading = "Processes", value_name = "D", env = "CGIGATE_START_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "60s")]
     pub(super) start_timeout: Duration,
     /// Run as this user, by name, once the sockets are bound
     #[arg(long, help_heading = "Processes", value_name = "USER", env = "CGIGATE_USER")]
@@ -218,14 +220,16 @@ pub(super) struct Server {
         help_heading = "Limits",
         value_name = "N",
         env = "CGIGATE_MAX_CONNECTIONS",
+        value_parser = number(0_usize..),
+        allow_negative_numbers = true,
         default_value_t = 10_000
     )]
     pub(super) max_connections: usize,
     /// Bytes of a request's body; longer: 413 [default: none; http: 16M]
-    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_BODY", value_parser = size)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_BODY", value_parser = size, allow_negative_numbers = true)]
     pub(super) max_body: Option<u64>,
     /// Bytes of a request's variables; longer: 431
-    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_PARAMS", value_parser = size, default_value = "1M")]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_PARAMS", value_parser = size, allow_negative_numbers = true, default_value = "1M")]
     pub(super) max_params: u64,
     /// Variables of a request; more: 431
     #[arg(
@@ -233,12 +237,14 @@ pub(super) struct Server {
         help_heading = "Limits",
         value_name = "N",
         env = "CGIGATE_MAX_VARIABLES",
+        value_parser = number(0_usize..),
+        allow_negative_numbers = true,
         default_value_t = 10_000
     )]
     pub(super) max_variables: usize,
     /// Requests open at a time on one connection; further ones are refused with FCGI_OVERLOADED
     #[arg(long, help_heading = "Limits", value_name = "N", env = "CGIGATE_MAX_MULTIPLEXED", default_value_t = 1000,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = number(1..=u16::MAX), allow_negative_numbers = true)]
     pub(super) max_multiplexed: u16,
     /// Complete requests that wait for a thread; further ones are answered 503
     #[arg(
@@ -246,6 +252,8 @@ pub(super) struct Server {
         help_heading = "Limits",
         value_name = "N",
         env = "CGIGATE_MAX_QUEUE",
+        value_parser = number(0_usize..),
+        allow_negative_numbers = true,
         default_value_t = 1000
     )]
     pub(super) max_queue: usize,
@@ -253,20 +261,20 @@ pub(super) struct Server {
     #[arg(long, help_heading = "Limits", env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
     /// How long a request may stand still: 408
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_READ_TIMEOUT", value_parser = duration, default_value = "60s")]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_READ_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "60s")]
     pub(super) read_timeout: Duration,
     /// How long a peer may take nothing of its answer before its connection is closed
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, default_value = "60s")]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "60s")]
     pub(super) write_timeout: Duration,
     /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
     /// thread [default: none]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration)]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
     pub(super) request_timeout: Option<Duration>,
     /// How long a complete request may wait for a thread: 503 [default: none]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration)]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
     pub(super) queue_timeout: Option<Duration>,
     /// How long a connection without a request is kept [default: none; http: 30s]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration)]
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
     pub(super) idle_timeout: Option<Duration>,
     /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
     #[arg(long, help_heading = "Status and logs", env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
@@ -284,7 +292,7 @@ pub(super) struct Server {
     #[arg(long, help_heading = "Status and logs", value_name = "FORMAT", env = "CGIGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
     /// Requests that take longer are told on stderr, with the place where the application is
-    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration)]
+    #[arg(long, help_heading = "Status and logs", env = "CGIGATE_SLOW_LOG", value_name = "D", value_parser = duration, allow_negative_numbers = true)]
     pub(super) slow_log: Option<Duration>,
     /// What would go to stderr is added here once the server is ready; reopened on USR1
     #[arg(long, help_heading = "Status and logs", env = "CGIGATE_ERROR_LOG", value_name = "FILE")]
@@ -334,11 +342,11 @@ pub(super) struct Record {
     secrets: bool,
     /// Fixtures in the folder at the most; then no more are written
     #[arg(help_heading = "Recording", id = "record_count", long = "record-count", env = "CGIGATE_RECORD_COUNT",
-          value_name = "N", default_value_t = RecordPlan::COUNT)]
+          value_name = "N", value_parser = number(0_usize..), allow_negative_numbers = true, default_value_t = RecordPlan::COUNT)]
     count: usize,
     /// Bytes of a body, or of the variables; what has longer ones is not recorded
     #[arg(help_heading = "Recording", id = "record_size", long = "record-size", env = "CGIGATE_RECORD_SIZE",
-          value_name = "SIZE", value_parser = size, default_value = "1M")]
+          value_name = "SIZE", value_parser = size, allow_negative_numbers = true, default_value = "1M")]
     size: u64,
 }
 

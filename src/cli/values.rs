@@ -1,6 +1,12 @@
 //! Sizes and durations as operators write them.
 
-use std::time::Duration;
+use crate::headers::check_name;
+use std::{
+    fmt,
+    ops::{Bound, RangeBounds},
+    str::FromStr,
+    time::Duration,
+};
 
 /// `8k`, `16M`, `1G`, or plain bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -55,6 +61,24 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A whole number in a range.
+pub(super) fn number<T, R>(range: R) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + fmt::Display,
+    R: RangeBounds<T> + Clone,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(least), Bound::Included(most)) => {
+                format!("{text:?} is no number: use {least} to {most}")
+            }
+            (Bound::Included(least), _) => format!("{text:?} is no number: use {least} or more"),
+            _ => format!("{text:?} is no number"),
+        })
+    }
+}
+
 /// A number of processes, or `auto`.
 pub(super) fn workers(text: &str) -> Result<usize, String> {
     if text == "auto" {
@@ -62,6 +86,20 @@ pub(super) fn workers(text: &str) -> Result<usize, String> {
     }
     let count = text.parse().ok().filter(|count| (1..=1024).contains(count));
     count.ok_or_else(|| format!("{text:?} is no number of workers: use 1 to 1024, or auto"))
+}
+
+/// A method is a token (RFC 9110 section 9.1).
+pub(super) fn method(word: &str) -> Result<String, String> {
+    let checked = check_name(word.as_bytes());
+    checked.map(|()| word.into()).map_err(|_| format!("{word:?} is no method: use a word, as GET"))
+}
+
+/// What comes behind the host in a URL.
+pub(super) fn target(text: &str) -> Result<String, String> {
+    match text.starts_with('/') {
+        true => Ok(text.into()),
+        false => Err(format!("{text:?} is no path: a PATH begins with /")),
+    }
 }
 
 /// An octal file mode: `0660`.
@@ -100,10 +138,18 @@ mod tests {
         assert_eq!((switch("1"), switch("On")), (Ok(true), Ok(true)));
         assert_eq!((switch(""), switch("off")), (Ok(false), Ok(false)));
         assert!(switch("perhaps").is_err_and(|why| why.contains("perhaps")));
+        assert_eq!((number(1..)("7"), number(1..=9)("9")), (Ok(7), Ok(9)));
+        for wrong in ["", "x", "0", "-3", "1.5", "70000"] {
+            let why = number::<u16, _>(1..=65535)(wrong).unwrap_err();
+            assert_eq!(why, format!("{wrong:?} is no number: use 1 to 65535"));
+        }
+        assert!(number::<usize, _>(0..)("-1").is_err_and(|why| why.ends_with("use 0 or more")));
         assert_eq!(workers("3"), Ok(3));
         assert!(workers("auto").is_ok_and(|count| count > 0));
         assert!(workers("0").is_err_and(|why| why.contains("\"0\"")));
         assert!(mode("999").is_err() && mode("7777").is_err());
+        assert!(method("M-SEARCH").is_ok() && method("").is_err() && method("G T").is_err());
+        assert!(target("/").is_ok() && target("").is_err() && target("hello").is_err());
         assert_eq!(variable("DB_HOST"), Ok("DB_HOST".into()));
         for wrong in ["", "A=b", "HTTP_PROXY", "HTTP_"] {
             assert!(variable(wrong).is_err(), "{wrong}");

@@ -168,7 +168,7 @@ impl Desk {
             }
             self.hand_on_next(shared, finished.next);
         }
-        shared.table.close_if_last(call.token, slot.end_run(close));
+        shared.close_if_last(call.token, slot.end_run(close));
     }
 }
 
@@ -195,9 +195,11 @@ impl Sorting {
         let intake = match received {
             Ok(0) => self.end(slot, slot.socket.is_hung_up()),
             Ok(n) => match self.understand(&input[..stood_over + n], shared, slot, token, run) {
+                // Its peer was given up, and may go on sending for ever.
+                Ok(()) if slot.is_closing() => Intake::Ended,
                 Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
-                Ok(()) => Intake::More,
-                Err(_) => Intake::Ended,
+                // What cannot be understood is read over, and its peer's end may lie right behind it.
+                Ok(()) | Err(_) => Intake::More,
             },
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Intake::Drained,
             Err(_) => self.end(slot, true),

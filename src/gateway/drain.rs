@@ -32,7 +32,7 @@ impl Shared {
         // Registering reports what has come on it meanwhile.
         register(self, slot, token);
         match slot.leave() {
-            Ok(word) => self.table.close_if_last(token, word),
+            Ok(word) => self.close_if_last(token, word),
             Err(()) => {
                 self.queue.push_look(Look::Held(token));
                 self.bell.ring();

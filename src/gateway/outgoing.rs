@@ -10,6 +10,7 @@ use crate::{
 use std::{
     fs::File,
     io::{self, IoSlice},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -45,6 +46,7 @@ pub(super) struct Sender<'c> {
     pub(super) out: Vec<u8>,
     pub(super) slot: &'c Slot,
     pub(super) id: RequestId,
+    loan: Loan<'c>,
     limit: Option<Duration>,
     request: &'c Request,
     gone: bool,
@@ -58,7 +60,8 @@ impl<'c> Sender<'c> {
         let Given { request, spool, .. } = given;
         let limit = loan.shared.settings.write_timeout;
         let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
-        Self { out, slot: loan.slot, id: loan.id, limit, request, gone: false, body_first }
+        let Loan { slot, id, .. } = loan;
+        Self { out, slot, id, loan, limit, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -86,24 +89,31 @@ impl<'c> Sender<'c> {
                 before.and_then(|()| self.slot.send_all(many, self.limit))
             }
         };
-        self.gone |= sent.is_err();
         self.out.clear();
-        sent
+        self.sent(sent)
     }
 
     /// Sends some of a file; the buffer is empty.
     fn send_file(&mut self, file: (&File, u64, usize)) -> io::Result<Option<usize>> {
         self.may_send()?;
         let sent = self.slot.send_file(file, self.limit);
-        self.gone |= sent.is_err();
-        sent
+        self.sent(sent)
     }
 
     /// Sends records that are made of pages; the buffer is empty.
     pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
         self.may_send()?;
         let sent = self.slot.send_pages(pages, self.limit);
+        self.sent(sent)
+    }
+
+    /// What the gateway said meanwhile, and the peer had no more room for, is the steward's to send:
+    /// it may be long before the next of this answer.
+    fn sent<R>(&mut self, sent: io::Result<R>) -> io::Result<R> {
         self.gone |= sent.is_err();
+        if self.slot.unsaid.load(Ordering::Relaxed) {
+            self.loan.shared.leave_unsaid(self.loan.token);
+        }
         sent
     }
 
@@ -111,7 +121,8 @@ impl<'c> Sender<'c> {
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.
-            let _ = self.slot.send(&self.out, self.limit);
+            let sent = self.slot.send(&self.out, self.limit);
+            let _ = self.sent(sent);
         }
     }
 

@@ -144,6 +144,18 @@ impl Shared {
         std::mem::take(&mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Closes a connection if `word`, which the caller brought about in its slot, says that nobody is
+    /// left.
+    ///
+    /// To close alone is not enough for one that epoll knows: while another thread looks for events it
+    /// holds what it looks at, and if it is the last one who does, the peer hears of the end when that
+    /// thread comes back from `epoll_wait` (Linux 6.9 and later).
+    pub(super) fn close_if_last(&self, token: Token, word: u64) {
+        self.table.close_if_last(token, word, |socket| {
+            let _ = self.epoll.remove(socket);
+        });
+    }
+
     /// Acquire: who sees it sees also whether there is an heir.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)

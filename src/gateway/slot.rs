@@ -36,7 +36,7 @@
 use super::{known::Known, token::Token, turns::Turns};
 use crate::sys::SocketCell;
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{OwnedFd, RawFd},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
@@ -247,6 +247,11 @@ impl Slot {
         (before - RUN) | bits
     }
 
+    /// Whether nothing new is served any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state() & CLOSING != 0
+    }
+
     /// Nothing new is served any more.
     pub(super) fn set_closing(&self) {
         self.state.fetch_or(CLOSING, Ordering::AcqRel);
@@ -264,7 +269,7 @@ impl Slot {
 
     /// Whether nothing of it is left but runs that nobody waits for.
     pub(super) fn is_lost(&self) -> bool {
-        self.state() & CLOSING != 0 && self.runs() > 0 && !self.waits()
+        self.is_closing() && self.runs() > 0 && !self.waits()
     }
 }
 
@@ -339,8 +344,9 @@ impl Table {
         Some(Token(generation | u64::from(index)))
     }
 
-    /// Closes if `word`, which the caller brought about, says that nobody is left.
-    pub(super) fn close_if_last(&self, token: Token, word: u64) {
+    /// Closes if `word`, which the caller brought about, says that nobody is left; `unwatch` comes
+    /// before, for a descriptor that epoll knows.
+    pub(super) fn close_if_last(&self, token: Token, word: u64, unwatch: impl FnOnce(RawFd)) {
         if word & CLOSING == 0 || word & (HELD | RUNS) != 0 {
             return;
         }
@@ -355,7 +361,9 @@ impl Table {
         slot.front().clear();
         *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
-        slot.registered.store(false, Ordering::Relaxed);
+        if slot.registered.swap(false, Ordering::Relaxed) {
+            unwatch(slot.socket.raw());
+        }
         slot.hushed.store(false, Ordering::Relaxed);
         slot.has_tail.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
@@ -407,7 +415,7 @@ mod tests {
         let (table, token) = held();
         let slot = table.slot(token);
         slot.set_closing();
-        table.close_if_last(token, slot.leave().expect("closing"));
+        table.close_if_last(token, slot.leave().expect("closing"), |_| {});
         assert_eq!((table.live(), slot.socket.raw()), (0, -1));
         let (socket, _) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
         let next = table.claim(socket.into(), 0).expect("a slot");
@@ -422,9 +430,9 @@ mod tests {
         let (table, token) = held();
         let slot = table.slot(token);
         slot.leave_running(2, Reading::Free, true);
-        table.close_if_last(token, slot.end_run(true));
+        table.close_if_last(token, slot.end_run(true), |_| {});
         assert_eq!(table.live(), 1);
-        table.close_if_last(token, slot.end_run(false));
+        table.close_if_last(token, slot.end_run(false), |_| {});
         assert_eq!(table.live(), 0);
     }
 

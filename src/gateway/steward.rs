@@ -278,7 +278,7 @@ impl Stewardship {
             register(&shared, slot, token);
             if let Ok(word) = slot.leave() {
                 self.hands.held = None;
-                shared.table.close_if_last(token, word);
+                shared.close_if_last(token, word);
                 return;
             }
         }
@@ -362,7 +362,7 @@ impl Stewardship {
         match slot.leave() {
             Ok(word) => {
                 self.hands.held = None;
-                self.shared.table.close_if_last(token, word);
+                self.shared.close_if_last(token, word);
             }
             Err(()) => self.listen(token),
         }

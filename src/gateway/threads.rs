@@ -92,7 +92,7 @@ impl<'s> Thread<'s> {
                     self.hands.held = Some(token);
                 }
             }
-            shared.table.close_if_last(token, slot.end_run(true));
+            shared.close_if_last(token, slot.end_run(true));
         }
         drop_held(shared, &mut self.hands, &mut self.desk);
         for token in line.batch.iter().filter_map(take).chain(line.settle()) {
@@ -227,7 +227,7 @@ impl<'s> Thread<'s> {
             register(shared, slot, token);
             if let Ok(word) = slot.leave() {
                 self.hands.held = None;
-                shared.table.close_if_last(token, word);
+                shared.close_if_last(token, word);
                 return;
             }
         }
@@ -266,7 +266,7 @@ impl<'s> Thread<'s> {
         if held {
             return true;
         }
-        shared.table.close_if_last(token, word);
+        shared.close_if_last(token, word);
         owed && slot.enter(token.generation())
     }
 
@@ -284,7 +284,7 @@ impl<'s> Thread<'s> {
         if !slot.front().run(&mut call) {
             // Aborted, and answered, while it waited.
             self.desk.sorting.put_away(call);
-            shared.table.close_if_last(token, slot.end_run(false));
+            shared.close_if_last(token, slot.end_run(false));
             return;
         }
         self.hands.run = Some((token, call.id));
@@ -293,7 +293,7 @@ impl<'s> Thread<'s> {
             self.serve(token, Short::MayHideEnd);
             return;
         }
-        shared.table.close_if_last(token, word);
+        shared.close_if_last(token, word);
         if owed && slot.enter(token.generation()) {
             self.serve(token, Short::MayHideEnd);
         }
@@ -352,7 +352,7 @@ struct End {
     held: bool,
     /// Somebody has to look at it.
     owed: bool,
-    /// What its slot's word became, for [`Table::close_if_last`](super::slot::Table::close_if_last).
+    /// What its slot's word became, for [`Shared::close_if_last`].
     word: u64,
 }
 
@@ -415,7 +415,7 @@ pub(super) fn drop_held(shared: &Shared, hands: &mut Hands, desk: &mut Desk) {
     slot.front().end(true, &mut desk.sorting);
     // Closing: nobody looks again.
     if let Ok(word) = slot.leave() {
-        shared.table.close_if_last(token, word);
+        shared.close_if_last(token, word);
     }
 }
 

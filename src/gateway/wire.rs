@@ -100,7 +100,7 @@ impl Slot {
         let too_many = outbox.len() + records.len() > MOST;
         if !too_many {
             outbox.append(records);
-            self.unsaid.store(true, Ordering::Release);
+            self.unsaid.store(true, Ordering::SeqCst);
         }
         drop(outbox);
         records.clear();
@@ -112,9 +112,10 @@ impl Slot {
     }
 
     /// Whoever puts something into the outbox tries the writer afterwards, and whoever lets the
-    /// writer go looks into the outbox afterwards: one of the two finds it.
+    /// writer go looks into the outbox afterwards: one of the two finds it (in one order of all, as the
+    /// writer's turns are).
     pub(super) fn say_more(&self) -> bool {
-        while self.unsaid.load(Ordering::Acquire) {
+        while self.unsaid.load(Ordering::SeqCst) {
             let Some(_whole_records) = self.writer.try_now() else { return true };
             match self.empty_outbox(Some(Duration::ZERO)) {
                 Ok(true) => {}

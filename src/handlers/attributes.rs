@@ -126,7 +126,7 @@ pub struct Attributes {
     /// # Ok::<_, cgigate::Exception>(())
     /// ```
     pub http_version: Cow<'static, str>,
-    /// `Server` header and SERVER_SOFTWARE of an origin server.
+    /// `Server` header and SERVER_SOFTWARE of an origin server; neither where it is empty.
     ///
     /// ```
     /// use cgigate::{Vars, apps::demo, handlers::{Attributes, SimpleHandler}};
@@ -219,6 +219,11 @@ impl Attributes {
         )]),
         error_body: Cow::Borrowed(b"A server error occurred.  Please contact the administrator."),
     };
+
+    /// What an origin server says that it is.
+    pub(crate) fn software(&self) -> Option<&str> {
+        self.server_software.as_deref().filter(|software| !software.is_empty())
+    }
 
     /// The class body of `CGIHandler`.
     ///

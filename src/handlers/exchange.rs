@@ -277,22 +277,18 @@ impl<'x> Exchange<'x> {
         Ok(())
     }
 
+    /// `cleanup_headers`: wsgiref's own part, and then what an override adds to it.
     fn cleanup_headers(&mut self, first_block: usize) {
         let told = self.length == Length::OneBlock && !self.is_lengthless();
         let headers = &mut self.head.headers;
+        if told && !headers.contains("Content-Length") {
+            headers.push(b"Content-Length", decimal(first_block as u64, &mut [0; 20]));
+        }
         self.handler.cleanup_headers(headers);
         if self.code == 204 {
             headers.remove("Content-Length");
         }
-        self.declared = match headers.get("Content-Length") {
-            Some(length) => parse_length(length),
-            None if told => {
-                let length = first_block as u64;
-                headers.push(b"Content-Length", decimal(length, &mut [0; 20]));
-                Some(length)
-            }
-            None => None,
-        };
+        self.declared = headers.get("Content-Length").and_then(parse_length);
     }
 
     /// `send_preamble` and the header fields.
@@ -309,7 +305,7 @@ impl<'x> Exchange<'x> {
                 let date = httpdate::fmt_http_date(SystemTime::now());
                 put(block, [b"Date: ", date.as_bytes()]);
             }
-            if let (Some(software), false) = (&at.server_software, headers.contains("Server")) {
+            if let (Some(software), false) = (at.software(), headers.contains("Server")) {
                 put(block, [b"Server: ", software.as_bytes()]);
             }
             block.extend_from_slice(headers.lines());

@@ -73,7 +73,7 @@ pub trait Handler {
     fn setup_environ(&self, vars: &mut Vars) -> Wsgi {
         self.add_cgi_vars(vars);
         let at = self.attributes();
-        if let (true, Some(software)) = (at.origin_server, &at.server_software) {
+        if let (true, Some(software)) = (at.origin_server, at.software()) {
             vars.set_default("SERVER_SOFTWARE", software.as_bytes());
         }
         // What an environment says of these keys is overwritten, as in wsgiref.
@@ -141,7 +141,8 @@ pub trait Handler {
         guess_scheme(vars)
     }
 
-    /// Changes the response's header fields just before they are sent.
+    /// Changes the response's header fields just before they are sent, a Content-Length that was
+    /// made among them.
     ///
     /// ```
     /// # use cgigate::{Vars, apps::demo, headers::Headers};

@@ -99,7 +99,7 @@ pub(super) struct Serving<'s> {
 impl Serving<'_> {
     /// The error page of this server.
     pub(super) fn page(&self, refused: &Refused, is_head: bool) -> Vec<u8> {
-        let software = self.server_handler.0.server_software.as_deref();
+        let software = self.server_handler.0.software();
         error_page(refused, software, self.options.is_modern(), is_head)
     }
 

@@ -302,8 +302,12 @@ impl Peer {
         // Long beyond all patience: a test that waits for it has failed.
         let limit = Some(Duration::from_secs(30));
         match &socket {
-            Socket::Unix(socket) => socket.set_read_timeout(limit),
-            Socket::Tcp(socket) => socket.set_read_timeout(limit),
+            Socket::Unix(socket) => {
+                socket.set_read_timeout(limit).and_then(|()| socket.set_write_timeout(limit))
+            }
+            Socket::Tcp(socket) => {
+                socket.set_read_timeout(limit).and_then(|()| socket.set_write_timeout(limit))
+            }
         }
         .expect("a timeout");
         Self { socket, received: Vec::new(), answers: Vec::new() }
@@ -369,6 +373,19 @@ impl Peer {
         }
         set_nonblocking(&self.socket, false).expect("an open socket");
         sent
+    }
+
+    /// Sends the same again and again, and reads nothing: how that ended.
+    pub(crate) fn send_until_closed(&mut self, bytes: &[u8]) -> std::io::Error {
+        let socket: &mut dyn Write = match &mut self.socket {
+            Socket::Unix(socket) => socket,
+            Socket::Tcp(socket) => socket,
+        };
+        loop {
+            if let Err(error) = socket.write_all(bytes) {
+                return error;
+            }
+        }
     }
 
     pub(crate) fn stop_sending(&self) {

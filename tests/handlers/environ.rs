@@ -82,3 +82,15 @@ fn server_software_is_an_origin_servers_and_only_where_there_is_none() {
         assert!(done.text().ends_with(&format!("\r\n\r\n{want}")), "{}", done.text());
     }
 }
+
+/// Python's empty string is no name of a server; here it once was one, and `Server: ` went out.
+#[test]
+fn an_empty_server_software_is_none() {
+    let show = app(|environ, start_response| {
+        start_response.call("200 OK", &[("Date", "today")])?;
+        Ok(format!("{}", environ.vars.contains("SERVER_SOFTWARE")).into())
+    });
+    let at = Attributes { server_software: Some("".into()), ..Attributes::BASE };
+    let done = run_on(&Plain(at), Wire::default(), Vars::default(), &show);
+    assert_eq!(done.text(), "HTTP/1.0 200 OK\r\nDate: today\r\nContent-Length: 5\r\n\r\nfalse");
+}

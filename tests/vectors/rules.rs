@@ -53,6 +53,11 @@ struct Told<'c> {
 
 type Fields = Vec<(String, String)>;
 
+/// How many bytes a native string stands for.
+fn bytes(native: &str) -> usize {
+    native.chars().count()
+}
+
 fn fields(value: &Value) -> Fields {
     let pair = |field: &Value| (text_of(&field[0]).to_owned(), text_of(&field[1]).to_owned());
     list_of(value).iter().map(pair).collect()
@@ -179,7 +184,7 @@ impl<'c> Told<'c> {
             if find(fields, "Date").is_none() {
                 lines.push("Date: {DATE}".to_owned());
             }
-            let software = self.handler["server_software"].as_str();
+            let software = self.handler["server_software"].as_str().filter(|name| !name.is_empty());
             if let (Some(software), None) = (software, find(fields, "Server")) {
                 lines.push(format!("Server: {software}"));
             }
@@ -204,7 +209,7 @@ impl<'c> Told<'c> {
             Some(own) => fields(own),
             None => vec![("Content-Type".into(), "text/plain".into())],
         };
-        self.response(&status, &fields, Some(body.len()), &body)
+        self.response(&status, &fields, Some(bytes(&body)), &body)
     }
 
     /// The application fails before anything was sent: the error page, and the reason in the log.
@@ -232,7 +237,7 @@ impl<'c> Told<'c> {
         }
         let length = match (writes.is_empty(), blocks.first()) {
             (true, None) => Some(0),
-            (true, Some(first)) if self.is_one_block() => Some(first.len()),
+            (true, Some(first)) if self.is_one_block() => Some(bytes(first)),
             _ => None,
         };
         let made = if failing("after") { &[] } else { made };
@@ -400,7 +405,8 @@ fn no_protocol(told: &Told<'_>, answer: &mut Answer) -> &'static str {
 fn error_of_a_connection(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     const KINDS: [&str; 3] = ["ConnectionAbortedError", "BrokenPipeError", "ConnectionResetError"];
     let ours = told.app["raise_type"].as_str().is_some_and(|kind| KINDS.contains(&kind));
-    if ours && told.comes_to_raise() && answer.error.is_none() && told.handler["stdout"].is_null() {
+    let writes = told.handler["stdout"]["fail"].is_null();
+    if ours && told.comes_to_raise() && answer.error.is_none() && writes {
         if answer.stdout.is_empty() {
             answer.stdout = told.page();
         }
@@ -430,7 +436,7 @@ fn made_up_length(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     if let (true, true, Some(first)) = (told.starts_late(), told.is_one_block(), writes.first())
         && find(&told.headers(), "Content-Length").is_none()
     {
-        let made_up = format!("\r\nContent-Length: {}\r\n\r\n", first.len());
+        let made_up = format!("\r\nContent-Length: {}\r\n\r\n", bytes(first));
         answer.stdout = answer.stdout.replacen(&made_up, "\r\n\r\n", 1);
     }
     "D6"
@@ -444,7 +450,7 @@ fn exit_status(told: &Told<'_>, answer: &mut Answer) -> &'static str {
         let is_page = answer.stdout == told.page() || answer.stdout.starts_with(refused);
         let declared = declared(told, answer);
         let whole =
-            told.split(&answer.stdout).is_some_and(|(_, body)| declared == Some(body.len()));
+            told.split(&answer.stdout).is_some_and(|(_, body)| declared == Some(bytes(body)));
         if !is_page && !whole {
             answer.run = Some("1".to_owned());
         }
@@ -488,7 +494,7 @@ fn declared_length(told: &Told<'_>, answer: &mut Answer) -> &'static str {
     let Some(declared) = declared(told, answer) else { return "D6" };
     let Some((head, body)) = told.split(&answer.stdout) else { return "D6" };
     let in_close = told.fails_in_close() && answer.error == Some(told.exception());
-    let length = body.chars().count();
+    let length = bytes(body);
     if length > declared {
         let kept: String = body.chars().take(declared).collect();
         answer.stdout = match told.is_ancient() {

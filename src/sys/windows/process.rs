@@ -20,6 +20,12 @@ pub(crate) fn remove_var(name: &str) {
     unsafe { std::env::remove_var(name) }
 }
 
+/// Puts a variable into the process environment.
+pub(crate) fn set_var(name: &str, value: &str) {
+    // SAFETY: on Windows always safe: the system locks its environment.
+    unsafe { std::env::set_var(name, value) }
+}
+
 /// The process's stdout without std's buffer: bytes as they are, whatever they say.
 pub(crate) fn stdout() -> ManuallyDrop<File> {
     // SAFETY: takes a constant.
