@@ -9,7 +9,9 @@ use cgigate::{
     gateway::Settings,
     types::{Exception, is_departure},
 };
-use fastcgi_peer::{Apps, Gate, House, PLAIN, Peer, count, echo, hello, post, request};
+use fastcgi_peer::{
+    Apps, Gate, House, PLAIN, Peer, begin, count, echo, get_values, hello, post, request,
+};
 use std::{
     fs,
     io::{self, Read, Write},
@@ -275,30 +277,38 @@ fn a_hang_up_cancels_what_runs() {
     tell.recv_timeout(Duration::from_secs(10)).expect("the application was told");
 }
 
-/// What cannot be understood and the peer's end come in one event, which is the last.
+/// What came last, and may not even be understood or is answered at once, and the peer's end come in
+/// one event: there is no other.
 #[test]
-fn a_hang_up_right_behind_garbage_cancels_what_runs() {
+fn a_hang_up_right_behind_other_records_cancels_what_runs() {
     let (say, heard) = mpsc::channel();
-    let say = Mutex::new(say);
-    let until = cgigate::app(move |environ, _| {
-        let say = |what| say.lock().expect("one request").send(what).expect("the test waits");
-        say("runs");
-        while !environ.request.is_cancelled() {
-            thread::sleep(Duration::from_millis(1));
-        }
-        say("was cancelled");
-        Err("too late for anybody".into())
-    });
+    let say = Arc::new(Mutex::new(say));
     let hear = || heard.recv_timeout(Duration::from_secs(10));
-    let settings = Settings { threads: 1, ..Settings::default() };
-    let house = House::open(Apps::default().with("/until", until), settings);
-    for _ in 0..5 {
-        let mut peer = house.unix();
-        peer.send(&request(1, "/until", true));
-        assert_eq!(hear(), Ok("runs"));
-        peer.send(&[0xff; 16]);
-        drop(peer);
-        assert_eq!(hear(), Ok("was cancelled"));
+    for threads in [1, 4] {
+        let say = Arc::clone(&say);
+        let until = cgigate::app(move |environ, _| {
+            let say = |what| say.lock().expect("one request").send(what).expect("the test waits");
+            say("runs");
+            while !environ.request.is_cancelled() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            say("was cancelled");
+            Err("too late for anybody".into())
+        });
+        let settings = Settings { threads, ..Settings::default() };
+        let house = House::open(Apps::default().with("/until", until), settings);
+        let garbage = vec![0xff; 16];
+        for (what, last) in [("garbage", garbage), ("question", get_values()), ("other", begin(2))]
+        {
+            for _ in 0..50 {
+                let mut peer = house.unix();
+                peer.send(&request(1, "/until", true));
+                assert_eq!(hear(), Ok("runs"));
+                peer.send(&last);
+                drop(peer);
+                assert_eq!(hear(), Ok("was cancelled"), "{what}, {threads} threads");
+            }
+        }
     }
 }
 

@@ -195,8 +195,8 @@ impl Sorting {
         let intake = match received {
             Ok(0) => self.end(slot, slot.socket.is_hung_up()),
             Ok(n) => match self.understand(&input[..stood_over + n], shared, slot, token, run) {
-                // Its peer was given up, and may go on sending for ever.
-                Ok(()) if slot.is_closing() => Intake::Ended,
+                // Its peer was given up, and may go on sending for ever: nobody waits for an answer.
+                Ok(()) if slot.is_closing() => self.end(slot, true),
                 Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
                 // What cannot be understood is read over, and its peer's end may lie right behind it.
                 Ok(()) | Err(_) => Intake::More,
