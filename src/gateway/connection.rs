@@ -161,6 +161,7 @@ impl Front {
     ///
     /// # Errors
     /// The peer broke the protocol.
+    #[inline]
     pub(super) fn feed(
         &mut self,
         input: &[u8],

@@ -89,7 +89,7 @@ impl<'c> Records<'c> {
             let header = fcgi::header(RecordType::Stdout, self.sender.id.0.get(), len as u16);
             self.sender.out[open..open + HEADER_LEN].copy_from_slice(&header);
         }
-        if behind == 0 {
+        if behind == 0 && !self.early.is_empty() {
             self.sender.out.append(&mut self.early);
         }
     }

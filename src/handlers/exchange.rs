@@ -280,15 +280,22 @@ impl<'x> Exchange<'x> {
     /// `cleanup_headers`: wsgiref's own part, and then what an override adds to it.
     fn cleanup_headers(&mut self, first_block: usize) {
         let told = self.length == Length::OneBlock && !self.is_lengthless();
-        let headers = &mut self.head.headers;
+        let (headers, mut digits) = (&mut self.head.headers, [0; 20]);
+        let mut made: Option<(&[u8], &[u8])> = None;
         if told && !headers.contains("Content-Length") {
-            headers.push(b"Content-Length", decimal(first_block as u64, &mut [0; 20]));
+            let field = (&b"Content-Length"[..], decimal(first_block as u64, &mut digits));
+            headers.push(field.0, field.1);
+            made = Some(field);
         }
         self.handler.cleanup_headers(headers);
         if self.code == 204 {
             headers.remove("Content-Length");
         }
-        self.declared = headers.get("Content-Length").and_then(parse_length);
+        self.declared = match made {
+            // Nearly always it is as it was made.
+            Some(_) if headers.last() == made => Some(first_block as u64),
+            _ => headers.get("Content-Length").and_then(parse_length),
+        };
     }
 
     /// `send_preamble` and the header fields.

@@ -287,6 +287,12 @@ impl Headers {
         self.fields.iter().find(is_it).map(|(_, value)| &self.lines[value.clone()])
     }
 
+    /// The last field, if there is one.
+    pub(crate) fn last(&self) -> Option<(&[u8], &[u8])> {
+        let (name, value) = self.fields.last()?;
+        Some((&self.lines[name.clone()], &self.lines[value.clone()]))
+    }
+
     /// `get_all`: the values of that name, in order.
     ///
     /// ```
