@@ -1,36 +1,15 @@
 //! The hot path allocates nothing: from the second request of a kind on, `run` takes no memory.
 
+#[allow(unsafe_code, reason = "an allocator is unsafe")]
+#[path = "../src/sys/counted.rs"]
+mod counted;
+
 use cgigate::{
     Application, Body,
     handlers::{Attributes, Plain, Slate, Streams, run},
 };
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    io::Write as _,
-};
-
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-// SAFETY: everything is the system allocator's own; counting allocates nothing.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use counted::allocations;
+use std::io::Write as _;
 
 #[test]
 fn from_the_second_request_on_nothing_is_allocated() {
@@ -52,7 +31,7 @@ fn from_the_second_request_on_nothing_is_allocated() {
             (Slate::default(), Vec::with_capacity(4096), Vec::new());
         let counts = [(); 4].map(|()| {
             out.clear();
-            let before = ALLOCATIONS.get();
+            let before = allocations();
             slate.wipe(None);
             for i in 0..20u8 {
                 slate.vars.set([b'A' + i; 12], [b'x'; 16]);
@@ -60,7 +39,7 @@ fn from_the_second_request_on_nothing_is_allocated() {
             slate.vars.set("PATH_INFO", "/some/path");
             let streams = Streams { stdin: &mut &b""[..], stdout: &mut out, stderr: &mut err };
             let _ = run(&handler, app, &mut slate, streams).unwrap();
-            ALLOCATIONS.get() - before
+            allocations() - before
         });
         assert!(counts[0] > 0, "{name}: the counter counts");
         assert_eq!(counts[1..], [0, 0, 0], "{name}: {counts:?}");

@@ -141,21 +141,31 @@ fn is_skipped(server: &Server, protocol: &str, record: &Path, status: &str, why:
     }
 }
 
+/// A server with a thread in an application that stays there, and who asked for it.
+fn busy(protocol: &str, options: &[&str]) -> (Server, UnixStream) {
+    let server = recording(protocol, options);
+    let asks = ask(&server, &request(protocol, LONG, &[]));
+    server.until_status("a full house", |status| status["threads"]["busy"] == 1);
+    (server, asks)
+}
+
+/// One request more is answered 503, and its record is skipped.
+fn is_turned_away(server: &Server, protocol: &str, why: &str) {
+    let status = "503 Service Unavailable";
+    is_answered(server, protocol, &request(protocol, "/hello", &[]), status);
+    is_skipped(server, protocol, &records(server, 1)[0], status, why);
+}
+
 #[test]
 fn a_full_house() {
     let options = ["--threads", "1", "--queue-timeout", "100ms", "--admin", "unix:{folder}/admin"];
     for protocol in PROTOCOLS {
-        let server = recording(protocol, &options);
-        let _busy = ask(&server, &request(protocol, LONG, &[]));
-        server.until_status("a full house", |status| status["threads"]["busy"] == 1);
-        let status = "503 Service Unavailable";
-        is_answered(&server, protocol, &request(protocol, "/hello", &[]), status);
-        let record = &records(&server, 1)[0];
+        let (server, _busy) = busy(protocol, &options);
         let why = match protocol {
             "http" => "the request waited for too long",
             _ => "it waited for a thread for too long",
         };
-        is_skipped(&server, protocol, record, status, why);
+        is_turned_away(&server, protocol, why);
     }
 }
 
@@ -163,19 +173,14 @@ fn a_full_house() {
 fn more_requests_than_may_wait() {
     let options = ["--threads", "1", "--max-queue", "1", "--admin", "unix:{folder}/admin"];
     for protocol in PROTOCOLS {
-        let server = recording(protocol, &options);
-        let _busy = ask(&server, &request(protocol, LONG, &[]));
-        server.until_status("a full house", |status| status["threads"]["busy"] == 1);
+        let (server, _busy) = busy(protocol, &options);
         let _waits = ask(&server, &request(protocol, "/hello", &[]));
         server.until_status("a full queue", |status| status["queued"] == 1);
-        let status = "503 Service Unavailable";
-        is_answered(&server, protocol, &request(protocol, "/hello", &[]), status);
-        let record = &records(&server, 1)[0];
         let why = match protocol {
             "http" => "there are too many requests",
             _ => "too many requests waited for a thread",
         };
-        is_skipped(&server, protocol, record, status, why);
+        is_turned_away(&server, protocol, why);
     }
 }
 
@@ -184,13 +189,8 @@ fn more_requests_than_may_wait() {
 fn more_connections_than_there_may_be() {
     let options = ["--max-connections", "1", "--admin", "unix:{folder}/admin"];
     for protocol in ["fastcgi", "scgi", "uwsgi"] {
-        let server = recording(protocol, &options);
-        let _busy = ask(&server, &request(protocol, LONG, &[]));
-        server.until_status("a full house", |status| status["threads"]["busy"] == 1);
-        let status = "503 Service Unavailable";
-        is_answered(&server, protocol, &request(protocol, "/hello", &[]), status);
-        let record = &records(&server, 1)[0];
-        is_skipped(&server, protocol, record, status, "there were too many connections");
+        let (server, _busy) = busy(protocol, &options);
+        is_turned_away(&server, protocol, "there were too many connections");
     }
 }
 

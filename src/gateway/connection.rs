@@ -276,10 +276,10 @@ impl Front {
         }
         if let Err(refusal) = prepared {
             let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            self.refuse(call.id, refusal, head_only, sorting);
-            if let Some((_, known)) = sorting.refused.last_mut() {
-                *known = Some(call);
-            }
+            let id = call.id;
+            // What is told of the refusal has the variables.
+            self.open[at].stage = Stage::Params(Some(call));
+            self.refuse(id, refusal, head_only, sorting);
             return;
         }
         if let Content::Length(length) = call.content {
@@ -349,8 +349,7 @@ impl Front {
                     self.share_body(call.id, &call.spool);
                 }
                 let lent = call.body_open && self.is_only_body(call.id);
-                let kept = self.open.len() > 1 || self.open.iter().any(|open| open.keep_conn);
-                let ends = !kept && !call.body_open;
+                let ends = !call.body_open && matches!(&self.open[..], [only] if !only.keep_conn);
                 sorting.first = Some(First { call, lent, ends });
                 return;
             }

@@ -1,9 +1,8 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::records::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, slot::Slot};
+use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan};
 use crate::{
-    fcgi::RequestId,
     sys::Pages,
     types::{ClientGone, Request},
 };
@@ -44,9 +43,7 @@ pub(super) trait Outgoing {
 /// The buffer of an answer, and where it goes.
 pub(super) struct Sender<'c> {
     pub(super) out: Vec<u8>,
-    pub(super) slot: &'c Slot,
-    pub(super) id: RequestId,
-    loan: Loan<'c>,
+    pub(super) loan: Loan<'c>,
     limit: Option<Duration>,
     request: &'c Request,
     gone: bool,
@@ -60,8 +57,7 @@ impl<'c> Sender<'c> {
         let Given { request, spool, .. } = given;
         let limit = loan.shared.settings.write_timeout;
         let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
-        let Loan { slot, id, .. } = loan;
-        Self { out, slot, id, loan, limit, request, gone: false, body_first }
+        Self { out, loan, limit, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -78,15 +74,15 @@ impl<'c> Sender<'c> {
     pub(super) fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.may_send()?;
         let sent = match behind {
-            [] => self.slot.send(&self.out, self.limit),
+            [] => self.loan.slot.send(&self.out, self.limit),
             [one] => {
                 let both = &mut [IoSlice::new(&self.out), IoSlice::new(one)];
-                self.slot.send_all(both, self.limit)
+                self.loan.slot.send_all(both, self.limit)
             }
-            many if self.out.is_empty() => self.slot.send_all(many, self.limit),
+            many if self.out.is_empty() => self.loan.slot.send_all(many, self.limit),
             many => {
-                let before = self.slot.send(&self.out, self.limit);
-                before.and_then(|()| self.slot.send_all(many, self.limit))
+                let before = self.loan.slot.send(&self.out, self.limit);
+                before.and_then(|()| self.loan.slot.send_all(many, self.limit))
             }
         };
         self.out.clear();
@@ -96,14 +92,14 @@ impl<'c> Sender<'c> {
     /// Sends some of a file; the buffer is empty.
     fn send_file(&mut self, file: (&File, u64, usize)) -> io::Result<Option<usize>> {
         self.may_send()?;
-        let sent = self.slot.send_file(file, self.limit);
+        let sent = self.loan.slot.send_file(file, self.limit);
         self.sent(sent)
     }
 
     /// Sends records that are made of pages; the buffer is empty.
     pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
         self.may_send()?;
-        let sent = self.slot.send_pages(pages, self.limit);
+        let sent = self.loan.slot.send_pages(pages, self.limit);
         self.sent(sent)
     }
 
@@ -111,7 +107,7 @@ impl<'c> Sender<'c> {
     /// it may be long before the next of this answer.
     fn sent<R>(&mut self, sent: io::Result<R>) -> io::Result<R> {
         self.gone |= sent.is_err();
-        if self.slot.unsaid.load(Ordering::Relaxed) {
+        if self.loan.slot.unsaid.load(Ordering::Relaxed) {
             self.loan.shared.leave_unsaid(self.loan.token);
         }
         sent
@@ -121,7 +117,7 @@ impl<'c> Sender<'c> {
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.
-            let sent = self.slot.send(&self.out, self.limit);
+            let sent = self.loan.slot.send(&self.out, self.limit);
             let _ = self.sent(sent);
         }
     }

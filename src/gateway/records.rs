@@ -1,6 +1,9 @@
 //! STDOUT and STDERR of a request, in FastCGI's records.
 
-use super::outgoing::{LARGE, Outgoing, Sender};
+use super::{
+    loan::Loan,
+    outgoing::{LARGE, Outgoing, Sender},
+};
 use crate::{
     fcgi::{self, HEADER_LEN, MAX_CONTENT, ProtocolStatus, RecordType},
     sys::{self, Pages},
@@ -86,7 +89,7 @@ impl<'c> Records<'c> {
         let len = self.open_len() + behind;
         if let Some(open) = self.open.take() {
             // At most FULL, which the callers see to.
-            let header = fcgi::header(RecordType::Stdout, self.sender.id.0.get(), len as u16);
+            let header = fcgi::header(RecordType::Stdout, self.sender.loan.id.0.get(), len as u16);
             self.sender.out[open..open + HEADER_LEN].copy_from_slice(&header);
         }
         if behind == 0 && !self.early.is_empty() {
@@ -108,15 +111,18 @@ impl<'c> Records<'c> {
         }
         while !data.is_empty() {
             // Its neighbours get their turn after each record.
-            let Sender { slot, id, .. } = &self.sender;
-            let records = if slot.front().is_alone(*id) { RECORDS } else { 1 };
+            let Loan { slot, id, .. } = self.sender.loan;
+            let records = if slot.front().is_alone(id) { RECORDS } else { 1 };
             let batch = data.len().min(records * FULL);
             let (now, later) = data.split_at(batch);
             let mut headers = [[0; HEADER_LEN]; RECORDS];
             for (header, content) in headers.iter_mut().zip(now.chunks(FULL)) {
                 // At most FULL, by `chunks`.
-                *header =
-                    fcgi::header(RecordType::Stdout, self.sender.id.0.get(), content.len() as u16);
+                *header = fcgi::header(
+                    RecordType::Stdout,
+                    self.sender.loan.id.0.get(),
+                    content.len() as u16,
+                );
             }
             let mut slices = [IoSlice::new(&[]); 2 * RECORDS];
             let mut used = 0;
@@ -158,7 +164,7 @@ impl Records<'_> {
             if content == 0 {
                 break;
             }
-            let id = self.sender.id.0.get();
+            let id = self.sender.loan.id.0.get();
             let header = fcgi::header(RecordType::Stdout, id, content as u16);
             let put = pages.put(&header).and_then(|()| pages.put_file(file, from + sent, content));
             if put.is_err() {
@@ -192,12 +198,12 @@ impl Outgoing for Records<'_> {
         }
         self.stderr_used = true;
         if !self.stdout_used {
-            fcgi::stream(&mut self.early, RecordType::Stderr, self.sender.id, data);
+            fcgi::stream(&mut self.early, RecordType::Stderr, self.sender.loan.id, data);
             // There is a limit to what is kept back.
             return if self.early.len() > FULL { self.flush() } else { Ok(()) };
         }
         self.close_record(0);
-        let Sender { out, id, .. } = &mut self.sender;
+        let Sender { out, loan: Loan { id, .. }, .. } = &mut self.sender;
         fcgi::stream(out, RecordType::Stderr, *id, data);
         if out.len() > FULL { self.sender.send(&mut []) } else { Ok(()) }
     }
@@ -215,7 +221,7 @@ impl Outgoing for Records<'_> {
         }
         self.sender.await_body();
         // Its neighbours on the connection get their turn after each record.
-        if !self.sender.slot.front().is_alone(self.sender.id) {
+        if !self.sender.loan.slot.front().is_alone(self.sender.loan.id) {
             return self.put_file(file, from, len);
         }
         self.flush()?;
@@ -234,7 +240,7 @@ impl Outgoing for Records<'_> {
     fn cut(&mut self) {
         self.close_record(0);
         if self.stderr_used {
-            fcgi::stream(&mut self.sender.out, RecordType::Stderr, self.sender.id, b"");
+            fcgi::stream(&mut self.sender.out, RecordType::Stderr, self.sender.loan.id, b"");
         }
         // Nobody is left to be told that it failed: the connection is closing then.
         let _ = self.flush();
@@ -243,7 +249,7 @@ impl Outgoing for Records<'_> {
     fn end(&mut self, app_status: u32) {
         self.close_record(0);
         let cancelled = self.sender.is_cancelled();
-        let Sender { out, id, .. } = &mut self.sender;
+        let Sender { out, loan: Loan { id, .. }, .. } = &mut self.sender;
         if cancelled {
             // Section 5.4: an aborted request is ended, and nothing else is said of it.
             out.clear();

@@ -319,11 +319,14 @@ impl Peer {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.writer().write_all(bytes).expect("the house listens");
+    }
+
+    fn writer(&mut self) -> &mut dyn Write {
         match &mut self.socket {
-            Socket::Unix(socket) => socket.write_all(bytes),
-            Socket::Tcp(socket) => socket.write_all(bytes),
+            Socket::Unix(socket) => socket,
+            Socket::Tcp(socket) => socket,
         }
-        .expect("the house listens");
     }
 
     /// Sends from a thread of its own, so that this one can read meanwhile.
@@ -377,10 +380,7 @@ impl Peer {
 
     /// Sends the same again and again, and reads nothing: how that ended.
     pub(crate) fn send_until_closed(&mut self, bytes: &[u8]) -> std::io::Error {
-        let socket: &mut dyn Write = match &mut self.socket {
-            Socket::Unix(socket) => socket,
-            Socket::Tcp(socket) => socket,
-        };
+        let socket = self.writer();
         loop {
             if let Err(error) = socket.write_all(bytes) {
                 return error;
