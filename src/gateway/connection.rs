@@ -99,9 +99,12 @@ pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
     pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
-    /// When what came was received: by the clock of the deadlines, and by that of what waits.
+    /// Whether there is an application for responders.
+    pub(super) responds: bool,
+    /// When what came was received: by the clock of the deadlines, and by that of what waits, if
+    /// anybody asks.
     pub(super) now: u32,
-    pub(super) came: Instant,
+    pub(super) came: Option<Instant>,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
     /// thread is going to run it.
     pub(super) direct: bool,
@@ -172,9 +175,11 @@ impl Front {
             return Ok(());
         }
         self.tail.clear();
-        let (mut at, responds) = (0, rules.apps.serves(Role::Responder));
+        let mut at = 0;
         loop {
-            if responds && let Some((used, whole)) = self.incoming.whole(&input[at..]) {
+            if rules.responds
+                && let Some((used, whole)) = self.incoming.whole(&input[at..])
+            {
                 at += used;
                 self.whole(whole, sorting, rules);
                 if at == input.len() {
@@ -275,11 +280,7 @@ impl Front {
             self.last = true;
         }
         if let Err(refusal) = prepared {
-            let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            let id = call.id;
-            // What is told of the refusal has the variables.
-            self.open[at].stage = Stage::Params(Some(call));
-            self.refuse(id, refusal, head_only, sorting);
+            self.refuse_call(at, call, refusal, sorting);
             return;
         }
         if let Content::Length(length) = call.content {
@@ -309,6 +310,15 @@ impl Front {
             true => self.held.push(call),
             false => sorting.ready.push_back(call),
         }
+    }
+
+    #[cold]
+    fn refuse_call(&mut self, at: usize, call: Box<Call>, refusal: Refusal, sorting: &mut Sorting) {
+        let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
+        let id = call.id;
+        // What is told of the refusal has the variables.
+        self.open[at].stage = Stage::Params(Some(call));
+        self.refuse(id, refusal, head_only, sorting);
     }
 
     /// Whether a request runs, or waits for nothing but a thread.
@@ -573,6 +583,7 @@ impl Front {
     }
 
     /// What came was not of the protocol: nothing behind it can be understood, and no body goes on.
+    #[cold]
     pub(super) fn give_up(&mut self, error: PeerError, sorting: &mut Sorting) {
         if let (Some(refusal), Some(open)) = (error.refusal(), self.open.first()) {
             self.refuse(open.id, refusal, false, sorting);
@@ -645,9 +656,16 @@ mod tests {
     fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
         let id = RequestId(NonZeroU16::MIN);
         let settings = Settings::default();
-        let (token, came) = (Token(1 << 32), Instant::now());
-        let rules =
-            Rules { settings: &settings, apps: &Responders, token, now: 0, came, direct: false };
+        let (token, came) = (Token(1 << 32), None);
+        let rules = Rules {
+            settings: &settings,
+            apps: &Responders,
+            responds: true,
+            token,
+            now: 0,
+            came,
+            direct: false,
+        };
         let (mut front, mut sorting) =
             (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
         let mut wire = Vec::new();
