@@ -96,9 +96,12 @@ pub(super) struct Answer<'l, S> {
     id: RequestId,
     protocol: Protocol,
     has_stderr: bool,
+    stdout_used: bool,
     stderr_used: bool,
     /// Whole records.
     out: Vec<u8>,
+    /// What was logged before the header block, in records that follow it, as the workers' do.
+    early: Vec<u8>,
     /// What the next STDOUT record will hold.
     content: Vec<u8>,
     /// The line for the log that has no end yet.
@@ -118,14 +121,17 @@ impl<'l, S: Read + Write> Answer<'l, S> {
             id: call.id,
             protocol,
             has_stderr: has_stderr && protocol == Protocol::FastCgi,
+            stdout_used: false,
             stderr_used: false,
             out: Vec::new(),
+            early: Vec::new(),
             content: Vec::new(),
             log: Vec::new(),
         }
     }
 
     fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
+        self.stdout_used |= !data.is_empty();
         while !data.is_empty() {
             let fits = data.len().min(MAX_CONTENT - self.content.len());
             self.content.extend_from_slice(&data[..fits]);
@@ -146,15 +152,31 @@ impl<'l, S: Read + Write> Answer<'l, S> {
             }
             Protocol::Scgi | Protocol::Uwsgi => self.out.append(&mut self.content),
         }
+        self.out.append(&mut self.early);
     }
 
-    fn put_stderr(&mut self, data: &[u8]) {
-        if self.has_stderr && !data.is_empty() {
-            self.close_record();
-            self.stderr_used = true;
-            fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
-            return;
+    fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {
+        if !self.has_stderr {
+            self.put_log(data);
+            return Ok(());
         }
+        if data.is_empty() {
+            return Ok(()); // A record without content would be the end.
+        }
+        self.stderr_used = true;
+        let records = match self.stdout_used {
+            true => {
+                self.close_record();
+                &mut self.out
+            }
+            false => &mut self.early,
+        };
+        fcgi::stream(records, RecordType::Stderr, self.id, data);
+        // There is a limit to what is kept back.
+        if records.len() > MAX_CONTENT { self.flush() } else { Ok(()) }
+    }
+
+    fn put_log(&mut self, data: &[u8]) {
         self.log.extend_from_slice(data);
         if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
             self.line.borrow().apps.errors(&self.log[..end]);
@@ -198,14 +220,10 @@ impl<'l, S: Read + Write> Answer<'l, S> {
         if self.request.is_cancelled() {
             // Section 5.4: an aborted request is ended, and nothing else is said of it.
             self.out.clear();
+        } else if self.protocol == Protocol::FastCgi {
+            self.end_streams(app_status.is_some());
         }
         if let (Protocol::FastCgi, Some(app_status)) = (self.protocol, app_status) {
-            if !self.request.is_cancelled() {
-                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
-                if self.stderr_used {
-                    fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
-                }
-            }
             let complete = ProtocolStatus::RequestComplete;
             fcgi::end_request(&mut self.out, self.id, app_status, complete);
         }
@@ -213,6 +231,16 @@ impl<'l, S: Read + Write> Answer<'l, S> {
         let _ = line.send(&self.out);
         if close || app_status.is_none() {
             line.end(State::Ended);
+        }
+    }
+
+    /// STDOUT has an end only if it is whole. Where STDERR has none and is the last that comes, a whole
+    /// HAProxy 2.6 ends with the connection.
+    fn end_streams(&mut self, stdout: bool) {
+        for (kind, ends) in [(RecordType::Stdout, stdout), (RecordType::Stderr, self.stderr_used)] {
+            if ends {
+                fcgi::stream(&mut self.out, kind, self.id, b"");
+            }
         }
     }
 }
@@ -242,7 +270,7 @@ pub(super) struct Stderr<'r, 'l, S>(pub(super) &'r RefCell<Answer<'l, S>>);
 
 impl<S: Read + Write> Write for Stderr<'_, '_, S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().put_stderr(data);
+        self.0.borrow_mut().put_stderr(data)?;
         Ok(data.len())
     }
 
