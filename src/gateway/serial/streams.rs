@@ -9,6 +9,7 @@ use crate::{
         connection::Finished,
         filter::StartData,
         spool::{End, Spool},
+        whole_lines::WholeLines,
     },
     handlers::{Ending, Output},
     types::{ClientGone, Request, RequestFault},
@@ -104,8 +105,8 @@ pub(super) struct Answer<'l, S> {
     early: Vec<u8>,
     /// What the next STDOUT record will hold.
     content: Vec<u8>,
-    /// The line for the log that has no end yet.
-    log: Vec<u8>,
+    /// Where `wsgi.errors` has no stream.
+    log: WholeLines,
 }
 
 impl<'l, S: Read + Write> Answer<'l, S> {
@@ -126,7 +127,7 @@ impl<'l, S: Read + Write> Answer<'l, S> {
             out: Vec::new(),
             early: Vec::new(),
             content: Vec::new(),
-            log: Vec::new(),
+            log: WholeLines::default(),
         }
     }
 
@@ -157,7 +158,7 @@ impl<'l, S: Read + Write> Answer<'l, S> {
 
     fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {
         if !self.has_stderr {
-            self.put_log(data);
+            self.log.add(data, |lines| self.line.borrow().apps.errors(lines));
             return Ok(());
         }
         if data.is_empty() {
@@ -176,14 +177,6 @@ impl<'l, S: Read + Write> Answer<'l, S> {
         if records.len() > MAX_CONTENT { self.flush() } else { Ok(()) }
     }
 
-    fn put_log(&mut self, data: &[u8]) {
-        self.log.extend_from_slice(data);
-        if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
-            self.line.borrow().apps.errors(&self.log[..end]);
-            self.log.drain(..=end);
-        }
-    }
-
     fn flush(&mut self) -> io::Result<()> {
         self.close_record();
         let mut line = self.line.borrow_mut();
@@ -199,9 +192,7 @@ impl<'l, S: Read + Write> Answer<'l, S> {
 
     /// Ends the request on the wire, so that the client can tell how it ended.
     pub(super) fn finish(mut self, call: &Call, ending: Ending) {
-        if !self.log.is_empty() {
-            self.line.borrow().apps.errors(&self.log);
-        }
+        self.log.end(|line| self.line.borrow().apps.errors(line));
         self.close_record();
         // Nobody reads what comes now.
         for spool in call.data.iter().map(|data| &data.spool).chain([&call.spool]) {
