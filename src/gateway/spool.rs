@@ -6,7 +6,10 @@
 //! beyond goes to files that have no name.
 
 use super::roll::Roll;
-use crate::types::{ClientGone, RequestFault};
+use crate::{
+    lock::lock,
+    types::{ClientGone, RequestFault},
+};
 use std::{
     io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -52,7 +55,7 @@ struct State {
 
 impl Spool {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// As new.

@@ -3,6 +3,7 @@
 //! `Mutex` lets a thread that unlocks lock again before the one it has woken is there: a thread that
 //! writes a long answer block after block would keep all its neighbours on the connection waiting.
 
+use crate::lock::lock;
 use std::sync::{
     Condvar, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
@@ -31,7 +32,7 @@ impl Turns {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         if self.now.load(Ordering::SeqCst) != number {
             // Whoever ends his turn changes `now` before he takes the lock: no call is missed.
-            let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let guard = lock(&self.lock);
             let others = |(): &mut ()| self.now.load(Ordering::SeqCst) != number;
             drop(self.changed.wait_while(guard, others).unwrap_or_else(PoisonError::into_inner));
         }
@@ -61,7 +62,7 @@ impl Drop for Turn<'_> {
         let after = self.number.wrapping_add(1);
         self.turns.now.store(after, Ordering::SeqCst);
         if self.turns.next.load(Ordering::SeqCst) != after {
-            drop(self.turns.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(lock(&self.turns.lock));
             self.turns.changed.notify_all();
         }
     }

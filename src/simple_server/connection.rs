@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     handlers::{Content, ContentInput, Ending, Outcome, Slate, Streams},
+    lock::lock,
     net::Peer,
     sys::{self, Readiness, SocketCell},
     types::{self, Client, ClientGone, Exception, RequestFault, Vars},
@@ -20,7 +21,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpStream},
     ops::Range,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -77,7 +78,7 @@ impl UnderWay {
 
     /// A panic of whoever is woken leaves it whole: it guards single assignments.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

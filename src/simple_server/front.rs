@@ -14,12 +14,13 @@
 use super::{
     connection::{After, Connection, PIECE, UnderWay},
     head_scan::HeadScan,
-    pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
+    pool::{Dismiss, Job, NO_THREAD, Pool, turn_away, work},
     request::{Refused, Rules},
     server::{Serving, TOO_SLOW, accept, admit},
     watched::{Look, Phase, Watched},
 };
 use crate::{
+    lock::lock,
     net::Passed,
     sys::{self, Epoll, Happened, Ready},
 };

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     handlers::Slate,
+    lock::lock,
     net::{Heir, Peer, Siblings, Succession},
     sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
     types::{Application, Vars},
@@ -19,7 +20,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     sync::{
-        Condvar, Mutex, PoisonError,
+        Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -386,10 +387,10 @@ impl<'a> WsgiServer<'a> {
     /// # Errors
     /// The listeners cannot be used, or there are no threads to be had.
     pub fn serve_forever(&self) -> io::Result<()> {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.serving) = true;
         let served = self.serve();
         self.stopping.store(false, Ordering::Release);
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *lock(&self.serving) = false;
         self.served.notify_all();
         served
     }
@@ -435,7 +436,7 @@ impl<'a> WsgiServer<'a> {
 
     /// Takes a connection on which another server's client has no request under way.
     pub(crate) fn adopt(&self, socket: OwnedFd) {
-        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+        lock(&self.adopted).push(socket);
         self.bell.ring();
     }
 
@@ -456,7 +457,7 @@ impl<'a> WsgiServer<'a> {
     /// ```
     pub fn shutdown(&self) {
         self.stop();
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let serving = lock(&self.serving);
         drop(self.served.wait_while(serving, |serving| *serving));
     }
 }
