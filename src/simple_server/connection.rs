@@ -3,7 +3,8 @@
 use super::{
     chunked::{Chunks, Piece},
     handler::Size,
-    request::{BODY_TOO_LONG, Framing, Refused, Request, as_far_as_it_came, parse},
+    refused::{BODY_TOO_LONG, Refused},
+    request::{Framing, Request, as_far_as_it_came, parse},
     response::Way,
     server::Serving,
     spooled::Spooled,

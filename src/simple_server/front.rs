@@ -15,7 +15,8 @@ use super::{
     connection::{After, Connection, PIECE, UnderWay},
     head_scan::HeadScan,
     pool::{Dismiss, Job, NO_THREAD, Pool, turn_away, work},
-    request::{Refused, Rules},
+    refused::Refused,
+    request::Rules,
     server::{Serving, TOO_SLOW, accept, admit},
     watched::{Look, Phase, Watched},
 };

@@ -2,7 +2,8 @@
 
 use super::{
     connection::{After, Connection, answer},
-    request::{Refused, parse},
+    refused::Refused,
+    request::parse,
     server::Serving,
 };
 use crate::{handlers::Slate, lock::lock};

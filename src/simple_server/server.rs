@@ -6,7 +6,7 @@ use super::{
     front,
     handler::error_page,
     head_scan::HeadScan,
-    request::Refused,
+    refused::Refused,
 };
 use crate::{
     handlers::Slate,
