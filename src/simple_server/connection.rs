@@ -6,7 +6,7 @@ use super::{
     refused::{BODY_TOO_LONG, Refused},
     request::{Framing, Request, as_far_as_it_came, parse},
     response::Way,
-    server::Serving,
+    serving::Serving,
     spooled::Spooled,
 };
 use crate::{
@@ -77,7 +77,6 @@ impl UnderWay {
         }
     }
 
-    /// A panic of whoever is woken leaves it whole: it guards single assignments.
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.0)
     }

@@ -42,11 +42,13 @@ mod head_scan;
 mod log;
 mod options;
 mod pool;
+mod queue;
 mod refused;
 mod request;
 mod request_line;
 mod response;
 mod server;
+mod serving;
 mod spooled;
 mod watched;
 

@@ -4,7 +4,7 @@ use super::{
     connection::{After, Connection, answer},
     refused::Refused,
     request::parse,
-    server::Serving,
+    serving::Serving,
 };
 use crate::{handlers::Slate, lock::lock};
 use std::{

@@ -44,3 +44,5 @@ pub(super) const HEAD_TOO_LONG: Refused = Refused {
 };
 pub(super) const BODY_TOO_LONG: Refused =
     Refused { status: "413 Content Too Large", why: "the body is longer than this server takes" };
+pub(super) const TOO_SLOW: Refused =
+    Refused { status: "408 Request Timeout", why: "the request stood still for too long" };

@@ -7,7 +7,7 @@
 use super::{
     connection::{Keep, UNWANTED, gone},
     request::Request,
-    server::Serving,
+    serving::Serving,
 };
 use crate::{
     handlers::Output,
