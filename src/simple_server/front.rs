@@ -19,12 +19,13 @@ mod door;
 mod succession;
 
 use super::{
-    connection::{After, Connection, PIECE, UnderWay},
+    connection::{After, Connection, PIECE},
     head_scan::HeadScan,
     pool::{Dismiss, Job, NO_THREAD, Pool, work},
     refused::Refused,
     request::Rules,
     serving::Serving,
+    under_way::UnderWay,
     watched::{Look, Phase, Watched},
 };
 use crate::{

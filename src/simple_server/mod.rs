@@ -32,6 +32,8 @@
 //! # Ok::<_, std::io::Error>(())
 //! ```
 
+mod answer;
+mod body;
 mod chunked;
 mod connection;
 mod environ;
@@ -50,6 +52,7 @@ mod response;
 mod server;
 mod serving;
 mod spooled;
+mod under_way;
 mod watched;
 
 pub use crate::apps::demo as demo_app;

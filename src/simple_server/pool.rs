@@ -1,7 +1,8 @@
 //! The threads that answer what the watcher has found ready, and what waits for one of them.
 
 use super::{
-    connection::{After, Connection, answer},
+    answer::answer,
+    connection::{After, Connection},
     refused::Refused,
     request::parse,
     serving::Serving,

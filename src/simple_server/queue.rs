@@ -1,7 +1,8 @@
 //! wsgiref's way: one client at a time, one request a connection.
 
 use super::{
-    connection::{After, Connection, PIECE, answer},
+    answer::answer,
+    connection::{After, Connection, PIECE},
     head_scan::HeadScan,
     refused::TOO_SLOW,
     serving::Serving,
