@@ -32,6 +32,9 @@
 //! # Ok::<_, std::io::Error>(())
 //! ```
 
+// `server` is what is seen from outside; it serves by `queue`, one client at a time, or by `front`, which
+// watches many and hands what is ready to `pool`. A head is found by `head_scan` and understood by
+// `request`, out of `request_line` and `fields`; `answer` runs it, between `body` and `response`.
 mod answer;
 mod body;
 mod chunked;
