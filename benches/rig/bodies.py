@@ -67,7 +67,7 @@ def one(rig, responder, arguments, at):
     sampler = threading.Thread(target=sample)
     sampler.start()
     result = rig.load(responder, "--keep", *given, "--requests", 1 if rig.quick else 4,
-                      "--timeout", 20, cpu=rig.cpu(at))
+                      "--timeout", 20, cpu=rig.others_cpu(at))
     stop.set()
     sampler.join()
     result["peak"] = (top[0] - idle) / 1024

@@ -23,11 +23,11 @@ def run(rig):
         print(f"#### FastCGI, {title}\n")
         table(
             ["responder", "requests/s", "÷ canned", "CPU µs/request", "÷ canned", "÷ libfcgi",
-             "switches/request", "p50 / p99 µs"],
+             "switches/request, own / forced", "p50 / p99 µs"],
             [[name, number(median(data[name], "rps")), ratios(data, name, "rps", "canned"),
               number(median(data[name], "cpu_us"), "{:.2f}"),
               ratios(data, name, "cpu_us", "canned"), ratios(data, name, "cpu_us", "libfcgi"),
-              number(median(data[name], "switches"), "{:.2f}"),
+              " / ".join(number(median(data[name], key), "{:.2f}") for key in ("switches", "forced")),
               f"{number(median(data[name], 'p50'))} / {number(median(data[name], 'p99'))}"]
              for name in names])
         failures(data)

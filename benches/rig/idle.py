@@ -32,8 +32,8 @@ def run(rig):
 
 
 def one(rig, name, at, idle):
-    cpu, seconds = rig.cpu(at), ["--seconds", rig.seconds]
-    with Responder(rig, name, cpu=cpu) as responder:
+    cpu, seconds = rig.others_cpu(at), ["--seconds", rig.seconds]
+    with Responder(rig, name, cpu=rig.cpu(at)) as responder:
         alone = rig.load(responder, *BUSY, *seconds, "--timeout", 1.5, cpu=cpu)
         before, seen = private_kib(responder.pid), {}
 

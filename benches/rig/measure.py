@@ -4,6 +4,10 @@ Generator and responder share one CPU, another one each round. A wake-up across 
 times what the request costs, and varies with what the neighbours do; on one CPU the sum of the work
 is what is timed. The generator's own time is then in all rates, which draws their ratios towards 1:
 CPU per request, the responder's alone, is the figure to steer by.
+
+On one CPU a responder also pays for being interrupted: each answer wakes the generator, which may
+take the CPU at once (a forced switch), and the longer a request takes, the more often it does.
+`--pin apart` gives each a CPU of its own, where nobody interrupts the responder.
 """
 
 import json
@@ -13,7 +17,7 @@ import sys
 import time
 
 from peers import BUILT
-from processes import Responder, cpu_clocks, cpu_spent, pin, prepare_child, voluntary_switches
+from processes import Responder, cpu_clocks, cpu_spent, pin, prepare_child, switches
 
 GENERATOR = BUILT + "/load"
 
@@ -23,7 +27,7 @@ class Rig:
 
     def __init__(self, options, scratch, peers):
         self.rounds, self.seconds, self.quick = options.rounds, options.seconds, options.quick
-        self.pinned, self.scratch, self.peers = options.pin == "one", scratch, peers
+        self.pin, self.scratch, self.peers = options.pin, scratch, peers
         self.file_size = (1 if options.quick else 64) << 20
         self.places = {"scratch": scratch, "file": scratch + "/file", "size": self.file_size}
         self.raw, self.began = {}, time.monotonic()
@@ -34,14 +38,20 @@ class Rig:
         print(f"bench: {minutes}:{seconds:02} {what}", file=sys.stderr, flush=True)
 
     def cpu(self, at):
-        return at % os.cpu_count() if self.pinned else None
+        """The responder's."""
+        return at % os.cpu_count() if self.pin != "none" else None
+
+    def others_cpu(self, at):
+        """That of whoever asks it."""
+        return self.cpu(at + 1) if self.pin == "apart" else self.cpu(at)
 
     def file_path(self, name):
         return "/files/file" if name.startswith("cgigate") else "/file"
 
     def load(self, responder, *arguments, cpu=None, timeout=120, watch=None):
-        """The generator's line, with `cpu_us` and `switches` of the responder per request."""
-        before, switches = cpu_clocks(responder.pid), voluntary_switches(responder.pid)
+        """The generator's line, with `cpu_us`, `switches` and `forced` ones of the responder per
+        request."""
+        before, switched = cpu_clocks(responder.pid), switches(responder.pid)
         generator = subprocess.Popen(
             [GENERATOR, "--connect", "unix:" + responder.socket, *map(str, arguments)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -51,7 +61,7 @@ class Rig:
         if "--warmup" in arguments:  # What it costs to open the connections shall not count.
             for line in generator.stderr:
                 if line.startswith("measuring"):
-                    before, switches = cpu_clocks(responder.pid), voluntary_switches(responder.pid)
+                    before, switched = cpu_clocks(responder.pid), switches(responder.pid)
                     break
         try:
             out, err = generator.communicate(timeout=timeout)
@@ -64,7 +74,8 @@ class Rig:
             result = json.loads(out)
         if result["requests"]:
             result["cpu_us"] = cpu_spent(responder.pid, before) / result["requests"]
-            result["switches"] = (voluntary_switches(responder.pid) - switches) / result["requests"]
+            for key, now, then in zip(("switches", "forced"), switches(responder.pid), switched):
+                result[key] = (now - then) / result["requests"]
         return result
 
     def interleave(self, names, leg, rounds=None):
@@ -85,7 +96,7 @@ class Rig:
                 responder = started[name]
                 pin(responder.pid, self.cpu(at))
                 given = [self.file_path(name) if a == "/file" else a for a in arguments]
-                return self.load(responder, *given, cpu=self.cpu(at))
+                return self.load(responder, *given, cpu=self.others_cpu(at))
 
             return self.interleave(names, leg, rounds)
         finally:

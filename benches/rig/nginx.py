@@ -121,7 +121,7 @@ def serve(rig, started, http, keep, port):
         report.write(REPORT)
     server = subprocess.Popen([peers.found("nginx"), "-c", rig.scratch + "/nginx.conf", "-p", rig.scratch],
                               start_new_session=True, stderr=subprocess.PIPE, text=True,
-                              preexec_fn=prepare_child(rig.cpu(0)))
+                              preexec_fn=prepare_child(rig.others_cpu(0)))
     end = time.monotonic() + 10
     while time.monotonic() < end and server.poll() is None:
         try:
@@ -133,12 +133,12 @@ def serve(rig, started, http, keep, port):
 
 
 def one(rig, server, started, name, at, port):
-    cpu, responder = rig.cpu(at), started.get(name)
+    cpu, responder = rig.others_cpu(at), started.get(name)
     path = "alone" if name == ALONE else list(started).index(name)
     pin(server.pid, cpu)
     clocks, nginx_clocks = {}, cpu_clocks(server.pid)
     if responder:
-        pin(responder.pid, cpu)
+        pin(responder.pid, rig.cpu(at))
         clocks = cpu_clocks(responder.pid)
     done = subprocess.run(
         ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(rig.seconds))}s",

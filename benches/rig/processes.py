@@ -57,18 +57,20 @@ def private_kib(pid):
     return status(pid, "Pss_Anon", "smaps_rollup")
 
 
-def voluntary_switches(pid):
-    """Context switches that the tree's living threads asked for by waiting."""
-    total = 0
+def switches(pid):
+    """Context switches of the tree's living threads: those that they asked for by waiting, and those
+    that they were forced to."""
+    own = forced = 0
     for each in tree(pid):
         try:
             for thread in os.listdir(f"/proc/{each}/task"):
                 with open(f"/proc/{each}/task/{thread}/status") as lines:
-                    found = (l for l in lines if l.startswith("voluntary_ctxt_switches:"))
-                    total += sum(int(l.split()[1]) for l in found)
+                    counts = dict(line.split(":", 1) for line in lines)
+                own += int(counts["voluntary_ctxt_switches"])
+                forced += int(counts["nonvoluntary_ctxt_switches"])
         except OSError:
             pass
-    return total
+    return own, forced
 
 
 def pin(pid, cpu):

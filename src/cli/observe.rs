@@ -101,6 +101,11 @@ impl Observed {
         &self.logs
     }
 
+    /// Whether anything is kept of requests.
+    pub(super) fn watches(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Whether applications have to be done in time.
     pub(super) fn limits_time(&self) -> bool {
         self.limits_time
@@ -130,6 +135,7 @@ impl Observed {
         self.pages.find(vars)
     }
 
+    #[inline]
     pub(super) fn run(
         &self,
         handler: &dyn Handler,

@@ -105,7 +105,11 @@ impl Plan<'_> {
                 wear: self.wear,
                 observed: self.observed,
             };
+            let watches = behind.observed.watches();
             let server = Server::new(for_web, Arc::new(behind), self.settings)?;
+            if watches {
+                server.time_waiting();
+            }
             server.know((self.siblings)(Counter::WebServers).patient(queue_timeout));
             unopened.web = Some(server);
         }

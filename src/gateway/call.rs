@@ -9,7 +9,10 @@ use crate::{
     types::{Request, RequestFault, Unindexed, Vars},
     uwsgi::Uwsgi,
 };
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The file that a filter is to work on (section 6.4).
 pub(super) struct Data {
@@ -32,8 +35,8 @@ pub(super) struct Call {
     pub(super) body_open: bool,
     /// A filter's DATA.
     pub(super) data: Option<Data>,
-    /// When the request was complete enough to be run.
-    pub(super) came: Instant,
+    /// When the request was complete enough to be run, if anybody asks.
+    pub(super) came: Option<Instant>,
 }
 
 impl Call {
@@ -48,7 +51,7 @@ impl Call {
             spool: Arc::default(),
             body_open: false,
             data: None,
-            came: Instant::now(),
+            came: None,
         }
     }
 
@@ -59,11 +62,19 @@ impl Call {
         (self.token, self.id, self.role, self.data) = (token, id, role, None);
     }
 
+    /// Since it came; never if that was not noted.
+    pub(super) fn waits_longer_than(&self, limit: Duration) -> bool {
+        self.came.is_some_and(|came| came.elapsed() > limit)
+    }
+
     /// It has been answered: whatever is left of its body goes at once, for it may be in a file.
     pub(super) fn forget_body(&mut self) {
-        match Arc::get_mut(&mut self.spool) {
-            Some(spool) => spool.clear(),
-            None => self.spool = Arc::default(),
+        // To ask whether it is ours alone, so that it can be changed, is an atomic operation.
+        if !self.spool.is_new() || Arc::strong_count(&self.spool) > 1 {
+            match Arc::get_mut(&mut self.spool) {
+                Some(spool) => spool.clear(),
+                None => self.spool = Arc::default(),
+            }
         }
         self.data = None;
     }
@@ -81,7 +92,11 @@ impl Call {
     ///
     /// # Errors
     /// The request cannot be answered as it stands.
-    pub(super) fn prepare(&mut self, settings: &Settings, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn prepare(
+        &mut self,
+        settings: &Settings,
+        came: Option<Instant>,
+    ) -> Result<(), Refusal> {
         let vars = &mut self.slate.vars;
         index(vars, self.protocol, settings)?;
         if self.role != Role::Responder {
@@ -104,7 +119,7 @@ impl Call {
             let content = or_until_end(Content::length_in(vars, "FCGI_DATA_LENGTH")?);
             self.data = Some(Data { content, spool: Arc::default() });
         }
-        self.came = now;
+        self.came = came;
         Ok(())
     }
 

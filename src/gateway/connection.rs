@@ -8,6 +8,7 @@ use super::{
     Dispatch, Protocol, Refusal, Settings,
     call::Call,
     incoming::{Incoming, PeerError},
+    open::{Body, Open, Progress, Stage},
     sorting::{First, Sorting},
     spool::{End, Spool},
     token::Token,
@@ -39,69 +40,22 @@ pub(super) struct Front {
     held: Vec<Box<Call>>,
 }
 
-struct Open {
-    id: RequestId,
-    role: Role,
-    keep_conn: bool,
-    since: u32,
-    stage: Stage,
-}
-
-impl Open {
-    /// Whether it was called with some of its body still to come.
-    fn has_body_open(&self) -> bool {
-        matches!(&self.stage, Stage::Called { body, .. } if !matches!(body, Body::Ended))
-    }
-}
-
 /// The most that is said for FCGI_MAX_REQS. HAProxy, the one server that asks, takes it for the most
 /// on one connection, and versions before 3.0 answer 500 where what they put on it at once is over
 /// one buffer of 16 KiB (its issue 2568). More are served, from whoever sends them.
 const MAX_REQS: usize = 32;
-
-/// How far a request has come.
-enum Stage {
-    /// Its PARAMS are coming in: memory is taken when the first ones come, not before.
-    Params(Option<Box<Call>>),
-    /// It waits for a thread, or runs.
-    Called {
-        request: Arc<types::Request>,
-        /// Where its body goes, until that has ended.
-        body: Body,
-        progress: Progress,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// It waits for other requests of its connection.
-    Held,
-    /// It waits for a thread.
-    Queued,
-    Running,
-}
-
-enum Body {
-    /// To the thread that receives it: the application reads from where it was received.
-    Direct,
-    /// To a spool, when another thread receives it.
-    Spool(Arc<Spool>),
-    /// A filter's: DATA has a spool of its own, because STDIN may end before it should.
-    Filter {
-        stdin: Arc<Spool>,
-        data: Arc<Spool>,
-    },
-    Ended,
-}
 
 /// Who takes in what came, and by which rules.
 pub(super) struct Rules<'s> {
     pub(super) settings: &'s Settings,
     pub(super) apps: &'s dyn Dispatch,
     pub(super) token: Token,
-    /// When what came was received: by the clock of the deadlines, and by that of what waits.
+    /// Whether there is an application for responders.
+    pub(super) responds: bool,
+    /// When what came was received: by the clock of the deadlines, and by that of what waits, if
+    /// anybody asks.
     pub(super) now: u32,
-    pub(super) came: Instant,
+    pub(super) came: Option<Instant>,
     /// Whether the body of the first request that gets ready may stay in the buffer, because the
     /// thread is going to run it.
     pub(super) direct: bool,
@@ -172,9 +126,11 @@ impl Front {
             return Ok(());
         }
         self.tail.clear();
-        let (mut at, responds) = (0, rules.apps.serves(Role::Responder));
+        let mut at = 0;
         loop {
-            if responds && let Some((used, whole)) = self.incoming.whole(&input[at..]) {
+            if rules.responds
+                && let Some((used, whole)) = self.incoming.whole(&input[at..])
+            {
                 at += used;
                 self.whole(whole, sorting, rules);
                 if at == input.len() {
@@ -267,7 +223,7 @@ impl Front {
         sorting: &mut Sorting,
         rules: &Rules<'_>,
     ) {
-        let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.has_called());
+        let waits = !rules.settings.multiplex && (!self.held.is_empty() || self.is_busy());
         let mut prepared = call.prepare(rules.settings, rules.came);
         if self.overloaded {
             prepared = Err(Refusal::CROWDED);
@@ -275,11 +231,7 @@ impl Front {
             self.last = true;
         }
         if let Err(refusal) = prepared {
-            let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
-            let id = call.id;
-            // What is told of the refusal has the variables.
-            self.open[at].stage = Stage::Params(Some(call));
-            self.refuse(id, refusal, head_only, sorting);
+            self.refuse_call(at, call, refusal, sorting);
             return;
         }
         if let Content::Length(length) = call.content {
@@ -311,18 +263,23 @@ impl Front {
         }
     }
 
+    #[cold]
+    fn refuse_call(&mut self, at: usize, call: Box<Call>, refusal: Refusal, sorting: &mut Sorting) {
+        let head_only = call.slate.vars.get("REQUEST_METHOD") == Some(b"HEAD");
+        let id = call.id;
+        // What is told of the refusal has the variables.
+        self.open[at].stage = Stage::Params(Some(call));
+        self.refuse(id, refusal, head_only, sorting);
+    }
+
     /// Whether a request runs, or waits for nothing but a thread.
-    fn has_called(&self) -> bool {
-        let called = |open: &Open| match open.stage {
-            Stage::Called { progress, .. } => progress != Progress::Held,
-            Stage::Params(_) => false,
-        };
-        self.open.iter().any(called)
+    fn is_busy(&self) -> bool {
+        self.open.iter().any(Open::is_under_way)
     }
 
     /// The next of those that wait for each other, if none of them is under way.
     fn release(&mut self) -> Option<Box<Call>> {
-        if self.held.is_empty() || self.has_called() {
+        if self.held.is_empty() || self.is_busy() {
             return None;
         }
         let next = self.held.remove(0);
@@ -332,12 +289,9 @@ impl Front {
         Some(next)
     }
 
-    /// The open request that `call` is: after an abort another may have its id.
+    /// The open request that `call` is.
     fn open_of(&mut self, call: &Call) -> Option<&mut Open> {
-        self.open.iter_mut().find(|open| match &open.stage {
-            Stage::Called { request, .. } => Arc::ptr_eq(request, call.slate.request()),
-            Stage::Params(_) => false,
-        })
+        self.open.iter_mut().find(|open| open.is_for(call.slate.request()))
     }
 
     /// The first request that got ready is the receiving thread's own.
@@ -531,10 +485,7 @@ impl Front {
         request: &Arc<types::Request>,
         id: RequestId,
     ) -> Option<Finished> {
-        let is_it = |open: &Open| match &open.stage {
-            Stage::Called { request: its, .. } => open.id == id && Arc::ptr_eq(its, request),
-            Stage::Params(_) => false,
-        };
+        let is_it = |open: &Open| open.id == id && open.is_for(request);
         self.open.iter().any(is_it).then(|| self.finish_unsent(id))
     }
 
@@ -573,6 +524,7 @@ impl Front {
     }
 
     /// What came was not of the protocol: nothing behind it can be understood, and no body goes on.
+    #[cold]
     pub(super) fn give_up(&mut self, error: PeerError, sorting: &mut Sorting) {
         if let (Some(refusal), Some(open)) = (error.refusal(), self.open.first()) {
             self.refuse(open.id, refusal, false, sorting);
@@ -615,55 +567,5 @@ impl Front {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        handlers::Handler,
-        types::{Application, Vars},
-    };
-    use std::num::NonZeroU16;
-
-    struct Responders;
-
-    impl Dispatch for Responders {
-        fn dispatch(&self, _: Role, _: &mut Vars) -> &dyn Application {
-            unreachable!("nothing is run here")
-        }
-
-        fn serves(&self, role: Role) -> bool {
-            role == Role::Responder
-        }
-
-        fn handler(&self, _: Protocol) -> &(dyn Handler + Sync) {
-            unreachable!("nothing is run here")
-        }
-    }
-
-    /// An answer of `get /echo` ended without END_REQUEST, once in a hundred on a busy machine: the
-    /// end of STDIN came to another thread while this one was about to send it.
-    #[test]
-    fn an_answer_that_is_still_to_be_sent_is_not_cut_off_by_whoever_receives() {
-        let id = RequestId(NonZeroU16::MIN);
-        let settings = Settings::default();
-        let (token, came) = (Token(1 << 32), Instant::now());
-        let rules =
-            Rules { settings: &settings, apps: &Responders, token, now: 0, came, direct: false };
-        let (mut front, mut sorting) =
-            (Front::new(Protocol::FastCgi, &settings, false), Sorting::default());
-        let mut wire = Vec::new();
-        fcgi::begin_request(&mut wire, id, Role::Responder, false);
-        fcgi::stream(&mut wire, fcgi::RecordType::Params, id, b"");
-        front.feed(&wire, &mut sorting, &rules).unwrap();
-        assert_eq!(sorting.ready.len(), 1);
-        let finished = front.finish_unsent(id);
-        assert!(finished.close && finished.unread);
-        // Before END_REQUEST is out.
-        front.feed(b"\x01\x05\0\x01\0\0\0\0", &mut sorting, &rules).unwrap();
-        assert!(!front.wants_end());
-        // A request that is refused is answered by whoever receives, who then ends the connection.
-        wire.clear();
-        fcgi::begin_request(&mut wire, id, Role::Filter, false);
-        front.feed(&wire, &mut sorting, &rules).unwrap();
-        assert!(!sorting.answers.is_empty() && front.wants_end());
-    }
-}
+#[path = "connection_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use super::{
     sorting::Sorting, token::Token,
 };
 use crate::sys::Happened;
-use std::{io, sync::atomic::Ordering, time::Instant};
+use std::{io, sync::atomic::Ordering};
 
 /// A thread's buffers. A connection that says nothing owns none.
 #[derive(Default)]
@@ -137,6 +137,7 @@ impl Desk {
     }
 
     /// The request that has waited for one that has ended; the caller still counts that as a run.
+    #[inline]
     pub(super) fn hand_on_next(&mut self, shared: &Shared, next: Option<Box<Call>>) {
         if let Some(call) = next {
             shared.table.slot(call.token).add_runs(1);
@@ -219,11 +220,12 @@ impl Sorting {
         token: Token,
         run: Run,
     ) -> Result<(), PeerError> {
-        let (came, direct) = (Instant::now(), run == Run::Mine);
-        let now = shared.at(came);
+        let now = self.heard.take().unwrap_or_else(|| shared.now());
+        let (came, direct) = (shared.came(), run == Run::Mine);
         slot.touched.store(now, Ordering::Relaxed);
         let (settings, sorting) = (&shared.settings, self);
-        let rules = Rules { settings, apps: &*shared.apps, token, now, came, direct };
+        let (apps, responds) = (&*shared.apps, shared.responds);
+        let rules = Rules { settings, apps, responds, token, now, came, direct };
         let mut known = slot.front();
         let front = known.hear(sorting, settings);
         let fed = front.feed(input, sorting, &rules);
@@ -255,6 +257,7 @@ impl Sorting {
         fed
     }
 
+    #[cold]
     fn end(&mut self, slot: &Slot, gone: bool) -> Intake {
         slot.set_closing();
         slot.front().end(gone, self);

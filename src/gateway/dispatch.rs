@@ -1,6 +1,10 @@
 //! Which application answers a request.
 
-use super::{App, Gateway, MountPoint, Recorder, Refusal, mount::Outside, recorder::Holds};
+use super::{
+    App, Gateway, MountPoint, Recorder, Refusal,
+    mount::{MountPointError, Outside},
+    recorder::Holds,
+};
 use crate::{
     fcgi::Role,
     handlers::Content,
@@ -123,14 +127,10 @@ impl Dispatcher {
         role: Role,
         vars: &mut Vars,
     ) -> &dyn Application {
-        let (mut asked, mut at) = (None, None);
-        if vars.may_begin_with("CGIGATE_") && vars.names().any(|name| name.starts_with(b"CGIGATE_"))
-        {
-            asked = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
-            at = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
-            // What is said to the gateway is not said to the application.
-            vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
-        }
+        let Said { app: asked, mount: at } = match vars.may_begin_with("CGIGATE_") {
+            true => Said::of(vars),
+            false => Said::default(),
+        };
         for (name, value) in &self.passed {
             vars.set_default(name, value);
         }
@@ -150,13 +150,7 @@ impl Dispatcher {
         let mut place = match mount.map(|mount| mount.find(vars)) {
             Some(Ok(place)) => Some(place),
             Some(Err(Outside)) => {
-                let said = mount.map(|mount| ("CGIGATE_MOUNT", mount.path()));
-                let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
-                if paths.iter().all(|name| vars.filled(name).is_none()) {
-                    self.tell(NO_PATH.0, role, vars, said);
-                    return NO_PATH;
-                }
-                return self.refuse(&Refusal::NOT_FOUND, role, vars, said);
+                return self.refuse_outside(mount.map(MountPoint::path), role, vars);
             }
             None => None,
         };
@@ -185,6 +179,23 @@ impl Dispatcher {
         }
     }
 
+    /// What answers a request that is not below the mount.
+    #[cold]
+    fn refuse_outside(
+        &self,
+        mount: Option<&[u8]>,
+        role: Role,
+        vars: &Vars,
+    ) -> &'static dyn Application {
+        let said = mount.map(|path| ("CGIGATE_MOUNT", path));
+        let paths = ["REQUEST_URI", "SCRIPT_NAME", "PATH_INFO"];
+        if paths.iter().all(|name| vars.filled(name).is_none()) {
+            self.tell(NO_PATH.0, role, vars, said);
+            return NO_PATH;
+        }
+        self.refuse(&Refusal::NOT_FOUND, role, vars, said)
+    }
+
     /// What answers a request whose body is too long, or of no length that makes sense.
     fn measure(&self, max_body: u64, role: Role, vars: &Vars) -> Option<&'static dyn Application> {
         let measured = Measured::of(vars, max_body)?;
@@ -192,6 +203,7 @@ impl Dispatcher {
     }
 
     /// What answers in an application's place.
+    #[cold]
     fn refuse(
         &self,
         refusal: &'static Refusal,
@@ -205,6 +217,7 @@ impl Dispatcher {
 
     /// The record of what is refused needs what was `said` to the gateway: replayed, it is to be
     /// refused for the same reason.
+    #[cold]
     fn tell(&self, refusal: Refusal, role: Role, vars: &Vars, said: Option<(&str, &[u8])>) {
         if let Some(recorder) = self.recorder_for(role) {
             recorder.refused(refusal, Holds::Always, vars, said);
@@ -267,6 +280,26 @@ impl Dispatcher {
             // `build` and `greet` come before the first request.
             App::Make(_) | App::Welcome(_) => None,
         }
+    }
+}
+
+/// What the web server says to the gateway about a request.
+#[derive(Default)]
+struct Said {
+    app: Option<Vec<u8>>,
+    mount: Option<Result<MountPoint, MountPointError>>,
+}
+
+impl Said {
+    /// Takes it out of the variables: it is not said to the application.
+    #[cold]
+    fn of(vars: &mut Vars) -> Self {
+        let app = vars.get("CGIGATE_APP").map(<[u8]>::to_vec);
+        let mount = vars.filled("CGIGATE_MOUNT").map(MountPoint::new);
+        if vars.names().any(|name| name.starts_with(b"CGIGATE_")) {
+            vars.retain(|name, _| !name.starts_with(b"CGIGATE_"));
+        }
+        Self { app, mount }
     }
 }
 

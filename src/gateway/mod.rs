@@ -27,6 +27,7 @@ pub(crate) mod fixture;
 mod incoming;
 mod mount;
 pub(crate) mod nameless;
+mod open;
 mod protocol;
 mod recorder;
 mod refusal;

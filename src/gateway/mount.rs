@@ -143,6 +143,7 @@ impl MountPoint {
         self.place_resolved(resolve(&decoded(request_uri))?)
     }
 
+    #[cold]
     fn place_resolved(&self, path: Vec<u8>) -> Result<Place, Outside> {
         let script_name = self.prefix(&path)?;
         Ok(Place { path: Path::Resolved(path), script_name })
@@ -150,7 +151,12 @@ impl MountPoint {
 
     /// How much of a resolved path the mount is.
     fn prefix(&self, path: &[u8]) -> Result<usize, Outside> {
-        match path.strip_prefix(&self.script_name[..]) {
+        // Most are at the root: nothing is to be compared.
+        let below = match &self.script_name[..] {
+            [] => Some(path),
+            mount => path.strip_prefix(mount),
+        };
+        match below {
             Some([] | [b'/', ..]) => Ok(self.script_name.len()),
             _ => Err(Outside),
         }

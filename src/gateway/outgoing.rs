@@ -114,6 +114,7 @@ impl<'c> Sender<'c> {
     }
 
     /// Sends the last of an answer, whatever became of its request, to whoever is there.
+    #[inline]
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.

@@ -77,10 +77,12 @@ impl Queue {
 
     /// The next thing to do, and whether there is more. Looks go first: they are short, unless a
     /// request comes of them, and that has waited too.
+    #[inline]
     pub(super) fn pop(&self) -> Option<(Work, bool)> {
-        if self.is_empty() {
-            return None;
-        }
+        if self.is_empty() { None } else { self.pop_some() }
+    }
+
+    fn pop_some(&self) -> Option<(Work, bool)> {
         let mut waiting = self.lock();
         let look = waiting.looks.pop_front().map(Work::Look);
         let work = look.or_else(|| waiting.calls.pop_front().map(Work::Call))?;
@@ -96,7 +98,7 @@ impl Queue {
             return None;
         }
         let mut waiting = self.lock();
-        waiting.calls.front().filter(|call| call.came.elapsed() > limit)?;
+        waiting.calls.front().filter(|call| call.waits_longer_than(limit))?;
         let late = waiting.calls.pop_front()?;
         drop(waiting);
         self.len.fetch_sub(1, Ordering::Release);

@@ -20,6 +20,7 @@ use super::{
     token::Token,
 };
 use crate::{
+    fcgi::Role,
     handlers::{self, ContentInput, Ending, Streams},
     types::ClientGone,
 };
@@ -28,7 +29,6 @@ use std::{
     cell::RefCell,
     io::{self, BufRead, Read, Write},
     sync::Arc,
-    time::Instant,
 };
 use streams::{Stderr, Stdin, Stdout};
 
@@ -365,8 +365,9 @@ impl<S: Read + Write> Line<S> {
     fn feed(&mut self, len: usize) {
         let Self { apps, settings, front, sorting, input, .. } = self;
         // A connection that is waited for alone has no deadlines.
-        let (now, came) = (0, Instant::now());
-        let rules = Rules { settings, apps: &**apps, token: TOKEN, now, came, direct: false };
+        let (now, came) = (0, None);
+        let (apps, responds) = (&**apps, apps.serves(Role::Responder));
+        let rules = Rules { settings, apps, responds, token: TOKEN, now, came, direct: false };
         if let Err(error) = front.feed(&input[..len], sorting, &rules) {
             front.give_up(error, sorting);
             apps.log(&format!("a connection was closed: {error}"));

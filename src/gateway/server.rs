@@ -169,6 +169,11 @@ impl Server {
         let _known_already = self.shared.siblings.set(siblings);
     }
 
+    /// Notes when requests come: somebody wants to know how long they wait.
+    pub(crate) fn time_waiting(&self) {
+        self.shared.times_waiting.store(true, Ordering::Relaxed);
+    }
+
     /// Serves until it is stopped and what was in flight has ended, or the time for that is over.
     /// The calling thread becomes the steward.
     ///

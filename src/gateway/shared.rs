@@ -3,9 +3,10 @@
 
 use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
+    fcgi::Role,
     lock::lock,
     net::{Siblings, Succession},
-    sys::{Bell, Epoll, SocketCell, ThreadState},
+    sys::{Bell, Epoll, SocketCell, ThreadState, coarse_millis},
     types::Vars,
 };
 use std::{
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     /// Rung when there is something in the queue.
     pub(super) bell: Bell,
     pub(super) queue: Queue,
+    /// There is an application for responders: asked for once, as each request wants to know.
+    pub(super) responds: bool,
     /// Closed when it stops.
     pub(super) listeners: Vec<Listener>,
     /// The log has it already that no connection can be accepted.
@@ -44,7 +47,10 @@ pub(super) struct Shared {
     pub(super) done: AtomicBool,
     /// Connections with answers that their peers have not taken.
     unsaid: Mutex<Vec<Token>>,
-    started: Instant,
+    /// By the coarse clock.
+    started: u64,
+    /// Somebody wants to know how long requests have waited: when they came is noted.
+    pub(super) times_waiting: AtomicBool,
     /// For whoever outlives the call in which it has this.
     itself: OnceLock<Weak<Self>>,
 }
@@ -81,6 +87,7 @@ impl Shared {
             bell: Bell::new()?,
             queue: Queue::new(settings.max_queue),
             listeners: listeners.into_iter().map(Listener::from).collect(),
+            responds: apps.serves(Role::Responder),
             starved: AtomicBool::new(false),
             lines: (0..threads).map(|_| Line::default()).collect(),
             spares: Spares::new(waiters, threads),
@@ -90,7 +97,8 @@ impl Shared {
             siblings: OnceLock::new(),
             done: AtomicBool::new(false),
             unsaid: Mutex::default(),
-            started: Instant::now(),
+            started: coarse_millis(),
+            times_waiting: AtomicBool::new(settings.queue_timeout.is_some()),
             itself: OnceLock::new(),
             settings,
             apps,
@@ -109,12 +117,12 @@ impl Shared {
     /// The clock of the deadlines: milliseconds since the start. It goes round after 49 days, and
     /// is only ever compared by difference.
     pub(super) fn now(&self) -> u32 {
-        self.at(Instant::now())
+        (coarse_millis() - self.started) as u32
     }
 
-    /// What it says at an instant.
-    pub(super) fn at(&self, instant: Instant) -> u32 {
-        instant.duration_since(self.started).as_millis() as u32
+    /// When a request is said to have come that comes now.
+    pub(super) fn came(&self) -> Option<Instant> {
+        self.times_waiting.load(Ordering::Relaxed).then(Instant::now)
     }
 
     /// Says something short on a connection, now or when its peer has room for it.

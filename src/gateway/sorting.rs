@@ -10,6 +10,8 @@ use std::{collections::VecDeque, ops::Range};
 #[derive(Default)]
 #[expect(clippy::vec_box, reason = "calls go from one place to another: by pointer, not by copy")]
 pub(super) struct Sorting {
+    /// When the events were heard of, for the first read of each: what is read later asks the clock.
+    pub(super) heard: Option<u32>,
     /// Requests that can be run.
     pub(super) ready: VecDeque<Box<Call>>,
     /// What is to be said at once.
@@ -49,6 +51,7 @@ impl Sorting {
     }
 
     /// Tells of the requests that were refused.
+    #[cold]
     pub(super) fn tell_refused(&mut self, apps: &dyn Dispatch, settings: &Settings) {
         for (refusal, call) in std::mem::take(&mut self.refused) {
             let Some(mut call) = call else {

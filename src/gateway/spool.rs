@@ -12,7 +12,10 @@ use crate::{
 };
 use std::{
     io,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +38,8 @@ pub(super) enum End {
 /// One body between two threads.
 #[derive(Default)]
 pub(super) struct Spool {
+    /// Somebody has had to do with it.
+    used: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -55,18 +60,22 @@ struct State {
 
 impl Spool {
     fn lock(&self) -> MutexGuard<'_, State> {
+        self.used.store(true, Ordering::Relaxed);
         lock(&self.state)
+    }
+
+    /// Whether it is as new: most requests have no body, or leave it where it was received.
+    pub(super) fn is_new(&self) -> bool {
+        !self.used.load(Ordering::Relaxed)
     }
 
     /// As new.
     pub(super) fn clear(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Most requests have no body, or leave it where it was received.
-        if state.total > 0 || state.end.is_some() || state.failed.is_some() {
-            let mut memory = std::mem::take(&mut state.memory);
-            memory.clear();
-            *state = State { memory, ..State::default() };
-        }
+        let mut memory = std::mem::take(&mut state.memory);
+        memory.clear();
+        *state = State { memory, ..State::default() };
+        *self.used.get_mut() = false;
     }
 
     /// Adds a piece; beyond `max` bytes the body ends as too long.

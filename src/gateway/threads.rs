@@ -121,10 +121,11 @@ impl<'s> Thread<'s> {
                 break;
             }
             self.begin();
+            let now = shared.now();
             if let [one] = &happened[..n] {
-                self.event(Token(one.token), Short::after(one));
+                self.hear(one, now);
             } else {
-                self.batch(&happened[..n]);
+                self.batch(&happened[..n], now);
             }
             self.backlog();
         }
@@ -152,16 +153,17 @@ impl<'s> Thread<'s> {
     }
 
     /// Several events at once: those not begun can be taken away by the steward.
-    fn batch(&mut self, happened: &[Happened]) {
+    fn batch(&mut self, happened: &[Happened], now: u32) {
         let line = self.line;
         for (place, one) in line.batch.iter().zip(happened) {
             place.store(one.token, Ordering::Release);
         }
         self.shared.steward.call();
         for (place, one) in line.batch.iter().zip(happened) {
-            let Some(token) = take(place) else { continue };
-            line.progress();
-            self.event(token, Short::after(one));
+            if take(place).is_some() {
+                line.progress();
+                self.hear(one, now);
+            }
         }
     }
 
@@ -181,6 +183,13 @@ impl<'s> Thread<'s> {
         }
     }
 
+    fn hear(&mut self, one: &Happened, now: u32) {
+        self.desk.sorting.heard = Some(now);
+        self.event(Token(one.token), Short::after(one));
+        self.desk.sorting.heard = None;
+    }
+
+    #[inline]
     fn event(&mut self, token: Token, short: Short) {
         match token.0 {
             BELL => {
@@ -273,7 +282,7 @@ impl<'s> Thread<'s> {
     /// A request that somebody else received.
     fn call(&mut self, mut call: Box<Call>) {
         let (shared, token) = (self.shared, call.token);
-        let late = shared.settings.queue_timeout.is_some_and(|limit| call.came.elapsed() > limit);
+        let late = shared.settings.queue_timeout.is_some_and(|limit| call.waits_longer_than(limit));
         if late {
             self.desk.turn_away(shared, &call, Refusal::LATE);
             self.desk.sorting.put_away(call);
@@ -309,7 +318,7 @@ impl<'s> Thread<'s> {
         }
         let loan = Loan { shared, line, slot, token, id: call.id };
         let out = std::mem::take(&mut desk.out);
-        call.slate.came = Some(call.came);
+        call.slate.came = call.came;
         let request = Arc::clone(call.slate.request());
         let (slate, given) = call.split(&request);
         let sender = Sender::new(out, loan, given);

@@ -28,15 +28,27 @@ pub(super) struct Turn<'t> {
 
 impl Turns {
     /// Waits for the turn of whoever asks. Free, it costs two atomic operations.
+    #[inline]
     pub(super) fn wait(&self) -> Turn<'_> {
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         if self.now.load(Ordering::SeqCst) != number {
-            // Whoever ends his turn changes `now` before he takes the lock: no call is missed.
-            let guard = lock(&self.lock);
-            let others = |(): &mut ()| self.now.load(Ordering::SeqCst) != number;
-            drop(self.changed.wait_while(guard, others).unwrap_or_else(PoisonError::into_inner));
+            self.wait_for(number);
         }
         Turn { turns: self, number }
+    }
+
+    #[cold]
+    fn wait_for(&self, number: u32) {
+        // Whoever ends his turn changes `now` before he takes the lock: no call is missed.
+        let guard = lock(&self.lock);
+        let others = |(): &mut ()| self.now.load(Ordering::SeqCst) != number;
+        drop(self.changed.wait_while(guard, others).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    #[cold]
+    fn call_others(&self) {
+        drop(lock(&self.lock));
+        self.changed.notify_all();
     }
 
     /// Whether nobody has a turn just now.
@@ -58,12 +70,12 @@ impl Turns {
 }
 
 impl Drop for Turn<'_> {
+    #[inline]
     fn drop(&mut self) {
         let after = self.number.wrapping_add(1);
         self.turns.now.store(after, Ordering::SeqCst);
         if self.turns.next.load(Ordering::SeqCst) != after {
-            drop(lock(&self.turns.lock));
-            self.turns.changed.notify_all();
+            self.turns.call_others();
         }
     }
 }

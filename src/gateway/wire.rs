@@ -17,6 +17,7 @@ impl Slot {
     ///
     /// # Errors
     /// [`ClientGone`]; the connection is closing then.
+    #[inline] // A return that comes after a system call is a slow one: the less of them, the better.
     pub(super) fn send(&self, records: &[u8], limit: Option<Duration>) -> io::Result<()> {
         self.in_turn(limit, || self.push(records, limit))
     }
@@ -51,6 +52,7 @@ impl Slot {
     }
 
     /// Writes when nobody else does.
+    #[inline]
     fn in_turn<R>(
         &self,
         limit: Option<Duration>,
@@ -114,7 +116,12 @@ impl Slot {
     /// Whoever puts something into the outbox tries the writer afterwards, and whoever lets the
     /// writer go looks into the outbox afterwards: one of the two finds it (in one order of all, as the
     /// writer's turns are).
+    #[inline]
     pub(super) fn say_more(&self) -> bool {
+        !self.unsaid.load(Ordering::SeqCst) || self.say_unsaid()
+    }
+
+    fn say_unsaid(&self) -> bool {
         while self.unsaid.load(Ordering::SeqCst) {
             let Some(_whole_records) = self.writer.try_now() else { return true };
             match self.empty_outbox(Some(Duration::ZERO)) {

@@ -1,6 +1,6 @@
 //! The state of one response: wsgiref's "state variables (don't mess with these)".
 
-use super::{Ending, Handler, Output, Preamble};
+use super::{Attributes, Ending, Handler, Output, Preamble};
 use crate::{
     headers::{Headers, has_control},
     types::{
@@ -27,6 +27,12 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// How much of it there is, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let Self { status, headers, spare, block } = self;
+        status.capacity() + headers.memory() + spare.memory() + block.capacity()
+    }
+
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         self.status.shrink_to(bytes);
         self.headers.shrink_to(bytes);
@@ -44,6 +50,7 @@ enum Length {
 
 pub(super) struct Exchange<'x> {
     handler: &'x dyn Handler,
+    at: &'x Attributes,
     head: &'x mut Head,
     stdout: &'x mut dyn Output,
     /// The request's method is HEAD: no byte of the body is sent.
@@ -83,12 +90,14 @@ impl<'x> Exchange<'x> {
         stdout: &'x mut dyn Output,
     ) -> Self {
         // Only whoever speaks to the client itself has to know.
-        let protocol = match handler.attributes().origin_server {
+        let at = handler.attributes();
+        let protocol = match at.origin_server {
             true => vars.get("SERVER_PROTOCOL").unwrap_or_default(),
             false => b"",
         };
         Self {
             handler,
+            at,
             head,
             stdout,
             is_head: vars.get("REQUEST_METHOD") == Some(b"HEAD"),
@@ -193,7 +202,7 @@ impl<'x> Exchange<'x> {
         if self.started && self.is_bodiless() {
             return self.send_headers(b""); // Of a file nothing is known that only reading it tells.
         }
-        let wanted = self.started && self.handler.attributes().wsgi_file_wrapper;
+        let wanted = self.started && self.at.wsgi_file_wrapper;
         if let (true, FileLike::File { file, len }) = (wanted, &mut wrapper.filelike)
             && let Some((from, there)) = extent(file)
         {
@@ -300,7 +309,7 @@ impl<'x> Exchange<'x> {
 
     /// `send_preamble` and the header fields.
     fn render_head(&mut self) {
-        let at = self.handler.attributes();
+        let at = self.at;
         let Head { status, headers, block, .. } = &mut *self.head;
         block.clear();
         if at.origin_server && self.is_ancient {
@@ -368,7 +377,7 @@ impl StartResponse for Exchange<'_> {
     ) -> Result<(), Exception> {
         match exc_info {
             Some(exc) if self.headers_sent => return Err(exc),
-            None if self.started => return Err(Violation::HeadersAlreadySet.into()),
+            None if self.started => return Err(violated(Violation::HeadersAlreadySet)),
             _ => {}
         }
         let head = &mut *self.head;
@@ -377,15 +386,14 @@ impl StartResponse for Exchange<'_> {
         fields.clear();
         let mut hop_by_hop = None;
         for (name, value) in headers {
-            fields.add(name, value)?;
+            fields.add(name, value).map_err(violated)?;
             if is_hop_by_hop(name) && hop_by_hop.is_none() {
                 hop_by_hop = Some((name, value));
             }
         }
-        let code = check_status(status)?;
+        let code = check_status(status).map_err(violated)?;
         if let Some((name, value)) = hop_by_hop {
-            let (name, value) = (name.to_vec(), value.to_vec());
-            return Err(Violation::HopByHop { name, value }.into());
+            return Err(hop_by_hop_used(name, value));
         }
         if self.started {
             std::mem::swap(&mut head.headers, &mut head.spare);
@@ -409,6 +417,17 @@ fn extent(file: &mut File) -> Option<(u64, u64)> {
     let metadata = file.metadata().ok().filter(|it| it.is_file() && it.len() > 0)?;
     let from = file.stream_position().ok()?;
     Some((from, metadata.len().saturating_sub(from)))
+}
+
+#[cold]
+fn violated(violation: Violation) -> Exception {
+    violation.into()
+}
+
+#[cold]
+fn hop_by_hop_used(name: &[u8], value: &[u8]) -> Exception {
+    let (name, value) = (name.to_vec(), value.to_vec());
+    Violation::HopByHop { name, value }.into()
 }
 
 /// The number at the front of a status that can be the final one.

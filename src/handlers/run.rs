@@ -58,10 +58,13 @@ impl Slate {
     /// assert!(slate.vars.is_empty() && slate.request().deadline() == deadline);
     /// ```
     pub fn wipe(&mut self, deadline: Option<Instant>) {
-        const USUAL: usize = 64 << 10;
         self.vars.clear();
-        self.vars.shrink_to(USUAL);
-        self.head.shrink_to(USUAL);
+        if self.vars.memory() + self.head.memory() > MOST {
+            self.shrink();
+        }
+        if deadline.is_none() && self.request.is_new() && Arc::strong_count(&self.request) == 1 {
+            return; // As most are; to ask whether it can be changed is an atomic operation.
+        }
         match Arc::get_mut(&mut self.request) {
             Some(request) => request.renew(deadline),
             None => {
@@ -70,6 +73,12 @@ impl Slate {
                 self.request = Arc::new(request);
             }
         }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        self.vars.shrink_to(USUAL);
+        self.head.shrink_to(USUAL);
     }
 
     /// The request, for whoever may have to cancel it.
@@ -88,6 +97,11 @@ impl Slate {
         &self.request
     }
 }
+
+/// Bytes of memory that stay from request to request, and what is left of each piece of it if it was
+/// more.
+const MOST: usize = 128 << 10;
+const USUAL: usize = 8 << 10;
 
 /// The three streams of a request.
 ///
@@ -201,59 +215,68 @@ pub fn run(
     let Streams { stdin, stdout, stderr } = streams;
     let wsgi = handler.setup_environ(vars);
     let mut exchange = Exchange::new(handler, vars, head, stdout);
+    let mut parts = Parts { vars, stdin, stderr, wsgi, request };
 
-    let environ = lend(vars, stdin, stderr, wsgi, request);
+    let environ = parts.lend();
     let result = guard(|| {
         let body = app.call(environ, &mut exchange)?;
         exchange.finish(body)
     });
     // Of one that cost nothing but what it was in, only the log tells.
     if let Some(panicked) = caught_below() {
-        tell(handler, &panicked.into(), stderr);
+        tell(handler, &panicked.into(), parts.stderr);
     }
     let ending = match result {
         Ok(()) => exchange.ending(),
         Err(exc) if is_departure(&exc) => Ending::Departed,
-        Err(exc) => {
-            if exchange.headers_sent() {
-                tell(handler, &exc, stderr);
-                let dropped = guard(|| {
-                    drop(exc);
-                    Ok(())
-                });
-                if let Err(panicked) = dropped {
-                    tell(handler, &panicked, stderr);
-                }
-                exchange.cut()
-            } else {
-                let mut page = |exc| {
-                    tell(handler, &exc, stderr);
-                    let environ = lend(vars, stdin, stderr, wsgi, request);
-                    guard(|| {
-                        let body = handler.error_output(environ, &mut exchange, exc)?;
-                        exchange.finish(body)
-                    })
-                };
-                // An error may panic when it is dropped: then the page is that panic's.
-                let page = page(exc).or_else(|exc| match exc.is::<Panicked>() {
-                    true => page(exc),
-                    false => Err(exc),
-                });
-                match page {
-                    Ok(()) => exchange.ending(),
-                    Err(exc) if is_departure(&exc) => Ending::Departed,
-                    Err(exc) => return Err(exc),
-                }
-            }
-        }
+        Err(exc) => handle_error(handler, exc, &mut parts, &mut exchange)?,
     };
     if let Some(exc) = exchange.close_error().filter(|exc| !is_departure(exc)) {
-        tell(handler, &exc, stderr);
+        tell(handler, &exc, parts.stderr);
     }
     if let Some(complaint) = exchange.complaint() {
-        let _ = writeln!(stderr, "{complaint}");
+        let _ = writeln!(parts.stderr, "{complaint}");
     }
     Ok(Outcome { status: exchange.status(), bytes_sent: exchange.bytes_sent(), ending })
+}
+
+/// `handle_error`: an error page if nothing has gone out yet; else the response stays cut.
+#[cold]
+fn handle_error(
+    handler: &dyn Handler,
+    exc: Exception,
+    parts: &mut Parts<'_>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Ending, Exception> {
+    if exchange.headers_sent() {
+        tell(handler, &exc, parts.stderr);
+        let dropped = guard(|| {
+            drop(exc);
+            Ok(())
+        });
+        if let Err(panicked) = dropped {
+            tell(handler, &panicked, parts.stderr);
+        }
+        return Ok(exchange.cut());
+    }
+    let mut page = |exc| {
+        tell(handler, &exc, parts.stderr);
+        let environ = parts.lend();
+        guard(|| {
+            let body = handler.error_output(environ, exchange, exc)?;
+            exchange.finish(body)
+        })
+    };
+    // An error may panic when it is dropped: then the page is that panic's.
+    let page = page(exc).or_else(|exc| match exc.is::<Panicked>() {
+        true => page(exc),
+        false => Err(exc),
+    });
+    match page {
+        Ok(()) => Ok(exchange.ending()),
+        Err(exc) if is_departure(&exc) => Ok(Ending::Departed),
+        Err(exc) => Err(exc),
+    }
 }
 
 /// Logs `exc`; of one that panics when it is asked what it says, that.
@@ -267,14 +290,19 @@ fn tell(handler: &dyn Handler, exc: &Exception, stderr: &mut dyn Write) {
     }
 }
 
-/// An environ over borrowed parts, so that the parts are the handler's again when it is dropped.
-fn lend<'r>(
-    vars: &'r mut Vars,
-    stdin: &'r mut dyn BufRead,
-    stderr: &'r mut dyn Write,
+/// What an environ is made of, and is the handler's again when it is dropped.
+struct Parts<'p> {
+    vars: &'p mut Vars,
+    stdin: &'p mut dyn BufRead,
+    stderr: &'p mut dyn Write,
     wsgi: Wsgi,
-    request: &'r Request,
-) -> Environ<'r> {
-    let (input, errors) = (InputStream::Lent(stdin), ErrorStream::Lent(stderr));
-    Environ::new(vars, input, errors, wsgi, request)
+    request: &'p Request,
+}
+
+impl Parts<'_> {
+    fn lend(&mut self) -> Environ<'_> {
+        let input = InputStream::Lent(&mut *self.stdin);
+        let errors = ErrorStream::Lent(&mut *self.stderr);
+        Environ::new(self.vars, input, errors, self.wsgi, self.request)
+    }
 }

@@ -126,6 +126,11 @@ impl Headers {
         self.fields.clear();
     }
 
+    /// How much memory it has, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.lines.capacity() + size_of::<(Range<usize>, Range<usize>)>() * self.fields.capacity()
+    }
+
     /// Gives back memory beyond `bytes`, after a response that was larger than most.
     ///
     /// ```

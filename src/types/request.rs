@@ -47,6 +47,8 @@ pub struct Request {
     /// Who answers: [`OPEN`] and what comes after it.
     answer: AtomicU8,
     waker: Mutex<Option<Waker>>,
+    /// Whether it has had one: read without the lock.
+    had_waker: AtomicBool,
     extensions: OnceLock<Extensions>,
 }
 
@@ -135,6 +137,7 @@ impl Request {
     /// assert!(told.0.load(Ordering::Relaxed) && request.is_cancelled());
     /// ```
     pub fn wake_with(&self, waker: &Waker) {
+        self.had_waker.store(true, Ordering::Relaxed);
         *lock(&self.waker) = Some(waker.clone());
     }
 
@@ -183,12 +186,20 @@ impl Request {
         }
     }
 
+    /// Whether nothing was said of it, and nothing kept with it.
+    pub(crate) fn is_new(&self) -> bool {
+        let said = self.is_cancelled() || self.answer.load(Ordering::Acquire) != OPEN;
+        let kept = self.deadline.get().is_some() || self.extensions.get().is_some();
+        !said && !kept && !self.had_waker.load(Ordering::Relaxed)
+    }
+
     /// As new, for the next request; keeps nothing of the last one.
     pub(crate) fn renew(&mut self, deadline: Option<Instant>) {
         *self.cancelled.get_mut() = false;
         *self.answer.get_mut() = OPEN;
         self.deadline = deadline.map(OnceLock::from).unwrap_or_default();
         *self.waker.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.had_waker.get_mut() = false;
         self.extensions.take();
     }
 }

@@ -108,6 +108,14 @@ impl Vars {
         self.second_letters = 0;
     }
 
+    /// How much memory they have, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let Self { bytes, entries, again, .. } = self;
+        bytes.capacity()
+            + size_of::<Entry>() * entries.capacity()
+            + size_of::<(u32, Span)>() * again.capacity()
+    }
+
     /// Gives back memory beyond `bytes`, after a request that was larger than most.
     ///
     /// ```

@@ -47,10 +47,12 @@ impl Pages {
     }
 
     /// What answers a request for one of the paths, which are as the client sees them.
+    #[inline]
     pub(crate) fn find(&self, vars: &Vars) -> Option<&dyn Application> {
-        if self.pages.is_empty() {
-            return None;
-        }
+        if self.pages.is_empty() { None } else { self.find_one(vars) }
+    }
+
+    fn find_one(&self, vars: &Vars) -> Option<&dyn Application> {
         let path = MountPoint::whole_path(vars)?;
         let (_, page) = self.pages.iter().find(|(at, _)| *at == *path)?;
         Some(page)

@@ -161,15 +161,6 @@ pub(crate) fn keep_on_exec(command: &mut Command, fds: Vec<RawFd>) {
     unsafe { command.pre_exec(keep) };
 }
 
-/// Microseconds of the clock that only goes forward, as sd_notify(3) wants them.
-pub(crate) fn monotonic_micros() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is exclusive. The clock is there on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    // Neither is negative.
-    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1_000
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,8 @@ mod beneath;
 #[cfg(target_os = "linux")]
 mod channel;
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod epoll;
 mod file;
 #[cfg(target_os = "linux")]
@@ -31,9 +33,9 @@ pub(crate) use accept_queue::{AcceptQueue, ListenerId};
 pub(crate) use accounts::{become_user, group, user};
 pub(crate) use beneath::open_beneath;
 #[cfg(target_os = "linux")]
-pub(crate) use channel::{
-    keep_on_exec, monotonic_micros, packet_pair, poll_readable, receive_packet, send_packet,
-};
+pub(crate) use channel::{keep_on_exec, packet_pair, poll_readable, receive_packet, send_packet};
+#[cfg(target_os = "linux")]
+pub(crate) use clock::{coarse_millis, monotonic_micros};
 #[cfg(target_os = "linux")]
 pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 #[cfg(target_os = "linux")]
