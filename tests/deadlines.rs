@@ -377,6 +377,41 @@ fn a_request_that_stands_still_is_answered_408_and_an_idle_connection_is_closed(
 }
 
 #[test]
+fn none_takes_a_limit_away_that_a_variable_sets() {
+    let environ = [("CGIGATE_REQUEST_TIMEOUT", "10ms"), ("CGIGATE_MAX_BODY", "none")];
+    let none = ["request", "read", "write", "queue", "idle"]
+        .map(|limit| format!("--{limit}-timeout=none"));
+    let none = none.each_ref().map(String::as_str);
+    for protocol in ["fastcgi", "http"] {
+        let mut server = Server::start_with(protocol, &none, &environ);
+        let mut socket = server.connect();
+        let asked = match protocol {
+            "http" => b"GET /sleep?ms=100 HTTP/1.0\r\n\r\n".to_vec(),
+            _ => request(1, "/sleep?ms=100", false),
+        };
+        socket.write_all(&asked).unwrap();
+        let mut said = Vec::new();
+        socket.read_to_end(&mut said).unwrap();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.contains("slept 100\n"), "{protocol}: {said}");
+        assert_eq!(server.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_limit_that_would_refuse_each_request_is_wrong_usage() {
+    for limit in ["--request-timeout", "--read-timeout", "--write-timeout"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_cgigate"))
+            .args(["fastcgi", "--listen", "unix:/nowhere/socket", limit, "0"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{limit}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(limit) && said.contains("use 30s, 5m, or none"), "{said}");
+    }
+}
+
+#[test]
 fn the_usage_says_what_is_not_limited() {
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_cgigate"))
         .args(["fastcgi", "--help"])

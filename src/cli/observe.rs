@@ -92,7 +92,7 @@ impl Observed {
         if let (Some(path), Some(block)) = (&server.status_path, &block) {
             pages = pages.status_at(path, source(block.board(), supervisor, doors));
         }
-        let (slow, limit) = (server.slow_log, server.request_timeout);
+        let (slow, limit) = (server.slow_log, server.request_timeout.0);
         let watch = Watch::new(block, logs.access(), slow, limit).map(Arc::new);
         Self { pages, watch, limits_time: limit.is_some(), logs, _place: None }
     }

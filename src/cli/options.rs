@@ -7,7 +7,10 @@ use super::{
     doors::Listen,
     manual::{self, Completions, examples},
     record,
-    values::{duration, method, mode, number, page, size, switch, target, variable, workers},
+    values::{
+        Limit, body_size, duration, limit, method, mode, number, page, patience, size, switch,
+        target, variable, workers,
+    },
 };
 use crate::{
     apps::Accel,
@@ -226,7 +229,7 @@ pub(super) struct Server {
     )]
     pub(super) max_connections: usize,
     /// Bytes of a request's body; longer: 413 [default: none; http: 16M]
-    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_BODY", value_parser = size, allow_negative_numbers = true)]
+    #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_BODY", value_parser = body_size, allow_negative_numbers = true)]
     pub(super) max_body: Option<u64>,
     /// Bytes of a request's variables; longer: 431
     #[arg(long, help_heading = "Limits", value_name = "SIZE", env = "CGIGATE_MAX_PARAMS", value_parser = size, allow_negative_numbers = true, default_value = "1M")]
@@ -261,21 +264,21 @@ pub(super) struct Server {
     #[arg(long, help_heading = "Limits", env = "CGIGATE_MULTIPLEX", value_parser = ["on", "off"], default_value = "on")]
     pub(super) multiplex: String,
     /// How long a request may stand still: 408
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_READ_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "60s")]
-    pub(super) read_timeout: Duration,
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_READ_TIMEOUT", value_parser = patience, allow_negative_numbers = true, default_value = "60s")]
+    pub(super) read_timeout: Limit,
     /// How long a peer may take nothing of its answer before its connection is closed
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_WRITE_TIMEOUT", value_parser = duration, allow_negative_numbers = true, default_value = "60s")]
-    pub(super) write_timeout: Duration,
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_WRITE_TIMEOUT", value_parser = patience, allow_negative_numbers = true, default_value = "60s")]
+    pub(super) write_timeout: Limit,
     /// How long an application may take: 504 if it has sent nothing; not in CGI, which has no second
-    /// thread [default: none]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_REQUEST_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
-    pub(super) request_timeout: Option<Duration>,
-    /// How long a complete request may wait for a thread: 503 [default: none]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_QUEUE_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
-    pub(super) queue_timeout: Option<Duration>,
+    /// thread
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_REQUEST_TIMEOUT", value_parser = patience, allow_negative_numbers = true, default_value = "none")]
+    pub(super) request_timeout: Limit,
+    /// How long a complete request may wait for a thread: 503
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_QUEUE_TIMEOUT", value_parser = limit, allow_negative_numbers = true, default_value = "none")]
+    pub(super) queue_timeout: Limit,
     /// How long a connection without a request is kept [default: none; http: 30s]
-    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_IDLE_TIMEOUT", value_parser = duration, allow_negative_numbers = true)]
-    pub(super) idle_timeout: Option<Duration>,
+    #[arg(long, help_heading = "Times", value_name = "D", env = "CGIGATE_IDLE_TIMEOUT", value_parser = limit, allow_negative_numbers = true)]
+    pub(super) idle_timeout: Option<Limit>,
     /// Where the server's own status is, as clients see the path; ?format=json, ?format=openmetrics, ?full
     #[arg(long, help_heading = "Status and logs", env = "CGIGATE_STATUS_PATH", value_name = "PATH", value_parser = page)]
     pub(super) status_path: Option<String>,

@@ -90,7 +90,7 @@ pub(super) fn settings(vars: &Vars) -> Result<Settings, String> {
             return Err(format!("CGIGATE_HANDLER: {other:?} is neither 'iis' nor 'cgi'"));
         }
     };
-    let max_body = setting(vars, "CGIGATE_MAX_BODY", values::size)?.unwrap_or(u64::MAX);
+    let max_body = setting(vars, "CGIGATE_MAX_BODY", values::body_size)?.unwrap_or(u64::MAX);
     let validate = setting(vars, "CGIGATE_VALIDATE", values::switch)?.unwrap_or(false);
     let record = vars.filled("CGIGATE_RECORD").map(|folder| plan(vars, folder)).transpose()?;
     Ok(Settings { iis, max_body, validate, record })

@@ -168,9 +168,9 @@ fn http_options(server: &Options) -> HttpOptions {
         max_connections: server.max_connections,
         max_queue: server.max_queue,
         max_body: max_body(Served::Http, server),
-        read_timeout: Some(server.read_timeout),
-        idle_timeout: server.idle_timeout.or(default.idle_timeout),
-        queue_timeout: server.queue_timeout,
+        read_timeout: server.read_timeout.0,
+        idle_timeout: server.idle_timeout.map_or(default.idle_timeout, |limit| limit.0),
+        queue_timeout: server.queue_timeout.0,
         graceful_timeout: server.graceful_timeout,
         ..default
     }
@@ -187,11 +187,11 @@ fn settings(server: &Options) -> Settings {
         max_requests_per_connection: server.max_multiplexed.into(),
         max_queue: server.max_queue,
         multiplex: server.multiplex == "on",
-        read_timeout: Some(server.read_timeout),
-        write_timeout: Some(server.write_timeout),
-        request_timeout: server.request_timeout,
-        queue_timeout: server.queue_timeout,
-        idle_timeout: server.idle_timeout,
+        read_timeout: server.read_timeout.0,
+        write_timeout: server.write_timeout.0,
+        request_timeout: server.request_timeout.0,
+        queue_timeout: server.queue_timeout.0,
+        idle_timeout: server.idle_timeout.and_then(|limit| limit.0),
         graceful_timeout: server.graceful_timeout,
         ..default
     }

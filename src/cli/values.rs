@@ -40,6 +40,39 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(|| wrong_duration(text))
 }
 
+/// How long something may take, if there is a limit to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit(pub(super) Option<Duration>);
+
+/// A duration, or `none`.
+pub(super) fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => match duration(text) {
+            Ok(duration) => Ok(Limit(Some(duration))),
+            Err(wrong) => Err(format!("{wrong}, or none")),
+        },
+    }
+}
+
+/// The same of what needs some time: many a server takes 0 for no limit.
+pub(super) fn patience(text: &str) -> Result<Limit, String> {
+    match limit(text)? {
+        Limit(Some(Duration::ZERO)) => {
+            Err(format!("{text:?} would be over at once: use 30s, 5m, or none"))
+        }
+        limit => Ok(limit),
+    }
+}
+
+/// The size that a body may have, or `none`: then of any.
+pub(super) fn body_size(text: &str) -> Result<u64, String> {
+    match text {
+        "none" => Ok(u64::MAX),
+        _ => size(text).map_err(|wrong| format!("{wrong}, or none")),
+    }
+}
+
 fn wrong_duration(text: &str) -> String {
     format!("{text:?} is no duration: use 500ms, 30s, 5m")
 }
@@ -130,6 +163,18 @@ mod tests {
         assert_eq!((size("16M"), size("1G")), (Ok(16 << 20), Ok(1 << 30)));
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!((duration("2"), duration("5m")), (duration("2s"), Ok(Duration::from_secs(300))));
+        let limited = |millis| Ok(Limit(Some(Duration::from_millis(millis))));
+        assert_eq!(
+            (limit("none"), limit("0"), limit("1s")),
+            (Ok(Limit(None)), limited(0), limited(1000))
+        );
+        assert_eq!((patience("none"), patience("1ms")), (Ok(Limit(None)), limited(1)));
+        for wrong in ["0", "0s", "off", "-1"] {
+            let why = patience(wrong).unwrap_err();
+            assert!(why.contains(&format!("{wrong:?}")) && why.ends_with(", or none"), "{why}");
+        }
+        assert_eq!((body_size("none"), body_size("1k")), (Ok(u64::MAX), Ok(1024)));
+        assert!(body_size("all").is_err_and(|why| why.ends_with(", or none")));
         assert_eq!((mode("0660"), mode("600")), (Ok(0o660), Ok(0o600)));
         for wrong in ["", "k", "-1", "1T", "99999999999G", "1.5"] {
             assert!(size(wrong).is_err_and(|why| why.contains(wrong)), "{wrong}");
