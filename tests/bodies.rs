@@ -112,6 +112,33 @@ fn sixteen_mebibytes_come_back_however_they_are_cut_and_read() {
     }
 }
 
+/// Records that are alike are received with their contents side by side.
+#[test]
+fn a_body_whose_records_are_alike_for_a_while_comes_back_as_it_was() {
+    let body = body(16 * MIB);
+    let alike = [(12, 32 << 10), (1, 7), (3, 65_535), (9, 8_184), (40, 8_192), (1, 40_000)];
+    let (mut records, mut rest) = (Vec::new(), &body[..]);
+    for (count, length) in alike.into_iter().cycle() {
+        let (now, later) = rest.split_at(rest.len().min(count * length));
+        now.chunks(length).for_each(|piece| stdin(&mut records, 1, piece));
+        // Of nobody, and with padding.
+        records.extend_from_slice(b"\x01\x05\0\x09\0\x01\x02\0.??");
+        rest = later;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    stdin(&mut records, 1, b"");
+    let house = house(2);
+    for mut peer in [house.unix(), house.tcp()] {
+        for server in SERVERS {
+            peer.send_aside([head(1, "/echo", server, body.len()), records.clone()].concat());
+            assert!(peer.answer(1).body() == body, "{server}");
+            is_well(&mut peer);
+        }
+    }
+}
+
 #[test]
 fn a_long_file_comes_whole_from_wherever_it_is_begun() {
     let path = std::env::temp_dir().join(format!("cgigate-long-file-{}", std::process::id()));

@@ -8,6 +8,7 @@ use super::{
         HEADER_LEN, Header, ProtocolStatus, RecordType, RequestId, Role, VERSION, parse_begin,
         parse_header,
     },
+    series::Rhythm,
 };
 use std::num::NonZeroU16;
 
@@ -61,7 +62,7 @@ pub(super) enum Decode {
     Content {
         kind: RecordType,
         id: RequestId,
-        left: u16,
+        left: u32,
         padding_len: u8,
     },
     /// Content that nobody wants, and padding: at most 65,535 + 255 bytes.
@@ -102,6 +103,7 @@ pub struct Connection {
     pub(super) limits: Limits,
     pub(super) decode: Decode,
     pub(super) open: Vec<Open>,
+    pub(super) rhythm: Rhythm,
 }
 
 /// GET_VALUES asks for three short names; what is much longer is no honest question.
@@ -117,7 +119,7 @@ impl Connection {
     /// assert!(connection.is_fresh());
     /// ```
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, decode: Decode::Header, open: Vec::new() }
+        Self { limits, decode: Decode::Header, open: Vec::new(), rhythm: Rhythm::NONE }
     }
 
     /// Reads from the front of `input`, as far as the next event: how many bytes were used, and
@@ -240,12 +242,12 @@ impl Connection {
         &mut self,
         kind: RecordType,
         id: RequestId,
-        left: u16,
+        left: u32,
         padding_len: u8,
         input: &'i [u8],
     ) -> Option<&'i [u8]> {
-        let piece = &input[..input.len().min(left.into())];
-        let left = left - piece.len() as u16; // At most `left`.
+        let piece = &input[..input.len().min(left as usize)];
+        let left = left - piece.len() as u32; // At most `left`.
         self.decode = match left {
             0 => Decode::skip(padding_len.into()),
             _ => Decode::Content { kind, id, left, padding_len },
@@ -352,13 +354,14 @@ impl Connection {
                     self.skip(header, 0);
                     return Ok(Step::Event(HEADER_LEN, Event::ParamsTooLong { id }));
                 }
-                Ok(match self.content(kind, id, left, padding_len, content) {
+                self.rhythm.note(header);
+                Ok(match self.content(kind, id, left.into(), padding_len, content) {
                     Some(piece) => Step::Event(HEADER_LEN + piece.len(), event(kind, id, piece)),
                     None => Step::Silent(HEADER_LEN),
                 })
             }
             (Turn::End(next), Some(at)) => {
-                self.open[at].phase = next;
+                (self.open[at].phase, self.rhythm) = (next, Rhythm::NONE);
                 self.skip(header, 0);
                 let event = match kind {
                     RecordType::Params => Event::ParamsEnd { id },

@@ -61,6 +61,7 @@ mod pairs;
 mod phase;
 mod record;
 mod reply;
+mod series;
 mod whole;
 mod words;
 
@@ -75,5 +76,6 @@ pub use record::{
     end_request, header, stream, unknown_type,
 };
 pub use reply::{Reply, ReplyError};
+pub(crate) use series::{Aside, Series};
 pub use whole::Whole;
 pub use words::{Words, words};

@@ -14,7 +14,9 @@ use super::{
     token::Token,
 };
 use crate::{
-    fcgi::{self, Answer, Connection, Event, Limits, ProtocolStatus, RequestId, Role, Whole},
+    fcgi::{
+        self, Answer, Connection, Event, Limits, ProtocolStatus, RequestId, Role, Series, Whole,
+    },
     handlers::Content,
     types,
 };
@@ -109,6 +111,22 @@ impl Front {
     pub(super) fn tail(&self, buffer: &mut [u8]) -> usize {
         buffer[..self.tail.len()].copy_from_slice(&self.tail);
         self.tail.len()
+    }
+
+    /// How a body in records goes on, if nothing stood over and that can be told.
+    pub(super) fn series(&self) -> Option<Series> {
+        let reads = self.tail.is_empty() && self.discarding.is_none();
+        reads.then(|| self.incoming.series()).flatten().filter(Series::is_of_long_records)
+    }
+
+    /// Whether what comes next goes behind what stood over, or on with a series.
+    pub(super) fn goes_on(&self) -> bool {
+        self.has_tail() || self.series().is_some()
+    }
+
+    /// What is fed next was received as `series` has it.
+    pub(super) fn go_on(&mut self, series: &Series) {
+        self.incoming.go_on(series);
     }
 
     /// Takes in `input`, which begins with what [`tail`](Self::tail) gave.

@@ -2,8 +2,15 @@
 //! takes in what has come.
 
 use super::{
-    Refusal, call::Call, connection::Rules, incoming::PeerError, shared::Shared, slot::Slot,
-    sorting::Sorting, token::Token,
+    Refusal,
+    call::Call,
+    connection::Rules,
+    incoming::PeerError,
+    reception::{Reception, receive},
+    shared::Shared,
+    slot::Slot,
+    sorting::Sorting,
+    token::Token,
 };
 use crate::sys::Happened;
 use std::{io, sync::atomic::Ordering};
@@ -185,20 +192,14 @@ impl Sorting {
         short: Short,
     ) -> (Intake, bool) {
         let slot = shared.table.slot(token);
-        let stood_over = match slot.has_tail.load(Ordering::Relaxed) {
-            true => slot.front().tail(input),
-            false => 0,
-        };
-        let room = &mut input[stood_over..];
-        let size = room.len();
-        let received = slot.socket.recv(room);
-        let full = matches!(received, Ok(n) if n == size);
+        let received = receive(slot, input);
+        let full = received.as_ref().is_ok_and(|received| received.is_full);
         let intake = match received {
-            Ok(0) => self.end(slot, slot.socket.is_hung_up()),
-            Ok(n) => match self.understand(&input[..stood_over + n], shared, slot, token, run) {
+            Ok(received) if received.is_end => self.end(slot, slot.socket.is_hung_up()),
+            Ok(received) => match self.understand(received, input, shared, slot, token, run) {
                 // Its peer was given up, and may go on sending for ever: nobody waits for an answer.
                 Ok(()) if slot.is_closing() => self.end(slot, true),
-                Ok(()) if n < size && short == Short::MeansEmpty => Intake::Drained,
+                Ok(()) if !full && short == Short::MeansEmpty => Intake::Drained,
                 // What cannot be understood is read over, and its peer's end may lie right behind it.
                 Ok(()) | Err(_) => Intake::More,
             },
@@ -214,6 +215,7 @@ impl Sorting {
 
     fn understand(
         &mut self,
+        Reception { len, series, .. }: Reception,
         input: &[u8],
         shared: &Shared,
         slot: &Slot,
@@ -228,7 +230,10 @@ impl Sorting {
         let rules = Rules { settings, apps, responds, token, now, came, direct };
         let mut known = slot.front();
         let front = known.hear(sorting, settings);
-        let fed = front.feed(input, sorting, &rules);
+        if let Some(series) = &series {
+            front.go_on(series);
+        }
+        let fed = front.feed(&input[..len], sorting, &rules);
         if let Err(error) = fed {
             front.give_up(error, sorting);
         }
@@ -241,7 +246,7 @@ impl Sorting {
             // it is read over until the peer is done.
             front.discard(now);
         }
-        slot.has_tail.store(front.has_tail(), Ordering::Relaxed);
+        slot.goes_on.store(front.goes_on(), Ordering::Relaxed);
         if sorting.first.is_none() {
             known.rest(sorting);
         }

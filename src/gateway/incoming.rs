@@ -9,7 +9,7 @@
 
 use super::{Protocol, Refusal, Settings};
 use crate::{
-    fcgi::{Connection, Event, Limits, ProtocolError, RequestId, Role, Whole},
+    fcgi::{Connection, Event, Limits, ProtocolError, RequestId, Role, Series, Whole},
     head::{self, Head, HeadError, Wire},
     scgi::Scgi,
     uwsgi::Uwsgi,
@@ -66,6 +66,23 @@ impl Incoming {
             Self::FastCgi(connection) => connection.whole(input),
             // Their one request is but one event more.
             Self::Scgi(_) | Self::Uwsgi(_) => None,
+        }
+    }
+
+    /// How a body in records goes on, if that can be told.
+    pub(super) fn series(&self) -> Option<Series> {
+        match self {
+            Self::FastCgi(connection) => connection.series(),
+            // Theirs lies there as it is.
+            Self::Scgi(_) | Self::Uwsgi(_) => None,
+        }
+    }
+
+    /// What comes next was received as `series` has it.
+    pub(super) fn go_on(&mut self, series: &Series) {
+        match self {
+            Self::FastCgi(connection) => connection.go_on(series),
+            Self::Scgi(_) | Self::Uwsgi(_) => {}
         }
     }
 

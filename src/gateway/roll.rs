@@ -51,14 +51,16 @@ impl Roll {
         Ok(&mut sheet.scratch[sheet.filled..])
     }
 
-    /// What was received into that room is of the body where these lie. They are put together while
-    /// they are in the CPU's cache: each block that is sent wakes its reader.
+    /// What was received into that room is of the body where these lie. Those that do not lie together
+    /// are put so while they are in the CPU's cache: each block that is sent wakes its reader.
     pub(super) fn keep(&mut self, pieces: impl IntoIterator<Item = Range<usize>>) {
         let Some(sheet) = self.sheets.back_mut() else { return };
         let room = sheet.filled;
         for piece in pieces {
             let length = piece.len();
-            sheet.scratch.copy_within(room + piece.start..room + piece.end, sheet.filled);
+            if room + piece.start != sheet.filled {
+                sheet.scratch.copy_within(room + piece.start..room + piece.end, sheet.filled);
+            }
             sheet.filled += length;
         }
     }

@@ -91,8 +91,8 @@ pub(super) struct Slot {
     /// to say, as the next is.
     registered: AtomicBool,
     hushed: AtomicBool,
-    /// Whether bytes stood over when it was last received from.
-    pub(super) has_tail: AtomicBool,
+    /// Whether what comes next goes behind what stood over, or on with a series.
+    pub(super) goes_on: AtomicBool,
     front: Mutex<Known>,
 }
 
@@ -109,7 +109,7 @@ impl Slot {
             lost: AtomicU32::new(0),
             registered: AtomicBool::new(false),
             hushed: AtomicBool::new(false),
-            has_tail: AtomicBool::new(false),
+            goes_on: AtomicBool::new(false),
             front: Mutex::default(),
         }
     }
@@ -365,7 +365,7 @@ impl Table {
             unwatch(slot.socket.raw());
         }
         slot.hushed.store(false, Ordering::Relaxed);
-        slot.has_tail.store(false, Ordering::Relaxed);
+        slot.goes_on.store(false, Ordering::Relaxed);
         slot.stalled.store(0, Ordering::Relaxed);
         slot.lost.store(0, Ordering::Relaxed);
         drop(slot.socket.take());

@@ -3,7 +3,7 @@
 use super::peer::Name;
 use std::{
     fs::File,
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
     net::IpAddr,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
     sync::atomic::{AtomicI32, Ordering},
@@ -61,6 +61,17 @@ impl SocketCell {
         let (at, len) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: `buffer` is exclusive, and its length is passed with it.
         retry(|| unsafe { calls::recv(self.raw(), at, len, libc::MSG_DONTWAIT) })
+    }
+
+    /// The same into several slices, in order.
+    pub(crate) fn recv_vectored(&self, slices: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        // SAFETY: all zeroes is a valid msghdr, without address and control data.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        // IoSliceMut is guaranteed to have the layout of iovec.
+        message.msg_iov = slices.as_mut_ptr().cast();
+        message.msg_iovlen = slices.len() as _;
+        // SAFETY: `message` points to `slices`, which are exclusive and live through the call.
+        retry(|| unsafe { libc::recvmsg(self.raw(), &raw mut message, libc::MSG_DONTWAIT) })
     }
 
     /// Sends what the socket's buffer takes.
