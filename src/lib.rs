@@ -288,6 +288,7 @@ pub mod gateway;
 pub mod handlers;
 pub mod head;
 pub mod headers;
+mod lock;
 pub mod net;
 pub mod scgi;
 #[cfg(unix)]

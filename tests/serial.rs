@@ -14,7 +14,7 @@ use cgigate::{
         Refusal, Serial, Settings,
     },
     handlers::Handler,
-    types::{Application, is_departure},
+    types::{Application, ClientGone, is_departure},
 };
 use fastcgi_peer::{
     Apps, House, PLAIN, abort, begin, echo, get_values, head, params, post, request, stdin,
@@ -26,7 +26,7 @@ use std::{
     net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -356,6 +356,90 @@ fn nothing_of_wsgi_errors_is_on_the_wire_where_it_must_not_be() {
     let all = answers(&connection.into_stream().heard);
     assert!(!all.contains_key(&(1, 7)) && all[&(1, 6)].ends_with(b"logged\n"));
     assert_eq!(*log.lock().unwrap(), "a line for the log");
+}
+
+#[test]
+fn where_there_is_no_stderr_whole_lines_go_to_the_log() {
+    let scgi = &b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,"[..];
+    for (protocol, said) in [(Scgi, scgi), (Uwsgi, &[0; 4])] {
+        let apps = Apps::default().otherwise(logged);
+        let log = apps.log_book();
+        let answer = ask_in(protocol, apps, Settings::default(), said, 9);
+        assert!(answer.ends_with(b"\r\n\r\nlogged\n"), "{}", answer.escape_ascii());
+        assert_eq!(*log.lock().unwrap(), "a line for the log");
+    }
+}
+
+/// nginx takes a header block for too large where its buffer, of 4 KiB by default, is full of the log.
+#[test]
+fn what_is_logged_before_the_answer_follows_it_up_to_a_limit() {
+    let talks = |lines: usize, block: usize| {
+        cgigate::app(move |mut environ, start_response| {
+            (0..lines).try_for_each(|_| environ.errors.write_all(&[b'e'; 1000]))?;
+            start_response.call("200 OK", &[PLAIN])?;
+            Ok(vec![b'x'; block].into())
+        })
+    };
+    for (lines, block, first) in [(3, 5, 6), (3, 20_000, 6), (3, 200_000, 6), (200, 5, 7)] {
+        let wire = heard(apps().with("/talk", talks(lines, block)), &request(1, "/talk", true));
+        assert_eq!(wire[0].0, first, "{lines} lines, {block} bytes");
+        let of = |kind| wire.iter().filter(move |record| record.0 == kind);
+        let said = |kind| of(kind).flat_map(|(.., content)| content).copied().collect::<Vec<_>>();
+        assert!(said(6).ends_with(&vec![b'x'; block]), "{lines} lines, {block} bytes");
+        assert_eq!(said(7), vec![b'e'; lines * 1000]);
+        // Each stream has its end.
+        assert!(of(6).next_back().unwrap().2.is_empty() && of(7).next_back().unwrap().2.is_empty());
+    }
+}
+
+/// Nobody keeps what an application logs without end.
+#[test]
+fn what_is_logged_after_the_header_block_leaves_while_the_application_runs() {
+    let (mut server, ours) = UnixStream::pair().unwrap();
+    let (heard, hears) = mpsc::channel();
+    let hears = Mutex::new(hears);
+    let talks = cgigate::app(move |mut environ, start_response| {
+        start_response.call("200 OK", &[PLAIN])?.write_all(b"begun\n")?;
+        environ.errors.write_all(&[b'e'; 100_000])?;
+        hears.lock().unwrap().recv_timeout(Duration::from_secs(20))?;
+        Ok("done\n".into())
+    });
+    let serving = thread::spawn(move || {
+        let apps = apps().with("/talk", talks);
+        Serial::new(FastCgi, ours, Arc::new(apps), Settings::default()).run();
+    });
+    server.write_all(&request(1, "/talk", false)).unwrap();
+    let mut wire = vec![0; 100_000];
+    server.read_exact(&mut wire).unwrap();
+    heard.send(()).unwrap();
+    server.read_to_end(&mut wire).unwrap();
+    let all = answers(&wire);
+    assert!(all[&(1, 7)] == [b'e'; 100_000] && all[&(1, 6)].ends_with(b"begun\ndone\n"));
+    serving.join().unwrap();
+}
+
+#[test]
+fn what_is_logged_without_an_answer_comes_with_the_end_of_the_request() {
+    let leaves = cgigate::app(|mut environ: Environ<'_>, _: &mut dyn StartResponse| {
+        writeln!(environ.errors, "nobody is there")?;
+        Err(ClientGone.into())
+    });
+    let wire = heard(apps().with("/leaves", leaves), &request(1, "/leaves", true));
+    let said: Vec<_> = wire.iter().map(|(kind, _, content)| (*kind, content.len())).collect();
+    assert_eq!(said, [(7, 16), (6, 0), (7, 0), (3, 8)]);
+}
+
+/// HAProxy 2.6 dies as a whole where the connection ends behind a STDERR that has none.
+#[test]
+fn stderr_has_an_end_where_the_answer_is_cut() {
+    let fails = cgigate::app(|_, start_response| {
+        start_response.call("200 OK", &[PLAIN])?.write_all(b"begun\n")?;
+        Err("something broke".into())
+    });
+    let wire = heard(apps().with("/fails", fails), &request(1, "/fails", true));
+    let kinds: Vec<_> = wire.iter().map(|(kind, ..)| *kind).collect();
+    let [6, 7, .., 7] = kinds[..] else { panic!("{kinds:?}") };
+    assert!(wire.last().unwrap().2.is_empty() && wire[1].2.starts_with(b"something broke"));
 }
 
 /// Both sides write more than the system keeps for either.

@@ -3,12 +3,12 @@
 //! The two meet in a slot. The service asks for a piece and waits; whoever drives it reads one from
 //! `wsgi.input`, lays it into the slot and wakes the reader, which may be a task of its own.
 
-use crate::types::Exception;
+use crate::{lock::lock, types::Exception};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
@@ -147,9 +147,4 @@ impl Drop for Feed {
             self.put(State::Piece(Err(Over.into())));
         }
     }
-}
-
-/// A panic while it was held leaves it whole: it guards single assignments.
-fn lock(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,9 +9,12 @@ use super::{
     request, response,
     runtime::{drive_what_is_left, runtime},
 };
-use crate::types::{
-    Application, Blocks, Body, ClientGone, Environ, Exception, Response, StartResponse,
-    is_departure,
+use crate::{
+    lock::lock,
+    types::{
+        Application, Blocks, Body, ClientGone, Environ, Exception, Response, StartResponse,
+        is_departure,
+    },
 };
 use bytes::{Buf, Bytes};
 use http::{Method, StatusCode, header};
@@ -20,7 +23,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, BufRead},
     pin::{Pin, pin},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     task::{Context, Poll},
 };
 use tokio::runtime::Runtime;
@@ -125,7 +128,7 @@ where
         let request = http::Request::from_parts(parts, body);
         let mut driver = Driver { runtime: runtime()?, environ, feed };
         // A panic while it was cloned has left it as it was.
-        let service = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let service = lock(&self.0).clone();
         let (mut head, body, first) = driver.drive(ask(service, request, is_head))??;
         if !has_body(head.status, is_head) {
             response::start(&head, start_response)?;

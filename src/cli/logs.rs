@@ -2,7 +2,7 @@
 
 use super::options::{LogFormat as Format, Server as Options};
 use crate::{
-    gateway::{AccessLog, LogFile, LogFormat},
+    gateway::{AccessLog, LogFile, LogFormat, WholeLines},
     sys::say_lines,
 };
 use anyhow::Context as _;
@@ -79,17 +79,11 @@ fn open(path: &Path) -> anyhow::Result<LogFile> {
 /// `wsgi.errors` where the protocol carries none: whole lines, in which nothing can pretend to be
 /// another line.
 #[derive(Default)]
-pub(super) struct Errors {
-    line: Vec<u8>,
-}
+pub(super) struct Errors(WholeLines);
 
 impl Write for Errors {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.line.extend_from_slice(data);
-        if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
-            say_lines(&self.line[..end]);
-            self.line.drain(..=end);
-        }
+        self.0.add(data, say_lines);
         Ok(data.len())
     }
 
@@ -101,8 +95,6 @@ impl Write for Errors {
 
 impl Drop for Errors {
     fn drop(&mut self) {
-        if !self.line.is_empty() {
-            say_lines(&self.line);
-        }
+        self.0.end(say_lines);
     }
 }

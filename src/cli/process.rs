@@ -14,6 +14,7 @@ use crate::{
         Block, Control, End, Executable, Inheritance, Plan, Predecessor, Scoreboard, Supervisor,
         Word, tell_manager,
     },
+    lock::lock,
     net::{Address, Counter, Listener, Siblings},
     sys::{Level, Signal, Signals, raise_descriptor_limit, say, say_at, survive_full_files},
 };
@@ -23,7 +24,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -374,8 +375,4 @@ pub(super) fn supervise(
 /// A door's socket, for others too, with the name of what is spoken there.
 fn shared(door: &Door) -> anyhow::Result<(String, OwnedFd)> {
     Ok((door.served.to_string(), door.listener.as_fd().try_clone_to_owned()?))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

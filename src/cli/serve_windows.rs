@@ -11,6 +11,7 @@ use crate::{
     fcgi::Role,
     gateway::{Dispatch, Dispatcher, Gateway, Protocol, Serial, Settings},
     handlers::{Attributes, Handler, Plain},
+    lock::lock,
     sys::{self, Pipe, ShutdownEvent},
     types::{Application, Vars},
 };
@@ -21,7 +22,7 @@ use std::{
     fs::File,
     io::Write as _,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread,
 };
 
@@ -77,7 +78,7 @@ pub(super) fn run(
 fn serve(mut pipe: Pipe, apps: Arc<Behind>, settings: &Settings) -> anyhow::Result<ExitCode> {
     /// Held while a request is under way.
     static BUSY: Mutex<()> = Mutex::new(());
-    let busy = || BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+    let busy = || lock(&BUSY);
     if let Some(event) = ShutdownEvent::of_environment() {
         thread::spawn(move || {
             if event.wait() {

@@ -11,13 +11,14 @@
 
 use super::{access_log::Entry, escape::Line, recorder, teller::Teller};
 use crate::{
+    lock::lock,
     sys::{Level, ThreadId, say_block},
     types::{Client, Request},
 };
 use std::{
     fmt, process,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -200,11 +201,6 @@ impl fmt::Display for Time {
             millis => write!(f, "{} s", millis / 1000),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What it guards is whole at every moment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Deadlines {

@@ -37,6 +37,7 @@ mod settings;
 mod sorting;
 mod spool;
 mod token;
+mod whole_lines;
 
 // The workers are Linux's: they wait with epoll.
 #[cfg(target_os = "linux")]
@@ -129,6 +130,8 @@ pub use settings::Settings;
 pub(crate) use supervisor::{End, Plan, Predecessor, Supervisor, tell_manager};
 #[cfg(target_os = "linux")]
 pub(crate) use watch::Watch;
+#[cfg(target_os = "linux")]
+pub(crate) use whole_lines::WholeLines;
 
 /// The applications linked into an executable, by name.
 ///

@@ -3,7 +3,10 @@
 //! To write a page that a file has already takes half the time of a new one, and it is not to be
 //! freed either. So the files of one body are kept for those that come in the next seconds.
 
-use crate::sys::{self, Mapped};
+use crate::{
+    lock::lock,
+    sys::{self, Mapped},
+};
 use std::{
     env,
     fs::File,
@@ -12,7 +15,7 @@ use std::{
     path::PathBuf,
     process,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -86,7 +89,7 @@ impl Shelf {
     }
 
     fn change<R>(&self, change: impl FnOnce(&mut Vec<Kept>) -> R) -> R {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         let result = change(&mut kept);
         self.count.store(kept.len(), Ordering::Relaxed);
         result

@@ -1,7 +1,7 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::records::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan};
+use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, whole_lines::WholeLines};
 use crate::{
     sys::Pages,
     types::{ClientGone, Request},
@@ -153,13 +153,12 @@ pub(super) const LARGE: usize = 16 << 10;
 pub(super) struct Unframed<'c> {
     sender: Sender<'c>,
     apps: &'c dyn Dispatch,
-    /// The line for the log that has no end yet.
-    line: Vec<u8>,
+    log: WholeLines,
 }
 
 impl<'c> Unframed<'c> {
     pub(super) fn new(sender: Sender<'c>, apps: &'c dyn Dispatch) -> Self {
-        Self { sender, apps, line: Vec::new() }
+        Self { sender, apps, log: WholeLines::default() }
     }
 }
 
@@ -173,11 +172,7 @@ impl Outgoing for Unframed<'_> {
     }
 
     fn put_stderr(&mut self, data: &[u8]) -> io::Result<()> {
-        self.line.extend_from_slice(data);
-        if let Some(end) = self.line.iter().rposition(|&byte| byte == b'\n') {
-            self.apps.errors(&self.line[..end]);
-            self.line.drain(..=end);
-        }
+        self.log.add(data, |lines| self.apps.errors(lines));
         Ok(())
     }
 
@@ -199,9 +194,7 @@ impl Outgoing for Unframed<'_> {
     }
 
     fn give_back(&mut self) -> Vec<u8> {
-        if !self.line.is_empty() {
-            self.apps.errors(&self.line);
-        }
+        self.log.end(|line| self.apps.errors(line));
         self.sender.give_back(2 * LARGE)
     }
 }

@@ -1,10 +1,11 @@
 //! What waits for a thread: connections to be looked at, and complete requests.
 
 use super::{call::Call, token::Token};
+use crate::lock::lock;
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -45,7 +46,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     pub(super) fn is_empty(&self) -> bool {

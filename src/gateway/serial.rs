@@ -8,6 +8,7 @@
 //! two peers that write would wait for each other for ever; and an ABORT_REQUEST is noticed when
 //! something is read.
 
+mod answer;
 mod streams;
 
 use super::{
@@ -23,12 +24,13 @@ use crate::{
     handlers::{self, ContentInput, Ending, Streams},
     types::ClientGone,
 };
+use answer::Answer;
 use std::{
     cell::RefCell,
     io::{self, BufRead, Read, Write},
     sync::Arc,
 };
-use streams::{Answer, Stderr, Stdin, Stdout};
+use streams::{Stderr, Stdin, Stdout};
 
 /// A connection that serves itself.
 ///

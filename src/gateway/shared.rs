@@ -4,6 +4,7 @@
 use super::{Dispatch, Protocol, Settings, call::Call, queue::Queue, slot::Table, token::Token};
 use crate::{
     fcgi::Role,
+    lock::lock,
     net::{Siblings, Succession},
     sys::{Bell, Epoll, SocketCell, ThreadState, coarse_millis},
     types::Vars,
@@ -140,7 +141,7 @@ impl Shared {
     }
 
     pub(super) fn leave_unsaid(&self, token: Token) {
-        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsaid = lock(&self.unsaid);
         if !unsaid.contains(&token) {
             unsaid.push(token);
         }
@@ -149,7 +150,7 @@ impl Shared {
     }
 
     pub(super) fn take_unsaid(&self) -> Vec<Token> {
-        std::mem::take(&mut *self.unsaid.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.unsaid))
     }
 
     /// Closes a connection if `word`, which the caller brought about in its slot, says that nobody is
@@ -252,7 +253,7 @@ impl Line {
     }
 
     fn backlog(&self) -> MutexGuard<'_, VecDeque<Box<Call>>> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.backlog)
     }
 
     /// Requests to be run after the present one.
@@ -310,7 +311,7 @@ impl Spares {
     }
 
     fn awake(&self) -> MutexGuard<'_, usize> {
-        self.awake.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.awake)
     }
 
     /// A spare sleeps until it is wanted, or all is done.
@@ -407,7 +408,7 @@ impl Steward {
             self.wanted.store(true, Ordering::SeqCst);
         }
         if self.parked.load(Ordering::SeqCst) {
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(lock(&self.lock));
             self.bell.notify_one();
         }
     }
@@ -426,7 +427,7 @@ impl Steward {
 
     /// Sleeps until it is called, or `limit` is over.
     pub(super) fn park(&self, limit: Duration) {
-        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock(&self.lock);
         self.parked.store(true, Ordering::SeqCst);
         let quiet = |(): &mut ()| !self.wanted.load(Ordering::SeqCst);
         drop(self.bell.wait_timeout_while(guard, limit, quiet));

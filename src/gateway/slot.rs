@@ -34,11 +34,11 @@
 //! slot goes back to the free ones last.
 
 use super::{known::Known, token::Token, turns::Turns};
-use crate::sys::SocketCell;
+use crate::{lock::lock, sys::SocketCell};
 use std::{
     os::fd::{OwnedFd, RawFd},
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
+        Mutex, MutexGuard, OnceLock, TryLockError,
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -118,7 +118,7 @@ impl Slot {
     /// that could block; the reading half is what decides who may feed it.
     pub(super) fn front(&self) -> MutexGuard<'_, Known> {
         // A panic between two of its statements would be our own bug: the connection goes on.
-        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.front)
     }
 
     /// The same, unless somebody has it locked.
@@ -314,7 +314,7 @@ impl Table {
 
     /// The connections that are open, with their slots.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Slot)> {
-        let ever = self.free.lock().unwrap_or_else(PoisonError::into_inner).ever;
+        let ever = lock(&self.free).ever;
         (0..ever).filter_map(|index| {
             let slot = self.slot(Token(u64::from(index)));
             let generation = slot.state() >> 32 << 32;
@@ -325,7 +325,7 @@ impl Table {
     /// A slot for a new connection, its reading half held; `None` when all are taken.
     pub(super) fn claim(&self, socket: OwnedFd, now: u32) -> Option<Token> {
         let index = {
-            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut free = lock(&self.free);
             match free.given_back.pop() {
                 Some(index) => index,
                 None if free.ever as usize == Self::CAPACITY => return None,
@@ -359,7 +359,7 @@ impl Table {
         }
         // The generation has changed: nobody reaches the slot until it is among the free ones.
         slot.front().clear();
-        *slot.outbox.lock().unwrap_or_else(PoisonError::into_inner) = Vec::new();
+        *lock(&slot.outbox) = Vec::new();
         slot.unsaid.store(false, Ordering::Relaxed);
         if slot.registered.swap(false, Ordering::Relaxed) {
             unwatch(slot.socket.raw());
@@ -370,7 +370,7 @@ impl Table {
         slot.lost.store(0, Ordering::Relaxed);
         drop(slot.socket.take());
         self.live.fetch_sub(1, Ordering::Relaxed);
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = lock(&self.free);
         free.given_back.push(token.0 as u32);
     }
 }

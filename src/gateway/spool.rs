@@ -6,7 +6,10 @@
 //! beyond goes to files that have no name.
 
 use super::roll::Roll;
-use crate::types::{ClientGone, RequestFault};
+use crate::{
+    lock::lock,
+    types::{ClientGone, RequestFault},
+};
 use std::{
     io,
     sync::{
@@ -58,7 +61,7 @@ struct State {
 impl Spool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.used.store(true, Ordering::Relaxed);
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Whether it is as new: most requests have no body, or leave it where it was received.

@@ -1,7 +1,10 @@
 //! Says where threads are: what the addresses of a stack are called takes a while to find out, and
 //! whoever looks after deadlines has none.
 
-use crate::sys::{Level, Stack, say_block};
+use crate::{
+    lock::lock,
+    sys::{Level, Stack, say_block},
+};
 use std::{
     collections::VecDeque,
     io,
@@ -70,7 +73,7 @@ impl Teller {
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.0)
     }
 }
 

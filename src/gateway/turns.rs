@@ -3,6 +3,7 @@
 //! `Mutex` lets a thread that unlocks lock again before the one it has woken is there: a thread that
 //! writes a long answer block after block would keep all its neighbours on the connection waiting.
 
+use crate::lock::lock;
 use std::sync::{
     Condvar, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
@@ -39,14 +40,14 @@ impl Turns {
     #[cold]
     fn wait_for(&self, number: u32) {
         // Whoever ends his turn changes `now` before he takes the lock: no call is missed.
-        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = lock(&self.lock);
         let others = |(): &mut ()| self.now.load(Ordering::SeqCst) != number;
         drop(self.changed.wait_while(guard, others).unwrap_or_else(PoisonError::into_inner));
     }
 
     #[cold]
     fn call_others(&self) {
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(lock(&self.lock));
         self.changed.notify_all();
     }
 

@@ -3,7 +3,7 @@
 //! Strict, as the request heads: whoever ends a chunk elsewhere than the one in front of us sees
 //! another request behind it. Extensions are skipped and trailers thrown away, within limits.
 
-use super::request::Refused;
+use super::refused::Refused;
 
 /// What the framing may cost in all, trailers and extensions: bytes that are not the body's.
 const MAX_FRAMING: usize = 64 << 10;

@@ -1,6 +1,9 @@
 //! `WSGIRequestHandler.get_environ`: what RFC 3875 has a server say about a request.
 
-use super::request::{Request, Rules, is_space};
+use super::{
+    request::{Request, Rules},
+    request_line::is_space,
+};
 use crate::{net::Peer, types::Vars};
 use percent_encoding::percent_decode;
 use std::sync::Once;

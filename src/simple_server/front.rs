@@ -10,23 +10,32 @@
 //!              │       │       │
 //!              └───────┴───────┴─► too slow, too much, malformed: a page, then Drain
 //! ```
+//!
+//! Here a connection goes round; who comes in is `door.rs`'s affair, how long each may take that of
+//! `deadlines.rs`, and who goes to another server that of `succession.rs`.
+
+mod deadlines;
+mod door;
+mod succession;
 
 use super::{
-    connection::{After, Connection, PIECE, UnderWay},
+    connection::{After, Connection, PIECE},
     head_scan::HeadScan,
-    pool::{Dismiss, Job, NO_THREAD, Pool, lock, turn_away, work},
-    request::{Refused, Rules},
-    server::{Serving, TOO_SLOW, accept, admit},
+    pool::{Dismiss, Job, NO_THREAD, Pool, work},
+    refused::Refused,
+    request::Rules,
+    serving::Serving,
+    under_way::UnderWay,
     watched::{Look, Phase, Watched},
 };
 use crate::{
-    net::Passed,
-    sys::{self, Epoll, Happened, Ready},
+    lock::lock,
+    sys::{Epoll, Happened, Ready},
 };
 use std::{
     io,
     ops::Range,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::AsRawFd,
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
@@ -37,14 +46,6 @@ const MAX_UNFINISHED: usize = 64 << 20;
 /// How long a client may go on sending that has its answer, and how much.
 const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_UNWANTED: u64 = 4 << 20;
-/// Connections beyond `max_connections` that are told so; further ones are closed.
-const TURNED_AWAY: usize = 64;
-/// How long an heir that has its hands full is left alone.
-const OFFER: Duration = Duration::from_millis(5);
-/// How often it is looked whether another process still has a thread to spare.
-const LOOK_AROUND: Duration = Duration::from_millis(5);
-/// How often accept is tried again when no descriptor was free.
-const RETRY: Duration = Duration::from_millis(50);
 
 const NO_ROOM: Refused =
     Refused { status: "503 Service Unavailable", why: "there are too many connections" };
@@ -124,19 +125,6 @@ impl<'s> Watcher<'s> {
         Ok(watcher)
     }
 
-    fn listen(&self) -> io::Result<()> {
-        for (listener, token) in self.serving.listeners.iter().zip(LISTENERS..) {
-            self.epoll.add(listener.as_raw_fd(), token, Ready::While)?;
-        }
-        Ok(())
-    }
-
-    fn be_deaf(&self) {
-        for listener in self.serving.listeners {
-            let _ = self.epoll.remove(listener.as_raw_fd());
-        }
-    }
-
     fn live(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -181,158 +169,6 @@ impl<'s> Watcher<'s> {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.lent < self.serving.options.threads.max(1)
-    }
-
-    /// With every thread at work, new connections are left in the kernel's queue while another process
-    /// has a thread for them. What it was woken for alone (EPOLLEXCLUSIVE) it takes before: `all`
-    /// says that it has seen all events that there were.
-    fn mind_the_door(&mut self, all: bool) -> io::Result<()> {
-        let has_room = self.has_room();
-        let siblings = self.serving.siblings;
-        siblings.tell(has_room);
-        let leaves_new = !has_room && siblings.have_room();
-        if leaves_new == self.leaves_new || leaves_new && !all {
-            return Ok(());
-        }
-        self.leaves_new = leaves_new;
-        match leaves_new {
-            true => self.be_deaf(),
-            false if self.full_until.is_none() => self.listen()?,
-            false => {}
-        }
-        Ok(())
-    }
-
-    /// How long to wait for an event.
-    fn millis(&self, give_up: Option<Instant>) -> i32 {
-        let looks_around = !self.has_room() && self.serving.siblings.are_known();
-        let look_around = looks_around.then(|| Instant::now() + LOOK_AROUND);
-        let next = [
-            self.next_deadline,
-            self.late_at,
-            self.full_until,
-            self.succession_at,
-            look_around,
-            give_up,
-        ];
-        let next = next.into_iter().flatten().min();
-        let left = next.map(|at| at.saturating_duration_since(Instant::now()).as_millis() + 1);
-        left.map_or(-1, |left| i32::try_from(left).unwrap_or(i32::MAX))
-    }
-
-    /// Nobody new.
-    fn begin_to_stop(&mut self) {
-        self.stopping = true;
-        self.serving.siblings.tell(false);
-        self.be_deaf();
-    }
-
-    /// Of those that are here only who has begun a request stays; the others go to the heir, or end.
-    fn part_with_idle(&mut self) {
-        let now = Instant::now();
-        if self.succession_at.is_some_and(|at| now < at) {
-            return;
-        }
-        self.succession_at = None;
-        for at in 0..self.slots.len() {
-            let Slot::Watched(watched) = &self.slots[at].1 else { continue };
-            let passed = match watched.phase {
-                Phase::Idle => {
-                    let socket = &watched.connection.socket;
-                    let passed = socket.with(|it| Ok(self.serving.succession.pass(it, "http")));
-                    if let Ok(Passed::Gone) = passed {
-                        // Closing alone would not end its events: the heir has the same socket.
-                        let _ = self.epoll.remove(socket.raw());
-                    }
-                    passed.unwrap_or(Passed::Never)
-                }
-                // Its client still sends what nobody wants.
-                Phase::Skip if self.serving.succession.is_open() => Passed::Later,
-                Phase::Skip => Passed::Never,
-                Phase::Head | Phase::Body { .. } | Phase::Chunks { .. } | Phase::Drain { .. } => {
-                    continue;
-                }
-            };
-            match passed {
-                Passed::Gone | Passed::Never => self.close(at),
-                Passed::Later => self.succession_at = Some(now + OFFER),
-            }
-        }
-    }
-
-    /// Takes the connections that another server had.
-    fn adopt(&mut self) {
-        for socket in std::mem::take(&mut *lock(self.serving.adopted)) {
-            let Ok(address) = sys::peer_address(socket.as_fd()) else { continue };
-            if let Some(connection) = admit(socket, address, self.serving) {
-                self.settle_in(connection);
-            }
-        }
-    }
-
-    fn accept(&mut self, listener: usize) -> io::Result<()> {
-        // A few at a time, so that those who wait for an answer have their turn.
-        for _ in 0..Epoll::BATCH {
-            let Some(listener) = self.serving.listeners.get(listener) else { return Ok(()) };
-            let connection = match accept(listener, self.serving) {
-                Ok(Some(connection)) => connection,
-                Ok(None) => return Ok(()),
-                Err(e) if sys::is_exhausted(&e) => {
-                    // Whoever is idle makes room; if nobody is, a little later somebody will be.
-                    if !self.close_idlest() {
-                        self.be_deaf();
-                        self.full_until = Some(Instant::now() + RETRY);
-                        return Ok(());
-                    }
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            let max = self.serving.options.max_connections;
-            if self.live() >= max.saturating_add(TURNED_AWAY) {
-                continue;
-            }
-            let crowded = self.live() >= max;
-            if let Some(slot) = self.settle_in(connection)
-                && crowded
-            {
-                self.refuse(slot, &NO_ROOM);
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives a new connection a slot.
-    fn settle_in(&mut self, connection: Connection) -> Option<usize> {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push((0, Slot::Free));
-            self.slots.len() - 1
-        });
-        let token = (slot as u64) << 32 | u64::from(self.slots[slot].0);
-        // The table never has 2^31 slots: there are not so many descriptors.
-        if self.epoll.add(connection.socket.raw(), token, Ready::Once).is_err() {
-            self.free.push(slot);
-            return None;
-        }
-        let deadline = self.after(self.serving.options.idle_timeout);
-        let scan = HeadScan::new(Rules::Strict);
-        let watched = Watched { connection, scan, phase: Phase::Idle, deadline };
-        self.slots[slot].1 = Slot::Watched(Box::new(watched));
-        Some(slot)
-    }
-
-    /// The connection that has been idle for the longest time goes.
-    fn close_idlest(&mut self) -> bool {
-        let idle = |(at, (_, slot)): (usize, &(u32, Slot))| match slot {
-            Slot::Watched(w) if matches!(w.phase, Phase::Idle) => Some((w.deadline, at)),
-            Slot::Free | Slot::Lent(_) | Slot::Held | Slot::Watched(_) => None,
-        };
-        let idlest = self.slots.iter().enumerate().filter_map(idle).min();
-        idlest.inspect(|&(_, at)| self.close(at)).is_some()
-    }
-
     /// Something came of a connection; `ended`: nothing more will.
     fn event(&mut self, token: u64, ended: bool) {
         let (slot, generation) = ((token >> 32) as usize, token as u32);
@@ -372,34 +208,6 @@ impl<'s> Watcher<'s> {
         let scan = HeadScan::new(Rules::Strict);
         self.slots[slot].1 = Slot::Watched(Box::new(Watched { connection, scan, phase, deadline }));
         self.look(slot);
-    }
-
-    /// Refuses those that have waited for a thread for too long.
-    fn turn_away_late(&mut self) {
-        let limit = self.serving.options.queue_timeout;
-        loop {
-            // Those that came first are the first.
-            let mut jobs = lock(&self.pool.jobs);
-            let first = jobs.waiting.front();
-            self.late_at = first.zip(limit).map(|(job, limit)| job.came + limit);
-            if !first.is_some_and(|job| job.is_late(limit)) {
-                return;
-            }
-            let Some(job) = jobs.waiting.pop_front() else { return };
-            self.serving.tell_waiting(jobs.waiting.len());
-            drop(jobs);
-            let Job { slot, mut connection, head, .. } = job;
-            let after = turn_away(&mut connection, head, self.serving);
-            self.lent -= 1;
-            self.take_back(slot, connection, after);
-        }
-    }
-
-    /// A deadline from now, that the watcher will wake for.
-    fn after(&mut self, limit: Option<Duration>) -> Option<Instant> {
-        let deadline = Instant::now() + limit?;
-        self.next_deadline = Some(self.next_deadline.map_or(deadline, |next| next.min(deadline)));
-        Some(deadline)
     }
 
     /// Reads what has come on a connection, as far as its next request.
@@ -506,36 +314,5 @@ impl<'s> Watcher<'s> {
         *generation = generation.wrapping_add(1);
         *place = Slot::Free;
         self.free.push(slot);
-    }
-
-    /// Ends the patience with those whose deadline is over.
-    fn expire(&mut self) -> io::Result<()> {
-        let now = Instant::now();
-        if self.full_until.is_some_and(|at| at <= now) {
-            self.full_until = None;
-            if !self.stopping && !self.leaves_new {
-                self.listen()?;
-            }
-        }
-        if self.next_deadline.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.next_deadline = None;
-        for slot in 0..self.slots.len() {
-            let Slot::Watched(watched) = &self.slots[slot].1 else { continue };
-            let Some(deadline) = watched.deadline else { continue };
-            if deadline > now {
-                let next = self.next_deadline.map_or(deadline, |next| next.min(deadline));
-                self.next_deadline = Some(next);
-                continue;
-            }
-            match watched.phase {
-                Phase::Head | Phase::Body { .. } | Phase::Chunks { .. } => {
-                    self.refuse(slot, &TOO_SLOW);
-                }
-                Phase::Idle | Phase::Skip | Phase::Drain { .. } => self.close(slot),
-            }
-        }
-        Ok(())
     }
 }

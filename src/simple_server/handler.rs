@@ -3,7 +3,8 @@
 use super::{
     environ::{self, address_string},
     log::{Escaped, log_date_time_string},
-    request::{Refused, Request, Rules},
+    refused::Refused,
+    request::{Request, Rules},
 };
 use crate::{
     handlers::{Attributes, Handler, Outcome, Slate, Streams, run},

@@ -1,8 +1,10 @@
 //! Where a request head ends (RFC 9112 section 2.2), in bytes that come as they come. What it says is
 //! `request.rs`'s to find out.
 
-use super::request::{
-    HEAD_TOO_LONG, LINE_END, LINE_TOO_LONG, MAX_FIELDS, Refused, Rules, is_space, request_line,
+use super::{
+    refused::{HEAD_TOO_LONG, LINE_END, LINE_TOO_LONG, Refused},
+    request::{MAX_FIELDS, Rules},
+    request_line::{is_space, request_line},
 };
 use std::ops::Range;
 

@@ -32,19 +32,30 @@
 //! # Ok::<_, std::io::Error>(())
 //! ```
 
+// `server` is what is seen from outside; it serves by `queue`, one client at a time, or by `front`, which
+// watches many and hands what is ready to `pool`. A head is found by `head_scan` and understood by
+// `request`, out of `request_line` and `fields`; `answer` runs it, between `body` and `response`.
+mod answer;
+mod body;
 mod chunked;
 mod connection;
 mod environ;
+mod fields;
 mod front;
 mod handler;
 mod head_scan;
 mod log;
 mod options;
 mod pool;
+mod queue;
+mod refused;
 mod request;
+mod request_line;
 mod response;
 mod server;
+mod serving;
 mod spooled;
+mod under_way;
 mod watched;
 
 pub use crate::apps::demo as demo_app;
@@ -52,5 +63,6 @@ pub use environ::get_environ;
 pub use handler::{DefaultHandler, ServerHandler, Size, WsgiRequestHandler};
 pub use log::{Escaped, log_date_time_string};
 pub use options::Options;
-pub use request::{Framing, Refused, Request, Rules};
+pub use refused::Refused;
+pub use request::{Framing, Request, Rules};
 pub use server::{WsgiServer, make_server};

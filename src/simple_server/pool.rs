@@ -1,16 +1,18 @@
 //! The threads that answer what the watcher has found ready, and what waits for one of them.
 
 use super::{
-    connection::{After, Connection, answer},
-    request::{Refused, parse},
-    server::Serving,
+    answer::answer,
+    connection::{After, Connection},
+    refused::Refused,
+    request::parse,
+    serving::Serving,
 };
-use crate::handlers::Slate;
+use crate::{handlers::Slate, lock::lock};
 use std::{
     collections::VecDeque,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Condvar, Mutex, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -45,10 +47,6 @@ pub(super) struct Pool {
 pub(super) struct Jobs {
     pub(super) waiting: VecDeque<Job>,
     done: bool,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends the threads however the watcher ends.

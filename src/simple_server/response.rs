@@ -4,11 +4,7 @@
 //! status and its Content-Length tell how the body will end (RFC 9112 section 6.3), and so whether
 //! it goes in chunks, and whether the connection can be used again.
 
-use super::{
-    connection::{Keep, UNWANTED, gone},
-    request::Request,
-    server::Serving,
-};
+use super::{body::gone, connection::UNWANTED, request::Request, serving::Serving};
 use crate::{
     handlers::Output,
     sys::{Readiness, SocketCell},
@@ -31,6 +27,15 @@ enum Body {
     Chunked,
     /// The last chunk has gone out.
     Ended,
+    UntilEnd,
+}
+
+/// Whether the connection can be used again, by what the response's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    Yes,
+    No,
+    /// The end of the connection ends the body.
     UntilEnd,
 }
 

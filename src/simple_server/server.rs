@@ -1,33 +1,26 @@
 //! `WSGIServer`: listeners, an application, and the loop.
 
 use super::{
-    DefaultHandler, Options, ServerHandler, WsgiRequestHandler,
-    connection::{After, Connection, PIECE, answer},
-    front,
-    handler::error_page,
-    head_scan::HeadScan,
-    request::Refused,
+    DefaultHandler, Options, ServerHandler, WsgiRequestHandler, front, queue::Queue,
+    serving::Serving,
 };
 use crate::{
     handlers::Slate,
-    net::{Heir, Peer, Siblings, Succession},
-    sys::{self, Bell, Epoll, Happened, Readiness, Ready, SocketCell},
+    lock::lock,
+    net::{Heir, Siblings, Succession},
+    sys::Bell,
     types::{Application, Vars},
 };
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::{
-        Condvar, Mutex, PoisonError,
+        Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
-
-/// How long is waited for the rest of a request that nobody wants, where one client at a time is
-/// served; and for what has arrived already.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `WSGIServer`: serves an application over HTTP.
 ///
@@ -74,66 +67,6 @@ pub struct WsgiServer<'a> {
     waiting: AtomicUsize,
     serving: Mutex<bool>,
     served: Condvar,
-}
-
-/// What the parts of a server need to know of it while it serves.
-pub(super) struct Serving<'s> {
-    pub(super) application: Option<&'s dyn Application>,
-    pub(super) handler: &'s dyn WsgiRequestHandler,
-    pub(super) server_handler: &'s ServerHandler,
-    pub(super) base_environ: &'s Vars,
-    pub(super) options: &'s Options,
-    pub(super) listeners: &'s [TcpListener],
-    pub(super) stopping: &'s AtomicBool,
-    /// Who gets the connections without a request when it stops.
-    pub(super) succession: &'s Succession,
-    /// The servers of other processes that share the listeners.
-    pub(super) siblings: &'s Siblings,
-    /// Connections that another server had.
-    pub(super) adopted: &'s Mutex<Vec<OwnedFd>>,
-    pub(super) bell: &'s Bell,
-    /// Requests that wait for a thread.
-    pub(super) waiting: &'s AtomicUsize,
-}
-
-impl Serving<'_> {
-    /// The error page of this server.
-    pub(super) fn page(&self, refused: &Refused, is_head: bool) -> Vec<u8> {
-        let software = self.server_handler.0.software();
-        error_page(refused, software, self.options.is_modern(), is_head)
-    }
-
-    /// So many requests wait for a thread.
-    pub(super) fn tell_waiting(&self, waiting: usize) {
-        self.waiting.store(waiting, Ordering::Relaxed);
-        self.handler.queued(waiting);
-    }
-
-    /// Waits for a client that may take so long; false when it took longer. While others wait for
-    /// a thread it has a tenth of the time: who stands still must not hold them all.
-    pub(super) fn wait(
-        &self,
-        socket: &SocketCell,
-        what: Readiness,
-        patience: Option<Duration>,
-    ) -> io::Result<bool> {
-        const LOOK: Duration = Duration::from_millis(250);
-        let Some(patience) = patience else { return socket.wait(what, None) };
-        let began = Instant::now();
-        loop {
-            let left = match self.waiting.load(Ordering::Relaxed) {
-                0 => patience,
-                _ => patience / 10,
-            };
-            let left = left.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                return Ok(false);
-            }
-            if socket.wait(what, Some(left.min(LOOK)))? {
-                return Ok(true);
-            }
-        }
-    }
 }
 
 /// `make_server(host, port, app)`: a [`WsgiServer`] that listens, for `app`. An empty host is every
@@ -386,10 +319,10 @@ impl<'a> WsgiServer<'a> {
     /// # Errors
     /// The listeners cannot be used, or there are no threads to be had.
     pub fn serve_forever(&self) -> io::Result<()> {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.serving) = true;
         let served = self.serve();
         self.stopping.store(false, Ordering::Release);
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *lock(&self.serving) = false;
         self.served.notify_all();
         served
     }
@@ -435,7 +368,7 @@ impl<'a> WsgiServer<'a> {
 
     /// Takes a connection on which another server's client has no request under way.
     pub(crate) fn adopt(&self, socket: OwnedFd) {
-        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+        lock(&self.adopted).push(socket);
         self.bell.ring();
     }
 
@@ -456,128 +389,7 @@ impl<'a> WsgiServer<'a> {
     /// ```
     pub fn shutdown(&self) {
         self.stop();
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let serving = lock(&self.serving);
         drop(self.served.wait_while(serving, |serving| *serving));
-    }
-}
-
-/// wsgiref's way: the clients wait in the kernel's queue, and are served one after the other.
-struct Queue(Epoll);
-
-impl Queue {
-    fn of(serving: &Serving<'_>) -> io::Result<Self> {
-        let epoll = Epoll::new()?;
-        for (listener, token) in serving.listeners.iter().zip(0..) {
-            epoll.add(listener.as_raw_fd(), token, Ready::While)?;
-        }
-        epoll.add(serving.bell.as_raw_fd(), u64::MAX, Ready::Once)?;
-        Ok(Self(epoll))
-    }
-
-    /// Waits for a connection that may be served, and serves it.
-    fn serve_one(
-        &self,
-        serving: &Serving<'_>,
-        slate: &mut Slate,
-        deadline: Option<Instant>,
-    ) -> io::Result<bool> {
-        let mut happened = [Happened::default(); Epoll::BATCH];
-        loop {
-            if serving.stopping.load(Ordering::Acquire) {
-                return Ok(false);
-            }
-            let millis = match deadline.map(|at| at.saturating_duration_since(Instant::now())) {
-                None => -1,
-                Some(Duration::ZERO) => return Ok(false),
-                Some(left) => i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX),
-            };
-            let n = self.0.wait(&mut happened, millis);
-            // One that is not taken now is reported again.
-            let ready = happened[..n].iter().find_map(|one| {
-                serving.listeners.get(usize::try_from(one.token).unwrap_or(usize::MAX))
-            });
-            let Some(listener) = ready else { continue };
-            if let Some(mut connection) = accept(listener, serving)? {
-                serve(&mut connection, serving, slate);
-                return Ok(true);
-            }
-        }
-    }
-}
-
-/// The next connection of a listener, if there is one and it may stay.
-pub(super) fn accept(
-    listener: &TcpListener,
-    serving: &Serving<'_>,
-) -> io::Result<Option<Connection>> {
-    let (socket, address) = match sys::accept(listener.as_raw_fd()) {
-        Ok(accepted) => accepted,
-        // The others say something of a connection, and not of the listener.
-        Err(e) if e.kind() == io::ErrorKind::InvalidInput || sys::is_exhausted(&e) => {
-            return Err(e);
-        }
-        Err(_) => return Ok(None),
-    };
-    Ok(admit(socket, address, serving))
-}
-
-/// A new connection, if its peer may connect.
-pub(super) fn admit(
-    socket: OwnedFd,
-    address: Option<IpAddr>,
-    serving: &Serving<'_>,
-) -> Option<Connection> {
-    let client = match address {
-        Some(address) => Peer::Ip(address),
-        None => Peer::User(sys::peer_user(socket.as_fd()).ok()?),
-    };
-    let refused = serving.options.allow.as_ref().is_some_and(|allow| !allow.admits(client));
-    let served = !refused && serving.handler.verify_request(client);
-    served.then(|| Connection::new(socket, client))
-}
-
-/// Reads one request, answers it, and closes.
-fn serve(connection: &mut Connection, serving: &Serving<'_>, slate: &mut Slate) {
-    let mut scan = HeadScan::new(serving.options.rules);
-    let deadline = serving.options.read_timeout.map(|limit| Instant::now() + limit);
-    let after = loop {
-        match scan.scan(&connection.buffer) {
-            Ok(Some(head)) => break answer(connection, head, serving, slate, false),
-            Ok(None) => {}
-            Err(refused) => break connection.refuse(serving, &refused, None),
-        }
-        match receive(connection, deadline) {
-            Ok(1..) => {}
-            Ok(0) if scan.end(&mut connection.buffer) => {}
-            Err(e) if e.kind() == io::ErrorKind::TimedOut && !scan.is_idle() => {
-                break connection.refuse(serving, &TOO_SLOW, None);
-            }
-            Ok(0) | Err(_) => return,
-        }
-    };
-    if after != After::Close {
-        connection.drain(PATIENCE);
-    }
-}
-
-pub(super) const TOO_SLOW: Refused =
-    Refused { status: "408 Request Timeout", why: "the request stood still for too long" };
-
-/// Adds to the buffer what comes until `deadline`.
-fn receive(connection: &mut Connection, deadline: Option<Instant>) -> io::Result<usize> {
-    let mut piece = [0; PIECE];
-    loop {
-        match connection.socket.recv(&mut piece) {
-            Ok(n) => {
-                connection.buffer.extend_from_slice(&piece[..n]);
-                return Ok(n);
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) || !connection.socket.wait(Readiness::Read, left)? {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
     }
 }

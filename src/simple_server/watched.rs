@@ -4,7 +4,8 @@ use super::{
     chunked::{Chunks, Piece},
     connection::Connection,
     head_scan::HeadScan,
-    request::{BODY_TOO_LONG, Framing, Refused, Rules, parse},
+    refused::{BODY_TOO_LONG, Refused},
+    request::{Framing, Rules, parse},
 };
 use std::{ops::Range, time::Instant};
 

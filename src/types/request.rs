@@ -1,10 +1,11 @@
 //! What stays true of a request however its environ is changed: is anybody still waiting for it?
 
+use crate::lock::lock;
 use std::{
     any::{Any, TypeId},
     fmt,
     sync::atomic::{AtomicBool, AtomicU8, Ordering},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::Waker,
     time::Instant,
 };
@@ -264,10 +265,4 @@ impl Extensions {
         let (_, value) = values.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
         value.downcast_ref().cloned()
     }
-}
-
-/// A panic of the application while it held one of these locks leaves them whole: they guard
-/// single assignments.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,6 +12,7 @@ use crate::{
         Attributes, Content, ContentInput, Ending, Plain, Preamble, Slate, Streams, run,
         strip_script_name,
     },
+    lock::lock,
     validate::validator,
 };
 use std::{
@@ -20,7 +21,7 @@ use std::{
     io::{self, Read, Write as _},
     os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -109,11 +110,11 @@ pub(super) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
     pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 
     fn add(&self, warning: String) {
-        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.0);
         if !warnings.contains(&warning) {
             warnings.push(warning);
         }

@@ -2,14 +2,18 @@
 //!
 //! | | |
 //! |---|---|
-//! | here | which checks there are, and what is said of each |
-//! | `checks.rs` | what each does, and what it wants |
+//! | here | which of the checks are wanted, and what is said of each |
+//! | `checks.rs` | the rules, and beside it what each check does |
+//! | `responder.rs` | whom they ask, and how it answers in the plainest way |
+//! | `records.rs` | what it is sent |
 //! | `wire.rs` | one connection with a limit for everything, and records as they come |
 //!
 //! What a responder answers is its application's affair; that it answers, and in which records, is
 //! the protocol's. Nothing here waits longer than it was told to.
 
 mod checks;
+mod records;
+mod responder;
 mod wire;
 
 use super::{
@@ -22,8 +26,8 @@ use crate::{fcgi::Role, net::Destination};
 use anyhow::Context as _;
 use checks::CHECKS;
 use clap::Args;
+use responder::Responder;
 use std::{
-    cell::OnceCell,
     ffi::OsString,
     io::{self, Write as _},
     process::ExitCode,
@@ -80,16 +84,6 @@ struct Check {
     run: fn(&Responder<'_>) -> Outcome,
 }
 
-/// The responder that is checked, and the request that it answers.
-struct Responder<'r> {
-    destination: &'r Destination,
-    limit: Duration,
-    /// Of a GET.
-    params: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The statuses of a GET and a POST that are sent in the plainest way.
-    plain: [OnceCell<Option<u16>>; 2],
-}
-
 pub(super) fn run(conform: &Conform) -> anyhow::Result<ExitCode> {
     let Conform { responder: destination, path, param, timeout, only } = conform;
     let mut params = made_up(path, "GET", Role::Responder)?;
@@ -101,8 +95,7 @@ pub(super) fn run(conform: &Conform) -> anyhow::Result<ExitCode> {
     let what = || format!("conform {destination}");
     // Nobody there is another thing than somebody who does it wrong.
     drop(destination.connect(Some(*timeout)).context("connect").with_context(what)?);
-    let plain = Default::default();
-    let responder = Responder { destination, limit: *timeout, params, plain };
+    let responder = Responder::new(destination, *timeout, params);
     let wanted = |check: &&Check| only.as_ref().is_none_or(|word| check.name.contains(&**word));
     let checks: Vec<_> = CHECKS.iter().filter(wanted).collect();
     if checks.is_empty() {

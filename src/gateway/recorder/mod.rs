@@ -13,7 +13,7 @@ mod capture;
 mod render;
 
 use super::{Gateway, Refusal, fixture::Pairs};
-use crate::{fcgi::Role, sys, types::Vars};
+use crate::{fcgi::Role, lock::lock, sys, types::Vars};
 #[cfg(target_os = "linux")]
 pub(super) use capture::Overdue;
 use capture::{Record, Recorded};
@@ -22,7 +22,7 @@ use std::{
     fs, io,
     path::PathBuf,
     process,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -211,9 +211,4 @@ fn name(app: Option<&str>, number: u64) -> String {
     let app: String = app.unwrap_or("refused").chars().map(plain).collect();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     format!("{app}-{since}-{}-{number}", process::id())
-}
-
-/// A panic while one of them is held leaves nothing half done that anybody would miss.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

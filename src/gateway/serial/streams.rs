@@ -1,16 +1,9 @@
 //! The streams of a request, over the one stream of its connection.
 
-use super::{Line, State};
+use super::{Line, State, answer::Answer};
 use crate::{
-    fcgi::{self, MAX_CONTENT, ProtocolStatus, RecordType, RequestId},
-    gateway::{
-        Protocol,
-        call::Call,
-        connection::Finished,
-        filter::StartData,
-        spool::{End, Spool},
-    },
-    handlers::{Ending, Output},
+    gateway::{call::Call, filter::StartData, spool::Spool},
+    handlers::Output,
     types::{ClientGone, Request, RequestFault},
 };
 use std::{
@@ -19,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-/// `wsgi.input`, before [`ContentInput`] bounds it.
+/// `wsgi.input`, before [`ContentInput`](crate::handlers::ContentInput) bounds it.
 pub(super) struct Stdin<'l, S> {
     line: &'l RefCell<Line<S>>,
     request: Arc<Request>,
@@ -89,134 +82,7 @@ impl<S: Read + Write> Read for Stdin<'_, S> {
     }
 }
 
-/// The answer to one request: what is not sent yet.
-pub(super) struct Answer<'l, S> {
-    line: &'l RefCell<Line<S>>,
-    request: Arc<Request>,
-    id: RequestId,
-    protocol: Protocol,
-    has_stderr: bool,
-    stderr_used: bool,
-    /// Whole records.
-    out: Vec<u8>,
-    /// What the next STDOUT record will hold.
-    content: Vec<u8>,
-    /// The line for the log that has no end yet.
-    log: Vec<u8>,
-}
-
-impl<'l, S: Read + Write> Answer<'l, S> {
-    pub(super) fn new(
-        line: &'l RefCell<Line<S>>,
-        call: &Call,
-        has_stderr: bool,
-        protocol: Protocol,
-    ) -> Self {
-        Self {
-            line,
-            request: Arc::clone(call.slate.request()),
-            id: call.id,
-            protocol,
-            has_stderr: has_stderr && protocol == Protocol::FastCgi,
-            stderr_used: false,
-            out: Vec::new(),
-            content: Vec::new(),
-            log: Vec::new(),
-        }
-    }
-
-    fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let fits = data.len().min(MAX_CONTENT - self.content.len());
-            self.content.extend_from_slice(&data[..fits]);
-            data = &data[fits..];
-            if self.content.len() == MAX_CONTENT {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_record(&mut self) {
-        match self.protocol {
-            _ if self.content.is_empty() => {}
-            Protocol::FastCgi => {
-                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, &self.content);
-                self.content.clear();
-            }
-            Protocol::Scgi | Protocol::Uwsgi => self.out.append(&mut self.content),
-        }
-    }
-
-    fn put_stderr(&mut self, data: &[u8]) {
-        if self.has_stderr && !data.is_empty() {
-            self.close_record();
-            self.stderr_used = true;
-            fcgi::stream(&mut self.out, RecordType::Stderr, self.id, data);
-            return;
-        }
-        self.log.extend_from_slice(data);
-        if let Some(end) = self.log.iter().rposition(|&byte| byte == b'\n') {
-            self.line.borrow().apps.errors(&self.log[..end]);
-            self.log.drain(..=end);
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.close_record();
-        let mut line = self.line.borrow_mut();
-        while line.front.is_body_open(self.id) && line.receive() {}
-        if self.request.is_cancelled() {
-            self.out.clear();
-            return Err(ClientGone.into());
-        }
-        let sent = line.send(&self.out);
-        self.out.clear();
-        sent
-    }
-
-    /// Ends the request on the wire, so that the client can tell how it ended.
-    pub(super) fn finish(mut self, call: &Call, ending: Ending) {
-        if !self.log.is_empty() {
-            self.line.borrow().apps.errors(&self.log);
-        }
-        self.close_record();
-        // Nobody reads what comes now.
-        for spool in call.data.iter().map(|data| &data.spool).chain([&call.spool]) {
-            spool.end(End::Whole);
-        }
-        let mut line = self.line.borrow_mut();
-        while line.front.is_body_open(self.id) && line.receive() {}
-        let Finished { close, others, next, .. } = line.front.finish_unsent(self.id);
-        line.sorting.ready.extend(next);
-        let app_status = match ending {
-            Ending::Whole | Ending::Departed => Some(0),
-            Ending::Cut { length_known } if length_known || others => Some(1),
-            // Without a length only a connection that ends too soon tells that something is missing.
-            Ending::Cut { .. } => None,
-        };
-        if self.request.is_cancelled() {
-            // Section 5.4: an aborted request is ended, and nothing else is said of it.
-            self.out.clear();
-        }
-        if let (Protocol::FastCgi, Some(app_status)) = (self.protocol, app_status) {
-            if !self.request.is_cancelled() {
-                fcgi::stream(&mut self.out, RecordType::Stdout, self.id, b"");
-                if self.stderr_used {
-                    fcgi::stream(&mut self.out, RecordType::Stderr, self.id, b"");
-                }
-            }
-            let complete = ProtocolStatus::RequestComplete;
-            fcgi::end_request(&mut self.out, self.id, app_status, complete);
-        }
-        // Nobody is left to be told that it failed.
-        let _ = line.send(&self.out);
-        if close || app_status.is_none() {
-            line.end(State::Ended);
-        }
-    }
-}
-
+/// The response.
 pub(super) struct Stdout<'r, 'l, S>(pub(super) &'r RefCell<Answer<'l, S>>);
 
 impl<S: Read + Write> Write for Stdout<'_, '_, S> {
@@ -242,7 +108,7 @@ pub(super) struct Stderr<'r, 'l, S>(pub(super) &'r RefCell<Answer<'l, S>>);
 
 impl<S: Read + Write> Write for Stderr<'_, '_, S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().put_stderr(data);
+        self.0.borrow_mut().put_stderr(data)?;
         Ok(data.len())
     }
 

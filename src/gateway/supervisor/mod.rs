@@ -6,8 +6,11 @@
 //!                        \---- died ------------------> gone, and another is started
 //! ```
 //!
-//! What is on disk takes over in `reload.rs`.
+//! What is on disk takes over in `reload.rs`, the dead are counted in `deaths.rs`, and `homeless.rs` has
+//! the connections that are between two workers.
 
+mod deaths;
+mod homeless;
 mod manager;
 mod reload;
 mod worker;
@@ -20,8 +23,10 @@ use super::{
 };
 use crate::{
     net::Vacancies,
-    sys::{self, Level, Signal, Signals, say, say_at},
+    sys::{self, Signal, Signals, say},
 };
+use deaths::Deaths;
+use homeless::OFFER;
 use manager::Watchdog;
 pub(crate) use manager::tell_manager;
 use reload::Reload;
@@ -29,32 +34,10 @@ use std::{
     io, mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
-    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
 use worker::{LAST_MOMENT, Stage, Worker};
-
-/// Who died younger than this may die again at once.
-const YOUNG: Duration = Duration::from_secs(1);
-
-/// The pause after the second one in a row that died young; it doubles with each that follows.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// So many in a row, with nobody alive beside them, and none can live.
-const NEVER_READY: u32 = 5;
-const READY_AND_DEAD: u32 = 20;
-
-/// Connections that wait in the supervisor's own hands for a worker: with more, those that hand
-/// theirs over have to wait.
-const MOST_HOMELESS: usize = 16;
-
-/// For poll(2), which reads over it.
-const NOBODY: RawFd = -1;
-
-/// When they are offered again.
-const OFFER: Duration = Duration::from_millis(5);
 
 /// What is to be supervised.
 pub(crate) struct Plan {
@@ -85,17 +68,6 @@ pub(crate) struct Predecessor {
     pub(crate) executable: PathBuf,
     /// Where it hands over its kept connections.
     pub(crate) control: Control,
-}
-
-/// Why workers do not live, as far as it is known.
-#[derive(Default)]
-struct Deaths {
-    /// Young ones in a row.
-    young: u32,
-    /// Of these, the last ones that never got ready.
-    never_ready: u32,
-    /// No worker is started before this.
-    pause: Option<Instant>,
 }
 
 pub(crate) struct Supervisor<'s> {
@@ -211,26 +183,6 @@ impl<'s> Supervisor<'s> {
             self.house();
             self.workers.iter_mut().for_each(Worker::say_again);
             self.look_at_the_clock();
-        }
-    }
-
-    /// Where to hear a worker; one that has more to hand over than can be taken is not heard now.
-    fn line_of(&self, worker: &Worker) -> RawFd {
-        let waits = worker.stage == Stage::Retiring && self.homeless.len() >= MOST_HOMELESS;
-        if waits { NOBODY } else { worker.control.as_raw_fd() }
-    }
-
-    fn line_of_the_predecessor(&self) -> RawFd {
-        let heard = self.predecessor.as_ref().filter(|_| self.homeless.len() < MOST_HOMELESS);
-        heard.map_or(NOBODY, AsRawFd::as_raw_fd)
-    }
-
-    /// What this process had itself is its successor's.
-    fn inherit(&mut self) {
-        match self.predecessor.as_ref().map(Control::hear) {
-            Some(Ok(Some(Word::Connection(connection)))) => self.homeless.push(connection),
-            Some(Ok(Some(_))) | None => {}
-            Some(Ok(None) | Err(_)) => self.predecessor = None,
         }
     }
 
@@ -401,7 +353,7 @@ impl<'s> Supervisor<'s> {
         }
         self.workers[at].stage = Stage::Serving;
         self.workers[at].end = None;
-        self.deaths.never_ready = 0;
+        self.deaths.forget_never_ready();
         let generation = self.workers[at].generation;
         let of_its_own =
             |worker: &Worker, stage| worker.generation == generation && worker.stage == stage;
@@ -421,124 +373,5 @@ impl<'s> Supervisor<'s> {
             ready();
             tell_manager("READY=1");
         }
-    }
-
-    /// Kept connections find workers that stay: each in its turn, the newest generation first.
-    fn house(&mut self) {
-        if self.end.is_some() {
-            self.homeless.clear();
-        }
-        let serving = self.workers.iter().filter(|worker| worker.stage == Stage::Serving);
-        let Some(newest) = serving.map(|worker| worker.generation).max() else { return };
-        let takes = |it: &Worker| it.stage == Stage::Serving && it.generation == newest;
-        while let Some(Connection { socket, spoken }) = self.homeless.pop() {
-            let Some(at) = self.workers.iter().position(takes) else { return };
-            let passed = self.workers[at].control.pass(socket.as_fd(), &spoken);
-            // The next one's turn.
-            let worker = self.workers.remove(at);
-            self.workers.push(worker);
-            if passed.is_err() {
-                self.homeless.push(Connection { socket, spoken });
-                return;
-            }
-        }
-    }
-
-    fn bury(&mut self, at: usize) -> Option<End> {
-        let mut worker = self.workers.remove(at);
-        let status = worker.await_end();
-        let why = status.map_or_else(|| "it is gone".into(), |status| status.to_string());
-        if self.end.is_some() {
-            return None;
-        }
-        let pid = worker.child.id();
-        if worker.generation > self.generation && self.reload.is_some() {
-            let when = if worker.stage == Stage::Starting { " before it was ready" } else { "" };
-            self.give_up_reload(&format!("worker {pid} ended{when}: {why}"));
-            return None;
-        }
-        match worker.stage {
-            Stage::Retiring if status.is_some_and(|status| status.success()) => {}
-            Stage::Retiring => {
-                say(format_args!("cgigate: worker {pid} died while it finished: {why}"));
-            }
-            Stage::Starting => {
-                self.deaths.count(false);
-                if self.ready.is_none() {
-                    say(format_args!("cgigate: worker {pid} ended before it was ready: {why}"));
-                }
-                return self.has_to_give_up(status);
-            }
-            Stage::Serving | Stage::Tired => {
-                let young = worker.started.elapsed() < YOUNG;
-                match young {
-                    true => self.deaths.count(true),
-                    false => self.deaths = Deaths::default(),
-                }
-                say(format_args!("cgigate: worker {pid} died: {why}; another takes its place"));
-                if let Some(board) = &self.board {
-                    board.count_restart();
-                }
-                return if young { self.has_to_give_up(status) } else { None };
-            }
-        }
-        None
-    }
-
-    /// Whether no worker can live.
-    fn has_to_give_up(&self, status: Option<ExitStatus>) -> Option<End> {
-        if self.ready.is_some() {
-            // The very first: what it could not do once, it will not be able to do. If it ended by
-            // itself it has said why.
-            let code = status.and_then(|status| status.code()).filter(|code| *code != 0);
-            if let (None, Some(status)) = (code, status) {
-                say(format_args!("cgigate: start: the worker ended before it was ready: {status}"));
-            }
-            let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-            return Some(End::Failed(code));
-        }
-        let hopeless =
-            self.deaths.never_ready >= NEVER_READY || self.deaths.young >= READY_AND_DEAD;
-        if hopeless && self.workers.is_empty() {
-            let count = self.deaths.young;
-            say_at(
-                Level::Error,
-                format_args!("cgigate: give up: {count} workers in a row died young"),
-            );
-            return Some(End::Failed(1));
-        }
-        None
-    }
-}
-
-impl Deaths {
-    /// One died young.
-    fn count(&mut self, was_ready: bool) {
-        self.never_ready = if was_ready { 0 } else { self.never_ready + 1 };
-        // The first of them may have been an accident.
-        let doubled = self.young.checked_sub(1).map(|times| FIRST_PAUSE * (1 << times.min(10)));
-        self.young += 1;
-        self.pause = doubled.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_dies_young_again_and_again_is_replaced_more_and_more_slowly() {
-        let mut deaths = Deaths::default();
-        let mut pauses = Vec::new();
-        for _ in 0..9 {
-            let before = Instant::now();
-            deaths.count(true);
-            let pause = deaths.pause.map_or(Duration::ZERO, |pause| pause - before);
-            pauses.push(pause.as_millis() / 100 * 100);
-        }
-        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert_eq!((deaths.young, deaths.never_ready), (9, 0));
-        deaths.count(false);
-        assert_eq!((deaths.young, deaths.never_ready), (10, 1));
     }
 }
