@@ -2,13 +2,14 @@
 
 use super::slot::Slot;
 use crate::{
+    lock::lock,
     sys::{Pages, Readiness},
     types::ClientGone,
 };
 use std::{
     fs::File,
     io::{self, IoSlice},
-    sync::{MutexGuard, PoisonError, atomic::Ordering},
+    sync::{MutexGuard, atomic::Ordering},
     time::Duration,
 };
 
@@ -182,7 +183,7 @@ impl Slot {
     }
 
     fn lock_outbox(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.outbox)
     }
 
     fn push(&self, mut bytes: &[u8], limit: Option<Duration>) -> io::Result<()> {
