@@ -79,6 +79,12 @@ fn main(gateway: Gateway) -> ExitCode {
     if !handed_over && is_cgi() {
         return request::respond(gateway);
     }
+    obey(gateway, handed_over)
+}
+
+/// Does what the command line says.
+#[inline(never)] // A CGI process would touch the stack that all of its options take.
+fn obey(gateway: Gateway, handed_over: bool) -> ExitCode {
     variables::part();
     let options = match Options::try_parse() {
         Ok(options) => options,
