@@ -62,7 +62,8 @@ impl Slate {
         if self.vars.memory() + self.head.memory() > MOST {
             self.shrink();
         }
-        if deadline.is_none() && self.request.is_new() && Arc::strong_count(&self.request) == 1 {
+        let is_ours = Arc::strong_count(&self.request) + Arc::weak_count(&self.request) == 1;
+        if deadline.is_none() && is_ours && self.request.is_new() {
             return; // As most are; to ask whether it can be changed is an atomic operation.
         }
         match Arc::get_mut(&mut self.request) {

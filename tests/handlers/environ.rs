@@ -3,8 +3,9 @@
 use super::{TEXT, Wire, run_on};
 use cgigate::{
     Environ, Vars, app,
-    handlers::{Attributes, BaseCgiHandler, Handler, Plain, SimpleHandler},
+    handlers::{Attributes, BaseCgiHandler, Handler, Plain, SimpleHandler, Slate},
 };
+use std::sync::Arc;
 
 #[test]
 fn the_class_bodies_are_those_of_wsgiref() {
@@ -93,4 +94,27 @@ fn an_empty_server_software_is_none() {
     let at = Attributes { server_software: Some("".into()), ..Attributes::BASE };
     let done = run_on(&Plain(at), Wire::default(), Vars::default(), &show);
     assert_eq!(done.text(), "HTTP/1.0 200 OK\r\nDate: today\r\nContent-Length: 5\r\n\r\nfalse");
+}
+
+/// Who still has the request of before, or may have it again, shall not cancel the next one.
+#[test]
+fn a_request_is_used_again_where_nobody_else_has_it() {
+    let mut slate = Slate::default();
+    let first = Arc::as_ptr(slate.request());
+    slate.wipe(None);
+    assert_eq!(Arc::as_ptr(slate.request()), first, "nobody has had it");
+    slate.request().cancel();
+    slate.wipe(None);
+    assert!(!slate.request().is_cancelled(), "it is as new");
+
+    let kept = Arc::clone(slate.request());
+    slate.wipe(None);
+    kept.cancel();
+    assert!(!slate.request().is_cancelled());
+    let weak = Arc::downgrade(slate.request());
+    slate.wipe(None);
+    assert!(weak.upgrade().is_none());
+    slate.request().extensions().insert(1_u8);
+    slate.wipe(None);
+    assert_eq!(slate.request().extensions().get::<u8>(), None);
 }
