@@ -151,12 +151,7 @@ impl MountPoint {
 
     /// How much of a resolved path the mount is.
     fn prefix(&self, path: &[u8]) -> Result<usize, Outside> {
-        // Most are at the root: nothing is to be compared.
-        let below = match &self.script_name[..] {
-            [] => Some(path),
-            mount => path.strip_prefix(mount),
-        };
-        match below {
+        match path.strip_prefix(&self.script_name[..]) {
             Some([] | [b'/', ..]) => Ok(self.script_name.len()),
             _ => Err(Outside),
         }
