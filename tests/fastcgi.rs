@@ -10,7 +10,7 @@ use cgigate::{
     types::{Exception, is_departure},
 };
 use fastcgi_peer::{
-    Apps, Gate, House, PLAIN, Peer, begin, count, echo, get_values, hello, post, request,
+    Apps, Gate, House, PLAIN, Peer, begin, count, echo, get_values, hello, post, request, talks,
 };
 use std::{
     fs,
@@ -655,15 +655,9 @@ fn a_file_goes_through_the_wrapper_whole() {
 
 #[test]
 fn what_is_logged_before_the_answer_follows_it_up_to_a_limit() {
-    let talks = |lines: usize, block: usize| {
-        cgigate::app(move |mut environ, start_response| {
-            (0..lines).try_for_each(|_| environ.errors.write_all(&[b'e'; 1000]))?;
-            start_response.call("200 OK", &[PLAIN])?;
-            Ok(body(block).into())
-        })
-    };
     for (lines, block, first) in [(3, 5, 6), (3, 20_000, 6), (3, 200_000, 6), (200, 5, 7)] {
-        let house = House::open(apps().with("/talk", talks(lines, block)), Settings::default());
+        let house =
+            House::open(apps().with("/talk", talks(lines, body(block))), Settings::default());
         let mut peer = house.unix();
         peer.send(&request(1, "/talk", true));
         let begin = peer.record();

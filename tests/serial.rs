@@ -17,7 +17,7 @@ use cgigate::{
     types::{Application, ClientGone, is_departure},
 };
 use fastcgi_peer::{
-    Apps, House, PLAIN, abort, begin, echo, get_values, head, params, post, request, stdin,
+    Apps, House, PLAIN, abort, begin, echo, get_values, head, params, post, request, stdin, talks,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -373,15 +373,11 @@ fn where_there_is_no_stderr_whole_lines_go_to_the_log() {
 /// nginx takes a header block for too large where its buffer, of 4 KiB by default, is full of the log.
 #[test]
 fn what_is_logged_before_the_answer_follows_it_up_to_a_limit() {
-    let talks = |lines: usize, block: usize| {
-        cgigate::app(move |mut environ, start_response| {
-            (0..lines).try_for_each(|_| environ.errors.write_all(&[b'e'; 1000]))?;
-            start_response.call("200 OK", &[PLAIN])?;
-            Ok(vec![b'x'; block].into())
-        })
-    };
     for (lines, block, first) in [(3, 5, 6), (3, 20_000, 6), (3, 200_000, 6), (200, 5, 7)] {
-        let wire = heard(apps().with("/talk", talks(lines, block)), &request(1, "/talk", true));
+        let wire = heard(
+            apps().with("/talk", talks(lines, vec![b'x'; block])),
+            &request(1, "/talk", true),
+        );
         assert_eq!(wire[0].0, first, "{lines} lines, {block} bytes");
         let of = |kind| wire.iter().filter(move |record| record.0 == kind);
         let said = |kind| of(kind).flat_map(|(.., content)| content).copied().collect::<Vec<_>>();

@@ -48,10 +48,7 @@ pub(super) struct Limit(pub(super) Option<Duration>);
 pub(super) fn limit(text: &str) -> Result<Limit, String> {
     match text {
         "none" => Ok(Limit(None)),
-        _ => match duration(text) {
-            Ok(duration) => Ok(Limit(Some(duration))),
-            Err(wrong) => Err(format!("{wrong}, or none")),
-        },
+        _ => duration(text).map(|it| Limit(Some(it))).map_err(or_none),
     }
 }
 
@@ -69,8 +66,12 @@ pub(super) fn patience(text: &str) -> Result<Limit, String> {
 pub(super) fn body_size(text: &str) -> Result<u64, String> {
     match text {
         "none" => Ok(u64::MAX),
-        _ => size(text).map_err(|wrong| format!("{wrong}, or none")),
+        _ => size(text).map_err(or_none),
     }
+}
+
+fn or_none(wrong: String) -> String {
+    wrong + ", or none"
 }
 
 fn wrong_duration(text: &str) -> String {

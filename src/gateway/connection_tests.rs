@@ -1,3 +1,5 @@
+//! Who ends a connection, and when.
+
 use super::*;
 use crate::{
     handlers::Handler,

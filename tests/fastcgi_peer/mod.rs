@@ -147,6 +147,15 @@ impl Dispatch for Apps {
 
 pub(crate) const PLAIN: (&str, &str) = ("Content-Type", "text/plain");
 
+/// Logs so many times a thousand bytes before it answers.
+pub(crate) fn talks(lines: usize, block: Vec<u8>) -> impl Application {
+    app(move |mut environ, start_response| {
+        (0..lines).try_for_each(|_| environ.errors.write_all(&[b'e'; 1000]))?;
+        start_response.call("200 OK", &[PLAIN])?;
+        Ok(block.clone().into())
+    })
+}
+
 /// An application: a greeting.
 pub(crate) fn hello<'r>(_: Environ<'r>, start_response: &mut dyn StartResponse) -> Response<'r> {
     start_response.call("200 OK", &[PLAIN])?;
