@@ -73,6 +73,8 @@ mod reception;
 #[cfg(target_os = "linux")]
 mod records;
 #[cfg(target_os = "linux")]
+mod room;
+#[cfg(target_os = "linux")]
 mod scoreboard;
 #[cfg(target_os = "linux")]
 mod server;

@@ -1,7 +1,7 @@
 //! How an answer leaves: in FastCGI's records ([`Records`](super::records::Records)), or, for SCGI
 //! and uwsgi, as it is.
 
-use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, whole_lines::WholeLines};
+use super::{Dispatch, ahead::Ahead, call::Given, loan::Loan, room::Room, whole_lines::WholeLines};
 use crate::{
     sys::Pages,
     types::{ClientGone, Request},
@@ -47,6 +47,7 @@ pub(super) struct Sender<'c> {
     limit: Option<Duration>,
     request: &'c Request,
     gone: bool,
+    room: Room<'c>,
     /// If the body has to be whole before the first byte is sent.
     body_first: Option<Ahead<'c>>,
 }
@@ -57,7 +58,8 @@ impl<'c> Sender<'c> {
         let Given { request, spool, .. } = given;
         let limit = loan.shared.settings.write_timeout;
         let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
-        Self { out, loan, limit, request, gone: false, body_first }
+        let room = Room::new(&loan.slot.socket);
+        Self { out, loan, limit, request, gone: false, room, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -72,7 +74,7 @@ impl<'c> Sender<'c> {
 
     /// Sends the buffer and `behind` it what is not copied into it.
     pub(super) fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.may_send()?;
+        self.may_send(self.out.len() + behind.iter().map(|slice| slice.len()).sum::<usize>())?;
         let sent = match behind {
             [] => self.loan.slot.send(&self.out, self.limit),
             [one] => {
@@ -91,14 +93,14 @@ impl<'c> Sender<'c> {
 
     /// Sends some of a file; the buffer is empty.
     fn send_file(&mut self, file: (&File, u64, usize)) -> io::Result<Option<usize>> {
-        self.may_send()?;
+        self.may_send(file.2)?;
         let sent = self.loan.slot.send_file(file, self.limit);
         self.sent(sent)
     }
 
     /// Sends records that are made of pages; the buffer is empty.
     pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
-        self.may_send()?;
+        self.may_send(pages.len())?;
         let sent = self.loan.slot.send_pages(pages, self.limit);
         self.sent(sent)
     }
@@ -131,7 +133,8 @@ impl<'c> Sender<'c> {
         out
     }
 
-    fn may_send(&mut self) -> io::Result<()> {
+    /// Whether so many bytes may be sent.
+    fn may_send(&mut self, bytes: usize) -> io::Result<()> {
         self.await_body();
         if self.gone || self.request.is_cancelled() {
             self.out.clear();
@@ -141,6 +144,8 @@ impl<'c> Sender<'c> {
             self.out.clear();
             return Err(ClientGone.into());
         }
+        let Loan { slot, id, .. } = self.loan;
+        self.room.sending(bytes, || slot.front().is_alone(id));
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl Slot {
         if self.unsaid.load(Ordering::Acquire) {
             self.empty_outbox(limit)?;
         }
-        while !pages.is_empty() {
+        while pages.len() > 0 {
             if let Err(error) = pages.send(&self.socket) {
                 self.wait_for_room(&error, limit)?;
             }

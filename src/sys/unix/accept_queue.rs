@@ -2,6 +2,7 @@
 //!
 //! Of Unix sockets only sock_diag(7) tells it; of TCP proc(5) does as well.
 
+use super::option;
 use std::{
     fs::File,
     io::{self, BufRead, BufReader},
@@ -29,7 +30,7 @@ impl ListenerId {
     pub(crate) fn of(listener: impl AsFd) -> io::Result<Self> {
         use std::os::unix::fs::MetadataExt;
         let fd = listener.as_fd().try_clone_to_owned()?;
-        let is_unix = socket_domain(&fd) == Some(libc::AF_UNIX);
+        let is_unix = option::get(fd.as_raw_fd(), libc::SO_DOMAIN) == Some(libc::AF_UNIX);
         Ok(Self { inode: File::from(fd).metadata()?.ino(), is_unix })
     }
 
@@ -38,17 +39,6 @@ impl ListenerId {
     pub(crate) fn queue(self) -> io::Result<AcceptQueue> {
         if self.is_unix { unix_queue(self.inode) } else { tcp_queue(self.inode) }
     }
-}
-
-fn socket_domain(fd: &OwnedFd) -> Option<libc::c_int> {
-    let mut value: libc::c_int = 0;
-    let mut len = size_of_val(&value) as libc::socklen_t; // Four.
-    // SAFETY: `value` is an int, which the option is, and `len` says its size.
-    let done = unsafe {
-        let value = (&raw mut value).cast();
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN, value, &raw mut len)
-    };
-    (done == 0).then_some(value)
 }
 
 /// `/proc/net/tcp`: listeners come first, and theirs is the length of the accept queue where others

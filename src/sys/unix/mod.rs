@@ -16,6 +16,7 @@ mod landlock;
 mod limits;
 mod linger;
 mod mapped;
+mod option;
 #[cfg(target_os = "linux")]
 mod pages;
 mod peer;

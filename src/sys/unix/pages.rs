@@ -48,8 +48,9 @@ impl Pages {
         self.slots
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+    /// How many bytes of all that.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Puts a copy of less than a page behind what is there. The caller sees to it that there is a
@@ -134,11 +135,11 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let socket = SocketCell::from(OwnedFd::from(ours));
         let mut pages = Pages::new(16).unwrap();
-        assert!(pages.slots() >= 16 && pages.is_empty());
+        assert!(pages.slots() >= 16 && pages.len() == 0);
         pages.put(b"head").unwrap();
         pages.put_file(&file, 5_000, 10_000).unwrap();
         pages.put(b"tail").unwrap();
-        while !pages.is_empty() {
+        while pages.len() > 0 {
             pages.send(&socket).unwrap();
         }
         let mut got = vec![0; 10_008];

@@ -1,5 +1,6 @@
 //! The process: its environment, its descriptors, the signals it is sent.
 
+use super::option;
 use std::{
     ffi::{CStr, OsStr},
     fs::File,
@@ -55,22 +56,12 @@ pub(crate) fn each_var(mut take: impl FnMut(&[u8], &[u8])) {
 
 /// Whether a descriptor is a socket that listens (`SO_ACCEPTCONN`); anything else does not.
 pub(crate) fn is_listening(fd: RawFd) -> bool {
-    socket_option(fd, libc::SO_ACCEPTCONN) == Some(1)
+    option::get(fd, libc::SO_ACCEPTCONN) == Some(1)
 }
 
 /// Whether a descriptor is a TCP or Unix stream socket.
 pub(crate) fn is_stream(fd: RawFd) -> bool {
-    socket_option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
-}
-
-fn socket_option(fd: RawFd, option: libc::c_int) -> Option<libc::c_int> {
-    let mut value: libc::c_int = 0;
-    let mut len = size_of_val(&value) as libc::socklen_t; // Four.
-    // SAFETY: `value` is an int, which both options are, and `len` says its size.
-    let done = unsafe {
-        libc::getsockopt(fd, libc::SOL_SOCKET, option, (&raw mut value).cast(), &raw mut len)
-    };
-    (done == 0).then_some(value)
+    option::get(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
 }
 
 /// Makes a number that the process was started with an owned descriptor, once.

@@ -1,6 +1,6 @@
 //! The calls on a connected stream socket, each one system call that never blocks but `poll`.
 
-use super::peer::Name;
+use super::{option, peer::Name};
 use std::{
     fs::File,
     io::{self, IoSlice, IoSliceMut},
@@ -99,6 +99,21 @@ impl SocketCell {
         let mut offset = libc::off_t::try_from(from).map_err(io::Error::other)?;
         // SAFETY: `offset` lives through the call. The socket is non-blocking.
         retry(|| unsafe { libc::sendfile(self.raw(), file.as_raw_fd(), &raw mut offset, len) })
+    }
+
+    /// How much a Unix socket holds for a peer that has not read it (`SO_SNDBUF`, in the measure of
+    /// [`set_send_buffer`](Self::set_send_buffer)). `None`: it is another, which finds its own measure.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_buffer(&self) -> Option<libc::c_int> {
+        let is_unix = option::get(self.raw(), libc::SO_DOMAIN) == Some(libc::AF_UNIX);
+        // The system tells twice what it was told, for what is around the bytes.
+        is_unix.then(|| option::get(self.raw(), libc::SO_SNDBUF)).flatten().map(|twice| twice / 2)
+    }
+
+    /// Whether it may be so; more than net.core.wmem_max is cut down to that.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn set_send_buffer(&self, bytes: libc::c_int) -> bool {
+        option::set(self.raw(), libc::SO_SNDBUF, bytes)
     }
 
     /// Waits for `what`, or for the peer to hang up, as long as `limit`.
