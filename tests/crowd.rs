@@ -44,10 +44,28 @@ fn can_have(descriptors: usize) -> bool {
         || Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success()
 }
 
-fn memory(pid: u32) -> usize {
+/// A number that the kernel tells of a process.
+fn told(pid: u32, what: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn memory(pid: u32) -> usize {
+    told(pid, "RssAnon")
+}
+
+/// A table that grows makes everybody wait who opens something (`make_room_for_descriptors`).
+#[test]
+fn there_is_room_for_all_connections_before_the_first_one_comes() {
+    for name in ["fastcgi", "http"] {
+        for (limit, most, room) in [("4096", "3000", 3001), ("512", "3000", 512)] {
+            let server =
+                start(&format!("room-{name}-{limit}"), name, limit, &["--max-connections", most]);
+            let there = told(server.workers()[0], "FDSize");
+            assert!((room..=8192).contains(&there), "{name}, {limit}: {there}");
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,9 @@ use crate::{
     gateway::{Dispatcher, Gateway, Settings},
     net::{self, Allow},
     simple_server::Options as HttpOptions,
-    sys::{Signals, raise_descriptor_limit, set_var, survive_full_files},
+    sys::{
+        Signals, make_room_for_descriptors, raise_descriptor_limit, set_var, survive_full_files,
+    },
 };
 use anyhow::Context as _;
 use std::{env, os::unix::ffi::OsStringExt as _, process::ExitCode, sync::Arc};
@@ -89,6 +91,7 @@ fn serve(
     gateway.build()?;
     gateway.greet();
     raise_descriptor_limit();
+    make_room_for_descriptors(server.max_connections);
     survive_full_files();
     let (wear, observed) = (Arc::new(Wear::new(server.max_requests)), Arc::new(observed));
     let plan = Plan {

@@ -12,6 +12,26 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
+/// Makes room in the table of descriptors for so many, or for as many as are allowed. Where threads share
+/// it, each time that it grows whoever opens something waits for all CPUs, some milliseconds: it is to be
+/// called before there are any.
+pub(crate) fn make_room_for_descriptors(count: usize) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives through the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return;
+    }
+    let last = (count as libc::rlim_t).min(limit.rlim_cur.saturating_sub(1));
+    let last = libc::c_int::try_from(last).unwrap_or(libc::c_int::MAX);
+    // SAFETY: no pointers; whatever number is free from there on is this function's, and closed.
+    unsafe {
+        let highest = libc::fcntl(libc::STDERR_FILENO, libc::F_DUPFD_CLOEXEC, last);
+        if highest >= 0 {
+            libc::close(highest);
+        }
+    }
+}
+
 /// A file that may not grow any more (RLIMIT_FSIZE) is an error of that write, and not the end of the
 /// process. The signal is caught, and not ignored: what is executed later would inherit that.
 pub(crate) fn survive_full_files() {

@@ -44,7 +44,7 @@ pub(crate) use file::read_at;
 pub(crate) use file::{nameless, path, private_folders, read_exact_at};
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
-pub(crate) use limits::{raise_descriptor_limit, survive_full_files};
+pub(crate) use limits::{make_room_for_descriptors, raise_descriptor_limit, survive_full_files};
 pub(crate) use linger::{reset_now, reset_on_close};
 pub(crate) use mapped::Mapped;
 #[cfg(target_os = "linux")]
