@@ -10,7 +10,6 @@ use std::{
     fs::File,
     io::{self, IoSlice},
     sync::atomic::Ordering,
-    time::Duration,
 };
 
 /// STDOUT and STDERR of one request.
@@ -44,10 +43,9 @@ pub(super) trait Outgoing {
 pub(super) struct Sender<'c> {
     pub(super) out: Vec<u8>,
     pub(super) loan: Loan<'c>,
-    limit: Option<Duration>,
+    room: Room<'c>,
     request: &'c Request,
     gone: bool,
-    room: Room<'c>,
     /// If the body has to be whole before the first byte is sent.
     body_first: Option<Ahead<'c>>,
 }
@@ -56,10 +54,9 @@ impl<'c> Sender<'c> {
     pub(super) fn new(mut out: Vec<u8>, loan: Loan<'c>, given: Given<'c>) -> Self {
         out.clear();
         let Given { request, spool, .. } = given;
-        let limit = loan.shared.settings.write_timeout;
+        let room = Room::new(loan.slot, loan.shared.settings.write_timeout);
         let body_first = given.wants_body_first.then(|| Ahead::new(loan, spool));
-        let room = Room::new(&loan.slot.socket);
-        Self { out, loan, limit, request, gone: false, room, body_first }
+        Self { out, loan, room, request, gone: false, body_first }
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -74,17 +71,17 @@ impl<'c> Sender<'c> {
 
     /// Sends the buffer and `behind` it what is not copied into it.
     pub(super) fn send(&mut self, behind: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.may_send(self.out.len() + behind.iter().map(|slice| slice.len()).sum::<usize>())?;
+        self.may_send()?;
         let sent = match behind {
-            [] => self.loan.slot.send(&self.out, self.limit),
+            [] => self.loan.slot.send(&self.out, &mut self.room),
             [one] => {
                 let both = &mut [IoSlice::new(&self.out), IoSlice::new(one)];
-                self.loan.slot.send_all(both, self.limit)
+                self.loan.slot.send_all(both, &mut self.room)
             }
-            many if self.out.is_empty() => self.loan.slot.send_all(many, self.limit),
+            many if self.out.is_empty() => self.loan.slot.send_all(many, &mut self.room),
             many => {
-                let before = self.loan.slot.send(&self.out, self.limit);
-                before.and_then(|()| self.loan.slot.send_all(many, self.limit))
+                let before = self.loan.slot.send(&self.out, &mut self.room);
+                before.and_then(|()| self.loan.slot.send_all(many, &mut self.room))
             }
         };
         self.out.clear();
@@ -93,15 +90,15 @@ impl<'c> Sender<'c> {
 
     /// Sends some of a file; the buffer is empty.
     fn send_file(&mut self, file: (&File, u64, usize)) -> io::Result<Option<usize>> {
-        self.may_send(file.2)?;
-        let sent = self.loan.slot.send_file(file, self.limit);
+        self.may_send()?;
+        let sent = self.loan.slot.send_file(file, &mut self.room);
         self.sent(sent)
     }
 
     /// Sends records that are made of pages; the buffer is empty.
     pub(super) fn send_pages(&mut self, pages: &mut Pages) -> io::Result<()> {
-        self.may_send(pages.len())?;
-        let sent = self.loan.slot.send_pages(pages, self.limit);
+        self.may_send()?;
+        let sent = self.loan.slot.send_pages(pages, &mut self.room);
         self.sent(sent)
     }
 
@@ -120,7 +117,7 @@ impl<'c> Sender<'c> {
     pub(super) fn send_last(&mut self) {
         if !self.gone && !self.out.is_empty() {
             // Nobody is left to be told that it failed: the connection is closing then.
-            let sent = self.loan.slot.send(&self.out, self.limit);
+            let sent = self.loan.slot.send(&self.out, &mut self.room);
             let _ = self.sent(sent);
         }
     }
@@ -133,8 +130,7 @@ impl<'c> Sender<'c> {
         out
     }
 
-    /// Whether so many bytes may be sent.
-    fn may_send(&mut self, bytes: usize) -> io::Result<()> {
+    fn may_send(&mut self) -> io::Result<()> {
         self.await_body();
         if self.gone || self.request.is_cancelled() {
             self.out.clear();
@@ -144,8 +140,6 @@ impl<'c> Sender<'c> {
             self.out.clear();
             return Err(ClientGone.into());
         }
-        let Loan { slot, id, .. } = self.loan;
-        self.room.sending(bytes, || slot.front().is_alone(id));
         Ok(())
     }
 }

@@ -1,16 +1,16 @@
-//! Room in a Unix socket for a long answer.
+//! What an answer does when its socket is full: it has room made in it, once, and then waits.
 //!
-//! What the socket holds decides how often this thread and its peer wake each other: with more of it
-//! a long answer takes up to a quarter less time of the CPU. It is the system's memory, and a peer that
-//! reads slowly keeps it, so a process lends it to few answers at one time.
+//! What a Unix socket holds decides how often this thread and its peer wake each other: with more of it
+//! a long answer takes a fifth less time of the CPU. It is the system's memory, and a peer that reads
+//! slowly keeps it, so a process lends it to few answers at one time.
 
-use crate::sys::SocketCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::slot::Slot;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
-/// An answer is long when it is longer than what a socket holds by default.
-const LONG: usize = 256 << 10;
-
-/// What the socket holds for a long one, without what the system has around the bytes.
+/// What a socket with room holds, without what the system has around the bytes.
 const BYTES: i32 = 1 << 20;
 
 /// Rooms of a process: 64 MiB, with what is around them.
@@ -40,41 +40,37 @@ impl Rooms {
 /// That of one answer.
 pub(super) struct Room<'c> {
     rooms: &'static Rooms,
-    socket: &'c SocketCell,
-    /// Bytes of the answer.
-    sent: usize,
-    /// It has one; its socket held so much before.
+    slot: &'c Slot,
+    /// How long it waits, if that is not enough.
+    pub(super) limit: Option<Duration>,
+    asked: bool,
+    /// It has some; its socket held so much before.
     usual: Option<i32>,
 }
 
 impl<'c> Room<'c> {
-    pub(super) fn new(socket: &'c SocketCell) -> Self {
-        Self { rooms: &ROOMS, socket, sent: 0, usual: None }
+    pub(super) fn new(slot: &'c Slot, limit: Option<Duration>) -> Self {
+        Self { rooms: &ROOMS, slot, limit, asked: false, usual: None }
     }
 
-    /// So many bytes more are about to be sent. `alone`: no other answer would have to wait behind
-    /// them on the connection.
-    #[inline]
-    pub(super) fn sending(&mut self, bytes: usize, alone: impl FnOnce() -> bool) {
-        let before = self.sent;
-        self.sent = before.saturating_add(bytes);
-        if before < LONG && self.sent >= LONG && alone() {
-            self.widen();
-        }
-    }
-
+    /// The socket is full. True: now it is not.
     #[cold]
-    fn widen(&mut self) {
-        if !self.rooms.take() {
-            return;
+    pub(super) fn make(&mut self) -> bool {
+        // Other answers on the connection would have to wait behind more of this one.
+        if self.asked || self.slot.runs() > 1 {
+            return false;
         }
-        self.usual = self
-            .socket
-            .send_buffer()
-            .filter(|usual| *usual < BYTES && self.socket.set_send_buffer(BYTES));
+        self.asked = true;
+        if !self.rooms.take() {
+            return false;
+        }
+        let socket = &self.slot.socket;
+        self.usual =
+            socket.send_buffer().filter(|usual| *usual < BYTES && socket.set_send_buffer(BYTES));
         if self.usual.is_none() {
             self.rooms.give_back();
         }
+        self.usual.is_some()
     }
 }
 
@@ -82,7 +78,7 @@ impl Drop for Room<'_> {
     fn drop(&mut self) {
         if let Some(usual) = self.usual {
             // What lies in it already stays. That the peer has gone is no matter.
-            self.socket.set_send_buffer(usual);
+            self.slot.socket.set_send_buffer(usual);
             self.rooms.give_back();
         }
     }
@@ -90,63 +86,63 @@ impl Drop for Room<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::slot::Table, *};
     use std::{
+        cell::RefCell,
         net::{TcpListener, TcpStream},
-        os::{fd::OwnedFd, unix::net::UnixStream},
+        os::unix::net::UnixStream,
     };
 
-    fn pair() -> (SocketCell, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        (SocketCell::from(OwnedFd::from(ours)), theirs)
+    /// Connections whose peers read nothing.
+    struct House(Table, RefCell<Vec<UnixStream>>);
+
+    impl House {
+        fn connect(&self) -> &Slot {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            self.1.borrow_mut().push(theirs);
+            let token = self.0.claim(ours.into(), 0).unwrap();
+            self.0.slot(token)
+        }
     }
 
-    fn of<'c>(rooms: &'static Rooms, socket: &'c SocketCell) -> Room<'c> {
-        Room { rooms, ..Room::new(socket) }
+    fn of<'c>(rooms: &'static Rooms, slot: &'c Slot) -> Room<'c> {
+        Room { rooms, ..Room::new(slot, None) }
     }
 
-    /// What a peer that does not read leaves in the socket.
-    fn holds(socket: &SocketCell) -> usize {
+    /// Sends until the socket is full.
+    fn fill(slot: &Slot) -> usize {
         let block = vec![0; 8 << 20];
-        std::iter::from_fn(|| socket.send(&block).ok()).sum()
+        std::iter::from_fn(|| slot.socket.send(&block).ok()).sum()
     }
 
     #[test]
-    fn a_long_answer_has_room_until_its_end() {
+    fn a_full_socket_takes_more_until_the_answer_ends() {
         static OWN: Rooms = Rooms::new(1);
-        let ((short, _a), (long, _b)) = (pair(), pair());
-        let usual = short.send_buffer().unwrap();
-        let mut room = of(&OWN, &short);
-        room.sending(LONG - 1, || true);
-        assert_eq!(short.send_buffer(), Some(usual), "it is not long");
-        room.sending(1, || true);
-        drop(room);
-        assert_eq!((short.send_buffer(), OWN.taken.load(Ordering::Relaxed)), (Some(usual), 0));
-        let mut room = of(&OWN, &long);
-        room.sending(usize::MAX, || true);
-        room.sending(usize::MAX, || true);
+        let house = House(Table::new(), RefCell::default());
+        let slot = house.connect();
+        let usual = slot.socket.send_buffer();
+        let mut room = of(&OWN, slot);
+        assert!(fill(slot) > 0 && room.make() && fill(slot) > 0);
         // As much as the administrator allows (net.core.wmem_max).
-        assert!(long.send_buffer() > Some(usual), "{usual}");
-        assert!(holds(&long) > holds(&short));
+        assert!(slot.socket.send_buffer() > usual);
+        assert!(!room.make(), "it is asked for once");
+        drop(room);
+        assert_eq!((slot.socket.send_buffer(), OWN.taken.load(Ordering::Relaxed)), (usual, 0));
     }
 
     #[test]
     fn no_more_than_so_many_have_it_and_none_with_neighbours() {
         static OWN: Rooms = Rooms::new(1);
-        let ((one, _a), (other, _b)) = (pair(), pair());
-        let usual = one.send_buffer();
-        let mut first = of(&OWN, &one);
-        first.sending(LONG, || false);
-        assert_eq!(one.send_buffer(), usual);
-        let mut first = of(&OWN, &one);
-        first.sending(LONG, || true);
-        let mut second = of(&OWN, &other);
-        second.sending(LONG, || true);
-        assert_eq!(other.send_buffer(), usual);
-        drop((first, second));
-        let mut second = of(&OWN, &other);
-        second.sending(LONG, || true);
-        assert!(other.send_buffer() > usual);
+        let house = House(Table::new(), RefCell::default());
+        let shared = house.connect();
+        shared.add_runs(2);
+        assert!(!of(&OWN, shared).make());
+        let (first, second) = (house.connect(), house.connect());
+        let mut has_it = of(&OWN, first);
+        assert!(has_it.make());
+        assert!(!of(&OWN, second).make());
+        drop(has_it);
+        assert!(of(&OWN, second).make());
     }
 
     #[test]
@@ -154,9 +150,9 @@ mod tests {
         static OWN: Rooms = Rooms::new(1);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = SocketCell::from(OwnedFd::from(ours));
-        let mut room = of(&OWN, &socket);
-        room.sending(LONG, || true);
-        assert_eq!((room.usual, OWN.taken.load(Ordering::Relaxed)), (None, 0));
+        let table = Table::new();
+        let slot = table.slot(table.claim(ours.into(), 0).unwrap());
+        assert!(!of(&OWN, slot).make());
+        assert_eq!(OWN.taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The writing half of a connection: whole records, one sender at a time.
 
-use super::slot::Slot;
+use super::{room::Room, slot::Slot};
 use crate::{
     lock::lock,
     sys::{Pages, Readiness},
@@ -14,22 +14,22 @@ use std::{
 };
 
 impl Slot {
-    /// Sends whole records, and waits while the peer takes none, up to `limit`.
+    /// Sends whole records, and waits while the peer takes none, as long as `room` says.
     ///
     /// # Errors
     /// [`ClientGone`]; the connection is closing then.
     #[inline] // A return that comes after a system call is a slow one: the less of them, the better.
-    pub(super) fn send(&self, records: &[u8], limit: Option<Duration>) -> io::Result<()> {
-        self.in_turn(limit, || self.push(records, limit))
+    pub(super) fn send(&self, records: &[u8], room: &mut Room<'_>) -> io::Result<()> {
+        self.in_turn(room.limit, || self.push(records, room))
     }
 
     /// The same of records that lie in several places.
     pub(super) fn send_all(
         &self,
         slices: &mut [IoSlice<'_>],
-        limit: Option<Duration>,
+        room: &mut Room<'_>,
     ) -> io::Result<()> {
-        self.in_turn(limit, || self.push_all(slices, limit))
+        self.in_turn(room.limit, || self.push_all(slices, room))
     }
 
     /// Sends as much of `len` bytes of `file` as the peer takes at once. `None`: they have to be
@@ -40,12 +40,12 @@ impl Slot {
     pub(super) fn send_file(
         &self,
         (file, from, len): (&File, u64, usize),
-        limit: Option<Duration>,
+        room: &mut Room<'_>,
     ) -> io::Result<Option<usize>> {
-        self.in_turn(limit, || {
+        self.in_turn(room.limit, || {
             loop {
                 match self.socket.sendfile(file, from, len) {
-                    Err(error) if is_full(&error) => self.wait_for_room(&error, limit)?,
+                    Err(error) if is_full(&error) => self.make_room(&error, room)?,
                     sent => return Ok(sent.ok()),
                 }
             }
@@ -74,19 +74,15 @@ impl Slot {
     ///
     /// # Errors
     /// As `send`.
-    pub(super) fn send_pages(&self, pages: &mut Pages, limit: Option<Duration>) -> io::Result<()> {
-        let whole_records = self.writer.wait();
-        if self.unsaid.load(Ordering::Acquire) {
-            self.empty_outbox(limit)?;
-        }
-        while pages.len() > 0 {
-            if let Err(error) = pages.send(&self.socket) {
-                self.wait_for_room(&error, limit)?;
+    pub(super) fn send_pages(&self, pages: &mut Pages, room: &mut Room<'_>) -> io::Result<()> {
+        self.in_turn(room.limit, || {
+            while !pages.is_empty() {
+                if let Err(error) = pages.send(&self.socket) {
+                    self.make_room(&error, room)?;
+                }
             }
-        }
-        drop(whole_records);
-        self.say_more();
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Says something short, without ever waiting: not for another sender, who sends it along
@@ -186,24 +182,28 @@ impl Slot {
         lock(&self.outbox)
     }
 
-    fn push(&self, mut bytes: &[u8], limit: Option<Duration>) -> io::Result<()> {
+    fn push(&self, mut bytes: &[u8], room: &mut Room<'_>) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.socket.send(bytes) {
                 Ok(n) => bytes = &bytes[n..],
-                Err(error) => self.wait_for_room(&error, limit)?,
+                Err(error) => self.make_room(&error, room)?,
             }
         }
         Ok(())
     }
 
-    fn push_all(&self, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> io::Result<()> {
+    fn push_all(&self, mut slices: &mut [IoSlice<'_>], room: &mut Room<'_>) -> io::Result<()> {
         while slices.iter().any(|slice| !slice.is_empty()) {
             match self.socket.send_vectored(slices) {
                 Ok(n) => IoSlice::advance_slices(&mut slices, n),
-                Err(error) => self.wait_for_room(&error, limit)?,
+                Err(error) => self.make_room(&error, room)?,
             }
         }
         Ok(())
+    }
+
+    fn make_room(&self, error: &io::Error, room: &mut Room<'_>) -> io::Result<()> {
+        if is_full(error) && room.make() { Ok(()) } else { self.wait_for_room(error, room.limit) }
     }
 
     fn wait_for_room(&self, error: &io::Error, limit: Option<Duration>) -> io::Result<()> {

@@ -48,9 +48,8 @@ impl Pages {
         self.slots
     }
 
-    /// How many bytes of all that.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Puts a copy of less than a page behind what is there. The caller sees to it that there is a
@@ -135,11 +134,11 @@ mod tests {
         ours.set_nonblocking(true).unwrap();
         let socket = SocketCell::from(OwnedFd::from(ours));
         let mut pages = Pages::new(16).unwrap();
-        assert!(pages.slots() >= 16 && pages.len() == 0);
+        assert!(pages.slots() >= 16 && pages.is_empty());
         pages.put(b"head").unwrap();
         pages.put_file(&file, 5_000, 10_000).unwrap();
         pages.put(b"tail").unwrap();
-        while pages.len() > 0 {
+        while !pages.is_empty() {
             pages.send(&socket).unwrap();
         }
         let mut got = vec![0; 10_008];
