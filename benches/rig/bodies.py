@@ -30,7 +30,7 @@ def run(rig):
         if mode == "file":
             rig.peers["canned, sendfile"] = rig.peers["canned"].replace("{mode}", "sendfile")
             names.append("canned, sendfile")
-        started = {name: Responder(rig, name, mode) for name in names}
+        started = {name: Responder(rig, name, mode, cpu=rig.cpu(0)) for name in names}
         try:
             data = rig.interleave(names, lambda name, at: one(rig, started[name], arguments, at),
                                   rig.rounds)

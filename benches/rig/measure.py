@@ -90,7 +90,8 @@ class Rig:
 
     def side_by_side(self, names, arguments, mode="hello", rounds=None):
         """The same load on each of the peers, all started before, interleaved."""
-        started = {name: Responder(self, name, mode) for name in names}
+        # One that counts the CPUs for its threads is to find those that it will have.
+        started = {name: Responder(self, name, mode, cpu=self.cpu(0)) for name in names}
         try:
             def leg(name, at):
                 responder = started[name]

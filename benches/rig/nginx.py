@@ -65,7 +65,7 @@ def run(rig):
 def leg(rig, http, keep):
     rig.progress(f"nginx: connections kept {keep}")
     # A thread or process per connection: as many as nginx may keep, or some wait for ever.
-    started = {name: Responder(rig, name, command=re.sub(r"\b16$", "64", command))
+    started = {name: Responder(rig, name, cpu=rig.cpu(0), command=re.sub(r"\b16$", "64", command))
                for name, command in rig.peers.items()}
     server = None
     try:
