@@ -1,11 +1,17 @@
 //! How much the process may have open, and how long its files may be.
 
-/// As many descriptors as the system allows it (RLIMIT_NOFILE, getrlimit(2)): what is usual, 1024,
-/// is kept low for programs that use `select`.
-pub(crate) fn raise_descriptor_limit() {
+/// RLIMIT_NOFILE, getrlimit(2).
+fn descriptor_limit() -> Option<libc::rlimit> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` lives through the call.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+    let told = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (told == 0).then_some(limit)
+}
+
+/// As many descriptors as the system allows it: what is usual, 1024, is kept low for programs that use
+/// `select`.
+pub(crate) fn raise_descriptor_limit() {
+    if let Some(mut limit) = descriptor_limit() {
         limit.rlim_cur = limit.rlim_max;
         // SAFETY: `limit` lives through the call. Where it is refused, it stays as it was.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
@@ -16,11 +22,7 @@ pub(crate) fn raise_descriptor_limit() {
 /// it, each time that it grows whoever opens something waits for all CPUs, some milliseconds: it is to be
 /// called before there are any.
 pub(crate) fn make_room_for_descriptors(count: usize) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` lives through the call.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return;
-    }
+    let Some(limit) = descriptor_limit() else { return };
     let last = (count as libc::rlim_t).min(limit.rlim_cur.saturating_sub(1));
     let last = libc::c_int::try_from(last).unwrap_or(libc::c_int::MAX);
     // SAFETY: no pointers; whatever number is free from there on is this function's, and closed.
