@@ -12,7 +12,7 @@ use super::{
     queue::Look,
     shared::{LISTENERS, Shared},
     slot::Slot,
-    steward::{Idle, Stewardship},
+    steward::{Idle, Stewardship, TICK},
     threads::{admit, register, settle_in},
     token::Token,
 };
@@ -51,7 +51,8 @@ impl Stewardship {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
         let mut waits = true;
         while waits && Instant::now() < deadline && !shared.is_done() {
-            self.tick();
+            std::thread::sleep(TICK);
+            self.look();
             waits = false;
             for (token, slot) in shared.table.iter() {
                 waits |= !slot.is_lost();

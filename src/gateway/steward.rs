@@ -1,9 +1,10 @@
 //! The steward: a tick of a millisecond that looks after what waits behind applications.
 //!
-//! Parked while all is quiet. It sees a thread stay in an application, gives to others what that
-//! thread has not begun, counts it out if it sleeps, or stays for long, and calls a spare in its
-//! place. While every thread is in an application it does the protocol's work itself: GET_VALUES,
-//! ABORT_REQUEST, hang-ups, deadlines, 503. It never runs an application.
+//! Parked while all is quiet, and drowsy while one connection alone has its requests answered. It sees
+//! a thread stay in an application, gives to others what that thread has not begun, counts it out if it
+//! sleeps, or stays for long, and calls a spare in its place. While every thread is in an application
+//! it does the protocol's work itself: GET_VALUES, ABORT_REQUEST, hang-ups, deadlines, 503. It never
+//! runs an application.
 //!
 //! New connections it takes only while no other worker has a thread for them. Otherwise they stay in
 //! the kernel's queue, where none is forgotten: of the processes that wait for a listener
@@ -21,17 +22,21 @@ use super::{
 };
 use crate::{
     net::Siblings,
-    sys::{Epoll, Happened, ThreadState},
+    sys::{Epoll, Happened, Knocks, ThreadState},
 };
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Ticks without a sleeping thread from which on every second tick is enough.
 const BRISK: u32 = 50;
+
+/// A tick while one connection alone has its requests answered: what could wait behind them is a new
+/// one, and a knock tells of that.
+const DOZE: Duration = Duration::from_millis(20);
 
 /// Ticks without anything to look after before it parks itself.
 const QUIET: u32 = 50;
@@ -77,6 +82,7 @@ pub(super) struct Stewardship {
     calm: u32,
     /// Ticks with one connection at the most, and no thread that stayed in an application.
     lonely: u32,
+    knocks: Knocks,
     swept: Instant,
     pub(super) hands: Hands,
     /// When what is in flight after a stop has had its time.
@@ -86,8 +92,18 @@ pub(super) struct Stewardship {
 impl Stewardship {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let seen = vec![Seen::default(); shared.lines.len()];
-        let (hands, swept) = (Hands::default(), Instant::now());
-        Self { shared, desk: Desk::new(), seen, calm: 0, lonely: 0, swept, hands, deadline: None }
+        let knocks = Knocks::at(shared.listeners.iter().map(|listener| listener.socket.raw()));
+        Self {
+            shared,
+            desk: Desk::new(),
+            seen,
+            calm: 0,
+            lonely: 0,
+            knocks,
+            swept: Instant::now(),
+            hands: Hands::default(),
+            deadline: None,
+        }
     }
 
     /// After a panic: the connection that it looked at is closed.
@@ -101,25 +117,41 @@ impl Stewardship {
         let shared = Arc::clone(&self.shared);
         let mut quiet = 0;
         while !shared.is_stopping() {
-            if shared.steward.was_called() {
+            let called = shared.steward.was_called();
+            if called {
                 quiet = 0;
             }
             if quiet > QUIET {
-                // Nobody is in an application: nobody sleeps there.
-                shared.spares.calm_down_at_all();
-                let idle = shared.table.live() == 0 && SHELF.is_empty();
-                let limit = if idle { 3600 } else { 1 };
-                shared.steward.park(Duration::from_secs(limit));
+                self.park();
                 quiet = 0;
+            } else if quiet == 0 && !called && self.lonely > QUIET {
+                self.doze();
+            } else {
+                std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
             }
-            quiet = if self.tick() { 0 } else { quiet + 1 };
+            quiet = if self.look() { 0 } else { quiet + 1 };
         }
         self.drain();
     }
 
+    /// Nobody is in an application, and nobody sleeps there: until somebody begins.
+    fn park(&self) {
+        let shared = &self.shared;
+        shared.spares.calm_down_at_all();
+        let idle = shared.table.live() == 0 && SHELF.is_empty();
+        let limit = if idle { 3600 } else { 1 };
+        shared.steward.park(Duration::from_secs(limit));
+    }
+
+    /// Until somebody knocks, for the one thread that waits may be in an application by then.
+    fn doze(&mut self) {
+        if self.knocks.wait(DOZE) {
+            self.lonely = 0;
+        }
+    }
+
     /// One look at everything. True: there was something to look at.
-    pub(super) fn tick(&mut self) -> bool {
-        std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
+    pub(super) fn look(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         self.calm += 1;
         if self.calm >= CALM {
@@ -224,7 +256,7 @@ impl Stewardship {
     fn stand_in(&mut self) {
         let shared = Arc::clone(&self.shared);
         while let Some(look) = shared.queue.pop_look() {
-            self.look(look);
+            self.see_to(look);
         }
         let mut happened = [Happened::default(); Epoll::BATCH];
         let n = shared.epoll.wait(&mut happened, 0);
@@ -240,12 +272,12 @@ impl Stewardship {
                         self.listen(token);
                     }
                 }
-                token => self.look(Look::Enter(Token(token))),
+                token => self.see_to(Look::Enter(Token(token))),
             }
         }
     }
 
-    fn look(&mut self, look: Look) {
+    fn see_to(&mut self, look: Look) {
         match look {
             Look::Held(token) => self.listen(token),
             // A batch that was taken from a thread may hold the bell and listeners as well.

@@ -12,6 +12,8 @@ mod clock;
 mod epoll;
 mod file;
 #[cfg(target_os = "linux")]
+mod knocks;
+#[cfg(target_os = "linux")]
 mod landlock;
 mod limits;
 mod linger;
@@ -42,6 +44,8 @@ pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 #[cfg(target_os = "linux")]
 pub(crate) use file::read_at;
 pub(crate) use file::{nameless, path, private_folders, read_exact_at};
+#[cfg(target_os = "linux")]
+pub(crate) use knocks::Knocks;
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::{make_room_for_descriptors, raise_descriptor_limit, survive_full_files};
