@@ -49,7 +49,7 @@ fn until_awake(wanted: usize, peers: &mut [&mut Peer]) {
 }
 
 #[test]
-fn one_connection_has_one_thread_and_the_next_one_finds_another() {
+fn one_connection_has_one_thread_and_what_comes_beside_its_request_finds_another() {
     let free = Arc::new(AtomicBool::new(false));
     let computes = Arc::clone(&free);
     let compute = app(move |_, start_response| {
@@ -62,6 +62,13 @@ fn one_connection_has_one_thread_and_the_next_one_finds_another() {
     let apps = Apps::default().with("/hello", hello).with("/compute", compute);
     let house = House::open(apps, Settings { threads: THREADS, waiters: 2, ..Settings::default() });
     let mut first = house.unix();
+    until_awake(1, &mut [&mut first]);
+    first.send(&request(1, "/compute", true));
+    first.send(&request(2, "/hello", true));
+    assert_eq!(first.answer(2).body(), b"Hello World\n");
+    free.store(true, Ordering::Relaxed);
+    assert_eq!(first.answer(1).body(), b"computed\n");
+    free.store(false, Ordering::Relaxed);
     until_awake(1, &mut [&mut first]);
     first.send(&request(1, "/compute", true));
     // Nobody waits now; who connects is answered nevertheless.

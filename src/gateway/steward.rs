@@ -36,7 +36,7 @@ const BRISK: u32 = 50;
 
 /// A tick while one connection alone has its requests answered: what could wait behind them is a new
 /// one, and a knock tells of that.
-const DOZE: Duration = Duration::from_millis(20);
+const DOZE: Duration = Duration::from_millis(50);
 
 /// Ticks without anything to look after before it parks itself.
 const QUIET: u32 = 50;
@@ -194,7 +194,9 @@ impl Stewardship {
         if any_stays {
             spares.fill_up();
         }
-        let lonely = !any_stays && self.shared.table.live() <= 1;
+        // Several requests at once came on it.
+        let filled_up = self.lonely > QUIET && spares.target() > 1;
+        let lonely = !any_stays && !filled_up && self.shared.table.live() <= 1;
         self.lonely = if lonely { self.lonely + 1 } else { 0 };
         if self.lonely > QUIET {
             spares.thin_out();
