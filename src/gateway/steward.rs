@@ -124,7 +124,7 @@ impl Stewardship {
             if quiet > QUIET {
                 self.park();
                 quiet = 0;
-            } else if quiet == 0 && !called && self.lonely > QUIET {
+            } else if quiet == 0 && !called && self.is_lonely() {
                 self.doze();
             } else {
                 std::thread::sleep(if self.calm < BRISK { TICK } else { 2 * TICK });
@@ -195,12 +195,17 @@ impl Stewardship {
             spares.fill_up();
         }
         // Several requests at once came on it.
-        let filled_up = self.lonely > QUIET && spares.target() > 1;
+        let filled_up = self.is_lonely() && spares.target() > 1;
         let lonely = !any_stays && !filled_up && self.shared.table.live() <= 1;
         self.lonely = if lonely { self.lonely + 1 } else { 0 };
-        if self.lonely > QUIET {
+        if self.is_lonely() {
             spares.thin_out();
         }
+    }
+
+    /// For so long that one thread was left to wait.
+    fn is_lonely(&self) -> bool {
+        self.lonely > QUIET
     }
 
     /// A thread that works.

@@ -1,5 +1,5 @@
-//! What processes of one server say to each other: packets that may carry a descriptor (unix(7)),
-//! descriptors that live through exec, and waiting for several of them.
+//! What processes of one server say to each other: packets that may carry a descriptor (unix(7)), and
+//! descriptors that live through exec.
 
 use std::{
     io,
@@ -8,7 +8,6 @@ use std::{
         unix::process::CommandExt,
     },
     process::Command,
-    time::Duration,
 };
 
 /// Two ends of one line. What is sent arrives whole and in order.
@@ -124,27 +123,6 @@ pub(crate) fn receive_packet(
     Ok((n, passed))
 }
 
-/// Waits until something can be read from one of them: from which. None when `limit` is over, or a
-/// signal came.
-///
-/// # Errors
-/// The wait failed.
-pub(crate) fn poll_readable(fds: &[RawFd], limit: Option<Duration>) -> io::Result<Vec<bool>> {
-    let entry = |fd: &RawFd| libc::pollfd { fd: *fd, events: libc::POLLIN, revents: 0 };
-    let mut entries: Vec<_> = fds.iter().map(entry).collect();
-    let millis = limit
-        .map_or(-1, |limit| libc::c_int::try_from(limit.as_millis()).unwrap_or(libc::c_int::MAX));
-    // SAFETY: an exclusive slice of initialised entries, and its length.
-    let n = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, millis) };
-    if n < 0 {
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-    Ok(entries.iter().map(|entry| n > 0 && entry.revents != 0).collect())
-}
-
 /// What is started by `command` has these descriptors too, by the same numbers.
 pub(crate) fn keep_on_exec(command: &mut Command, fds: Vec<RawFd>) {
     let keep = move || {
@@ -164,6 +142,7 @@ pub(crate) fn keep_on_exec(command: &mut Command, fds: Vec<RawFd>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::poll_readable;
     use std::{io::Read, os::fd::AsFd, os::unix::net::UnixStream};
 
     #[test]

@@ -12,8 +12,6 @@ mod clock;
 mod epoll;
 mod file;
 #[cfg(target_os = "linux")]
-mod knocks;
-#[cfg(target_os = "linux")]
 mod landlock;
 mod limits;
 mod linger;
@@ -23,6 +21,8 @@ mod option;
 mod pages;
 mod peer;
 mod process;
+#[cfg(target_os = "linux")]
+mod readable;
 #[cfg(target_os = "linux")]
 mod shared_words;
 mod socket;
@@ -36,7 +36,7 @@ pub(crate) use accept_queue::{AcceptQueue, ListenerId};
 pub(crate) use accounts::{become_user, group, user};
 pub(crate) use beneath::open_beneath;
 #[cfg(target_os = "linux")]
-pub(crate) use channel::{keep_on_exec, packet_pair, poll_readable, receive_packet, send_packet};
+pub(crate) use channel::{keep_on_exec, packet_pair, receive_packet, send_packet};
 #[cfg(target_os = "linux")]
 pub(crate) use clock::{coarse_millis, monotonic_micros};
 #[cfg(target_os = "linux")]
@@ -44,8 +44,6 @@ pub(crate) use epoll::{Bell, Epoll, Happened, Ready};
 #[cfg(target_os = "linux")]
 pub(crate) use file::read_at;
 pub(crate) use file::{nameless, path, private_folders, read_exact_at};
-#[cfg(target_os = "linux")]
-pub(crate) use knocks::Knocks;
 #[cfg(target_os = "linux")]
 pub(crate) use landlock::{Right, confine};
 pub(crate) use limits::{make_room_for_descriptors, raise_descriptor_limit, survive_full_files};
@@ -60,6 +58,8 @@ pub(crate) use process::{
     Signal, Signals, adopt, each_var, is_listening, is_stream, listen, remove_var, set_var, stdout,
     try_lock, wait_stdio,
 };
+#[cfg(target_os = "linux")]
+pub(crate) use readable::{Knocks, poll_readable};
 #[cfg(target_os = "linux")]
 pub(crate) use shared_words::SharedWords;
 pub(crate) use socket::{Readiness, SocketCell, accept, is_exhausted, poll_each};
